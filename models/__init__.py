@@ -1,0 +1,1 @@
+"""Model packages, and the thin code that opens one."""

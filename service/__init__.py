@@ -1,0 +1,1 @@
+"""The service: receive, verify, store, preprocess, infer, publish, worklist."""

@@ -1,0 +1,1 @@
+"""Preprocess and infer: which releases apply to a study, and running them."""

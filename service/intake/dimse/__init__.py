@@ -1,0 +1,1 @@
+"""The DICOM listener: receive side of the upper layer, C-ECHO and C-STORE."""

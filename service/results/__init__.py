@@ -1,0 +1,1 @@
+"""Publish: findings, DICOM SR, heat-map overlay, QIDO-RS and WADO-RS."""

@@ -1,0 +1,135 @@
+"""One frozen Settings object, read once from the environment or a TOML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+GIB = 1024**3
+
+
+class Settings(BaseSettings):
+    """Everything that an operator can set. Environment `PANDOK_<NAME>` wins over the file `PANDOK_CONFIG`."""
+
+    model_config = SettingsConfigDict(env_prefix="PANDOK_", frozen=True, extra="forbid")
+
+    data_folder: Path = Path("data")
+    """Holds the tables, the archive, the spool and the workspace: one file system."""
+    database_url: str | None = None
+    """SQLAlchemy URL; None is SQLite in the data folder."""
+
+    web_host: str = "127.0.0.1"
+    web_port: int = 8042
+    web_certificate: Path | None = None
+    web_key: Path | None = None
+    public_url: str | None = None
+    """Address that people use, where a proxy stands before the service."""
+
+    dicom_host: str = "127.0.0.1"
+    dicom_port: int = 11112
+    dicom_ae_title: str = "PANDOK"
+    dicom_tls_port: int | None = None
+    """A TLS listener beside the plain one; None is no TLS listener."""
+    dicom_plain: bool = True
+    dicom_tls_certificate: Path | None = None
+    dicom_tls_key: Path | None = None
+    dicom_tls_client_ca: Path | None = None
+    """When set, peers must show a certificate that this authority signed."""
+
+    # RELIABILITY 5.9
+    tls_handshake_timeout_s: float = 5.0
+    first_pdu_timeout_s: float = 5.0
+    association_idle_timeout_s: float = 30.0
+    slow_rate_bytes_per_s: int = 2_000
+    slow_rate_window_s: float = 60.0
+    max_pdu_bytes: int = 131_072
+    max_associate_rq_bytes: int = 65_536
+    max_connections: int = 256
+    max_connections_per_address: int = 16
+    max_associations: int = 64
+    max_associations_per_peer: int = 8
+    max_dataset_bytes: int = 2 * GIB
+    max_stow_bytes: int = 4 * GIB
+    max_stow_parts: int = 5_000
+    max_zip_entries: int = 20_000
+    max_zip_ratio: int = 100
+    max_instances_per_study: int = 20_000
+    min_free_bytes: int = 1 * GIB
+    """Below this much free space ingest refuses (0xA700, 507) while reading goes on."""
+
+    quiet_s: dict[str, float] = Field(default_factory=lambda: {"CT": 300.0, "MR": 300.0, "default": 60.0})
+    """Quiet time after the last image, per modality; a site's policy may override it."""
+    partial_after_s: float = 1_800.0
+    """Hard limit from first image to settled."""
+
+    worker_concurrency: int = 2
+    engine_poll_s: float = 0.25
+    decode_processes: int = 2
+    decode_memory_bytes: int = 2 * GIB
+    decode_cpu_s: int = 30
+    decode_wall_s: float = 60.0
+    scoring_timeout_s: float = 60.0
+    models_folder: Path | None = None
+    """Model packages beside the shipped ones."""
+    execution_provider: Literal["cpu", "cuda", "tensorrt"] = "cpu"
+    scoring_threads: int = 1
+    max_batch: int = 1
+    step_attempts: int = 3
+    step_retry_s: float = 1.0
+
+    due_minutes: dict[str, int] = Field(default_factory=lambda: {"stat": 60, "urgent": 240, "routine": 1_440})
+    max_wait_hours: float = 72.0
+
+    session_idle_minutes: int = 60
+    session_hours: int = 10
+    shutdown_s: float = 30.0
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of sources: constructor, environment, TOML file named by PANDOK_CONFIG."""
+        import os
+
+        path = os.environ.get("PANDOK_CONFIG")
+        files = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
+        return (init_settings, env_settings, *files)
+
+    @property
+    def archive_folder(self) -> Path:
+        """DICOM files by content hash."""
+        return self.data_folder / "archive"
+
+    @property
+    def spool_folder(self) -> Path:
+        """Bytes that are arriving; nothing here has been acknowledged."""
+        return self.data_folder / "spool"
+
+    @property
+    def work_folder(self) -> Path:
+        """Tensors and heat maps that can be made again."""
+        return self.data_folder / "work"
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The URL of our own tables."""
+        return self.database_url or f"sqlite:///{(self.data_folder / 'pandok.db').absolute()}"
+
+    @property
+    def engine_url(self) -> str:
+        """The URL of the durable engine's tables: their own file on SQLite, so that polling holds no lock of ours."""
+        return self.database_url or f"sqlite:///{(self.data_folder / 'engine.db').absolute()}"

@@ -1,0 +1,1 @@
+"""Studies to be read, in the order in which they should be read."""

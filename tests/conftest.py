@@ -1,0 +1,47 @@
+"""Fixtures that every room's tests share: the real films, the peers, a service's parts on a temporary folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def missing(what: str) -> None:
+    """Skip aloud on a developer's machine; with CI=true a missing thing is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"missing on this machine: {what}")
+    pytest.skip(f"missing on this machine: {what}")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    folder = Path(os.environ.get("PANDOK_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "dicom" / "index.csv").is_file():
+        missing(f"the shared films ({folder})")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dcmtk() -> Callable[[str], str]:
+    """Give the full path of a DCMTK program: pynetdicom installs scripts of the same names in the environment."""
+
+    def program(name: str) -> str:
+        path = Path("/usr/bin") / name
+        if not path.is_file():
+            missing(f"DCMTK's {name} (Debian package dcmtk)")
+        return str(path)
+
+    return program
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    path = Path("/usr/bin/chromium")
+    if not path.is_file():
+        missing("Chromium (Debian package chromium)")
+    return str(path)

@@ -1,0 +1,1 @@
+"""Train, evaluate and export model packages; meets the service only in files."""
