@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+import os
+import re
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from models.onnx_file import OnnxFileRefused, OnnxSummary, summarize
+from preprocessing.errors import Reason
+from preprocessing.recipes import RECIPES, Recipe
+
+Described = TypeVar("Described")
+
+METADATA = "configs/metadata.json"
+INFERENCE = "configs/inference.json"
+OUTPUTS = "configs/outputs.json"
+HASHES = "configs/hashes.json"
+ONNX = "models/model.onnx"
+CARD = "docs/README.md"
+LICENCE = "LICENSE"
+REQUIRED = (METADATA, INFERENCE, OUTPUTS, HASHES, ONNX, CARD, LICENCE)
+
+MAX_ONNX_BYTES = 2 * 1024**3
+"""Protobuf's own limit; a larger network needs external data, which we refuse."""
+MAX_TEXT_BYTES = 4 * 1024**2
+MAX_FILES = 200
+NAME = re.compile(r"[a-z][a-z0-9_]{1,63}")
+VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 class PackageRefused(Exception):
@@ -109,11 +140,38 @@ class ModelPackage:
     manufacturer: str
 
 
-def load_package(folder: Path) -> ModelPackage:
+@dataclass(frozen=True, slots=True)
+class PackageDescription:
+    """The `pandok` block of configs/metadata.json: what MONAI's fields do not say."""
+
+    name: str
+    kind: Literal["findings", "scope_gate"]
+    recipe: str
+    recipe_sha256: str
+    input_shape: tuple[int, int, int]
+    has_heat_map: bool
+    gate: str | None
+    applies_to: AppliesTo
+    manufacturer: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsDescription:
+    """configs/outputs.json: one record per output channel, or the classes of a scope gate."""
+
+    outputs: tuple[Output, ...]
+    scope_classes: tuple[str, ...]
+    scope_threshold: float | None
+
+
+def load_package(folder: Path, *, recipes: Mapping[str, Recipe] = RECIPES) -> ModelPackage:
     """Read and check a package folder (a MONAI Bundle, DESIGN section 6).
 
     Args:
-        folder: Holds configs/metadata.json, configs/outputs.json, models/model.onnx and docs/README.md.
+        folder: Holds configs/metadata.json, configs/inference.json, configs/outputs.json, configs/hashes.json,
+            models/model.onnx, docs/README.md and LICENSE.
+        recipes: The recipes that this installation has.
 
     Returns:
         The checked package.
@@ -123,4 +181,197 @@ def load_package(folder: Path) -> ModelPackage:
             `preprocessing.recipes`, the ONNX file has external data, unknown operators or other inputs and outputs
             than the description says.
     """
-    raise NotImplementedError
+    contents = _checked_contents(folder)
+    metadata = _json_object(contents[METADATA], METADATA)
+    described = _parse(TypeAdapter(PackageDescription), metadata.get("pandok"), f"the pandok block of {METADATA}")
+    outputs = _parse(TypeAdapter(OutputsDescription), _json_object(contents[OUTPUTS], OUTPUTS), OUTPUTS)
+    version = str(metadata.get("version"))
+    intended_use = metadata.get("intended_use")
+    if not NAME.fullmatch(described.name) or not VERSION.fullmatch(version):
+        raise PackageRefused(f"name {described.name!r} or version {version!r} is not of the form name_1 and 1.2.3")
+    if not isinstance(intended_use, str) or not intended_use:
+        raise PackageRefused(f"{METADATA} does not say the intended use")
+    _check_recipe(described, recipes)
+    _check_outputs(described, outputs)
+    try:
+        summary = summarize(contents[ONNX])
+    except OnnxFileRefused as refusal:
+        raise PackageRefused(f"{ONNX}: {refusal}") from refusal
+    _check_tensors(described, outputs, summary)
+    return ModelPackage(
+        name=described.name,
+        version=version,
+        kind=described.kind,
+        folder=folder,
+        onnx_path=folder / ONNX,
+        sha256=_identity({path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}),
+        weights_sha256=hashlib.sha256(contents[ONNX]).hexdigest(),
+        recipe=described.recipe,
+        recipe_sha256=described.recipe_sha256,
+        input_shape=described.input_shape,
+        outputs=outputs.outputs,
+        scope_classes=outputs.scope_classes,
+        scope_threshold=outputs.scope_threshold,
+        gate=described.gate,
+        applies_to=described.applies_to,
+        has_heat_map=described.has_heat_map,
+        intended_use=intended_use,
+        licence=described.licence,
+        manufacturer=described.manufacturer,
+    )
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """Return relative path → SHA-256 of every file of a package but the list of hashes itself.
+
+    Raises:
+        PackageRefused: The folder holds a link or something that is no plain file.
+    """
+    paths = [path for path in _list_files(folder) if path != HASHES]
+    return {path: hashlib.sha256(_read(folder, path)).hexdigest() for path in paths}
+
+
+def _checked_contents(folder: Path) -> dict[str, bytes]:
+    """Read every file once and hold it against configs/hashes.json; what was hashed is what is used."""
+    paths = _list_files(folder)
+    for path in REQUIRED:
+        if path not in paths:
+            raise PackageRefused(f"{path} is missing")
+    hashes = _json_object(_read(folder, HASHES), HASHES).get("sha256")
+    if not isinstance(hashes, dict):
+        raise PackageRefused(f"{HASHES} has no list of hashes")
+    contents = {path: _read(folder, path) for path in paths}
+    for path, content in contents.items():
+        if path == HASHES:
+            continue
+        if path not in hashes:
+            raise PackageRefused(f"{path} is not in {HASHES}")
+        if hashes[path] != hashlib.sha256(content).hexdigest():
+            raise PackageRefused(f"{path} was altered: its hash differs from {HASHES}")
+    for path in hashes:
+        if path not in contents:
+            raise PackageRefused(f"{path} is missing")
+    return contents
+
+
+def _list_files(folder: Path) -> list[str]:
+    """Return the relative paths of all files, sorted; links and special files are refused unopened."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise PackageRefused("the package is not a folder")
+    found: list[str] = []
+    waiting = [folder]
+    while waiting:
+        for entry in sorted(waiting.pop().iterdir()):
+            path = entry.relative_to(folder).as_posix()
+            mode = entry.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                waiting.append(entry)
+            elif stat.S_ISREG(mode):
+                found.append(path)
+            else:
+                raise PackageRefused(f"{path} is a link or a special file")
+            if len(found) + len(waiting) > MAX_FILES:
+                raise PackageRefused(f"more than {MAX_FILES} files")
+    return sorted(found)
+
+
+def _read(folder: Path, path: str) -> bytes:
+    """Read one listed file, at most its allowed size, without following a link put there meanwhile."""
+    limit = MAX_ONNX_BYTES if path == ONNX else MAX_TEXT_BYTES
+    try:
+        descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise PackageRefused(f"{path} cannot be opened: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        if os.fstat(descriptor).st_size > limit:
+            raise PackageRefused(f"{path} is larger than {limit} bytes")
+        return file.read(limit)
+
+
+def _json_object(content: bytes, path: str) -> dict[str, object]:
+    try:
+        value = json.loads(content)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise PackageRefused(f"{path} is not JSON") from error
+    if not isinstance(value, dict):
+        raise PackageRefused(f"{path} is not a JSON object")
+    return value
+
+
+def _parse(adapter: TypeAdapter[Described], value: object, where: str) -> Described:
+    """Turn JSON values into frozen types; unknown keys and wrong types are refused with the place named."""
+    try:
+        return adapter.validate_json(json.dumps(value), strict=True, extra="forbid")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise PackageRefused(f"{where}: {place or 'block'}: {first['msg']}") from error
+
+
+def _check_recipe(described: PackageDescription, recipes: Mapping[str, Recipe]) -> None:
+    recipe = recipes.get(described.recipe)
+    if recipe is None:
+        raise PackageRefused(f"recipe {described.recipe!r} is not in this installation")
+    if recipe.sha256 != described.recipe_sha256:
+        raise PackageRefused(f"recipe {described.recipe!r} differs from the one that the package was made with")
+
+
+def _check_outputs(described: PackageDescription, outputs: OutputsDescription) -> None:
+    if described.kind == "scope_gate":
+        _check_scope(described, outputs)
+        return
+    if outputs.scope_classes or outputs.scope_threshold is not None:
+        raise PackageRefused(f"{OUTPUTS}: a findings package has no scope classes")
+    if [output.channel for output in outputs.outputs] != list(range(len(outputs.outputs))) or not outputs.outputs:
+        raise PackageRefused(f"{OUTPUTS}: channels must be 0, 1, 2, ... in order")
+    if len({output.finding for output in outputs.outputs}) != len(outputs.outputs):
+        raise PackageRefused(f"{OUTPUTS}: a finding is there twice")
+    for output in outputs.outputs:
+        numbers = (output.calibration.slope, output.calibration.intercept)
+        if not all(map(math.isfinite, numbers)) or output.calibration.slope <= 0:
+            raise PackageRefused(f"{OUTPUTS}: {output.finding}: calibration must be finite and rising")
+        if not 0 < output.operating_point.threshold < 1:
+            raise PackageRefused(f"{OUTPUTS}: {output.finding}: threshold must lie between 0 and 1")
+        if output.priority_class not in (1, 2, 3):
+            raise PackageRefused(f"{OUTPUTS}: {output.finding}: priority class must be 1, 2 or 3")
+        if output.experimental and output.raises_priority:
+            raise PackageRefused(f"{OUTPUTS}: {output.finding}: an experimental output must not raise a priority")
+        ages = (output.min_age_years, output.max_age_years)
+        if ages[0] is not None and ages[1] is not None and ages[0] >= ages[1]:
+            raise PackageRefused(f"{OUTPUTS}: {output.finding}: the age range is empty")
+
+
+def _check_scope(described: PackageDescription, outputs: OutputsDescription) -> None:
+    classes, threshold = outputs.scope_classes, outputs.scope_threshold
+    if outputs.outputs or described.gate is not None or described.has_heat_map:
+        raise PackageRefused(f"{OUTPUTS}: a scope gate has classes only, no outputs, heat map or gate of its own")
+    reasons = {reason.value for reason in Reason}
+    if len(classes) < 2 or classes[0] != "in_scope" or not reasons.issuperset(classes[1:]):
+        raise PackageRefused(f"{OUTPUTS}: scope classes must be in_scope and then known reasons")
+    if len(set(classes)) != len(classes) or threshold is None or not 0 < threshold < 1:
+        raise PackageRefused(f"{OUTPUTS}: scope classes must differ and have a threshold between 0 and 1")
+
+
+def _check_tensors(described: PackageDescription, outputs: OutputsDescription, summary: OnnxSummary) -> None:
+    """Hold the graph's inputs and outputs against the description; a batch axis of fixed size 1 is not enough."""
+    channels = len(outputs.outputs) or len(outputs.scope_classes)
+    image = summary.inputs.get("image")
+    if set(summary.inputs) != {"image"} or image is None or not image.is_float32:
+        raise PackageRefused(f"{ONNX}: the only input must be `image`, float32")
+    if image.shape != (None, *described.input_shape):
+        raise PackageRefused(f"{ONNX}: input `image` has another shape than {METADATA} says")
+    wanted = {"logits", "heat_map"} if described.has_heat_map else {"logits"}
+    if set(summary.outputs) != wanted or not all(tensor.is_float32 for tensor in summary.outputs.values()):
+        raise PackageRefused(f"{ONNX}: the outputs must be float32 and named {', '.join(sorted(wanted))}")
+    if summary.outputs["logits"].shape != (None, channels):
+        raise PackageRefused(f"{ONNX}: output `logits` must have shape (batch, {channels})")
+    if described.has_heat_map:
+        shape = summary.outputs["heat_map"].shape
+        if shape is None or len(shape) != 4 or shape[:2] != (None, channels):
+            raise PackageRefused(f"{ONNX}: output `heat_map` must have shape (batch, {channels}, h, w)")
+
+
+def _identity(hashes: Mapping[str, str]) -> str:
+    """Hash of the sorted list of file hashes: one name for the whole package."""
+    listing = "".join(f"{digest}  {path}\n" for path, digest in sorted(hashes.items()))
+    return hashlib.sha256(listing.encode()).hexdigest()

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     web_key: Path | None = None
     public_url: str | None = None
     """Address that people use, where a proxy stands before the service."""
+    allow_plain_http: bool = False
+    """Let a web_host other than loopback speak without TLS and without a proxy that does."""
 
     dicom_host: str = "127.0.0.1"
     dicom_port: int = 11112

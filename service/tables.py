@@ -132,7 +132,9 @@ study = Table(
     Column("revision", Integer, nullable=False),
     Column("first_image_at", Float, nullable=False),
     Column("last_instance_at", Float, nullable=False),
+    Column("arriving_since", Float, nullable=False),  # first instance of the current revision
     Column("settle_at", Float),  # null once settled
+    Column("settle_by", String(16), nullable=False),  # quiet, limit, count, done: why settle_at is when it is
     Column("settled_at", Float),
     Column("scored_at", Float),
     Column("expected_instances", Integer),
@@ -272,6 +274,7 @@ finding = Table(
     Column("channel", Integer, nullable=False),
     Column("finding", String(64), nullable=False),
     Column("presence", String(16), nullable=False),  # present, absent, undetermined, not_evaluated
+    Column("reason", String(40)),  # Reason, when not evaluated
     Column("probability", Float),
     Column("raw_score", Float),
     Column("operating_point", String(32)),
@@ -311,6 +314,7 @@ worklist_item = Table(
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     Index("ix_worklist_item_order", "state", "priority_class", "due_at", "id"),
+    Index("ix_worklist_item_updated_at", "updated_at"),
 )
 
 poison = Table(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.factories import Clock, Parts, open_parts
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,3 +47,14 @@ def chromium() -> str:
     if not path.is_file():
         missing("Chromium (Debian package chromium)")
     return str(path)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def parts(tmp_path: Path, clock: Clock) -> Iterator[Parts]:
+    with open_parts(tmp_path, clock) as made:
+        yield made

@@ -77,6 +77,7 @@ class Outcome:
     sop_class_uid: str | None
     sop_instance_uid: str | None
     study_instance_uid: str | None
+    series_instance_uid: str | None = None
 
     @property
     def status(self) -> int:

@@ -183,7 +183,9 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("first_image_at", sa.Float(), nullable=False),
         sa.Column("last_instance_at", sa.Float(), nullable=False),
+        sa.Column("arriving_since", sa.Float(), nullable=False),
         sa.Column("settle_at", sa.Float(), nullable=True),
+        sa.Column("settle_by", sa.String(length=16), nullable=False),
         sa.Column("settled_at", sa.Float(), nullable=True),
         sa.Column("scored_at", sa.Float(), nullable=True),
         sa.Column("expected_instances", sa.Integer(), nullable=True),
@@ -274,6 +276,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("worklist_item", schema=None) as batch_op:
         batch_op.create_index("ix_worklist_item_order", ["state", "priority_class", "due_at", "id"], unique=False)
+        batch_op.create_index("ix_worklist_item_updated_at", ["updated_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_worklist_item_site_id"), ["site_id"], unique=False)
 
     op.create_table(
@@ -351,6 +354,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.Integer(), nullable=False),
         sa.Column("finding", sa.String(length=64), nullable=False),
         sa.Column("presence", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=True),
         sa.Column("probability", sa.Float(), nullable=True),
         sa.Column("raw_score", sa.Float(), nullable=True),
         sa.Column("operating_point", sa.String(length=32), nullable=True),
@@ -392,6 +396,7 @@ def downgrade() -> None:
     op.drop_table("instance")
     with op.batch_alter_table("worklist_item", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_worklist_item_site_id"))
+        batch_op.drop_index("ix_worklist_item_updated_at")
         batch_op.drop_index("ix_worklist_item_order")
 
     op.drop_table("worklist_item")

@@ -1,0 +1,133 @@
+"""Runs a package's ONNX file: arrays in, named outputs out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from models.package import ModelPackage, PackageRefused
+
+Provider = Literal["cpu", "cuda", "tensorrt"]
+
+PROVIDERS: dict[Provider, tuple[str, ...]] = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+}
+"""Requested provider → ONNX Runtime's names. The CPU stands last for the few operators that shape a graph; the first
+name must be the one really in use."""
+
+RUNTIME_ERRORS = (
+    ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented, ort_errors.RuntimeException, ort_errors.EPFail, ort_errors.NoSuchFile,
+)  # fmt: skip
+
+
+class ProviderMissing(Exception):
+    """The requested execution provider is not the one in use: an alarm, never a silent fall-back to the CPU."""
+
+
+class ScoringFailed(Exception):
+    """The network gave no usable scores: it stopped, or the outputs have wrong shapes, NaN or infinity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a network says about a batch.
+
+    Attributes:
+        logits: float32 (n, k), all finite.
+        heat_map: float32 (n, k, h, w), all finite; None when the package has none.
+    """
+
+    logits: NDArray[np.float32]
+    heat_map: NDArray[np.float32] | None
+
+
+class Session:
+    """One loaded network. Not for use from several threads at a time.
+
+    Args:
+        package: A checked package; its ONNX bytes are read again and must still have the same hash.
+        provider: Where to run. Anything but what is really in use raises.
+        threads: Threads inside one operator; with 1 the same input gives the same bits each time.
+
+    Raises:
+        PackageRefused: The ONNX file changed after it was checked, or ONNX Runtime cannot build the graph.
+        ProviderMissing: The requested provider is absent, or ONNX Runtime fell back from it.
+    """
+
+    def __init__(self, package: ModelPackage, *, provider: Provider = "cpu", threads: int = 1) -> None:
+        wanted = PROVIDERS[provider]
+        available = ort.get_available_providers()
+        if wanted[0] not in available:
+            raise ProviderMissing(f"{wanted[0]} was requested; this installation has {', '.join(available)}")
+        content = package.onnx_path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != package.weights_sha256:
+            raise PackageRefused(f"{package.onnx_path.name} was altered after the package was checked")
+        try:
+            self._session = ort.InferenceSession(
+                content, _options(threads), providers=[name for name in wanted if name in available]
+            )
+        except RUNTIME_ERRORS as error:
+            raise PackageRefused(f"ONNX Runtime refuses the graph: {str(error)[:200]}") from error
+        self._session.disable_fallback()
+        self.provider: str = self._session.get_providers()[0]
+        """ONNX Runtime's name of the provider that really runs the graph."""
+        if self.provider != wanted[0]:
+            raise ProviderMissing(f"{wanted[0]} was requested but {self.provider} is in use")
+        self.package = package
+        self._output_names = ["logits", "heat_map"] if package.has_heat_map else ["logits"]
+        self._channels = len(package.outputs) or len(package.scope_classes)
+
+    def run(self, batch: NDArray[np.float32]) -> Scores:
+        """Score a batch.
+
+        Args:
+            batch: float32 (n, c, h, w) as the package's recipe makes it, values 0..1.
+
+        Returns:
+            Logits, and heat maps when the package has them.
+
+        Raises:
+            ScoringFailed: The batch has another shape or type, the network stopped, or its outputs are not usable.
+        """
+        if batch.dtype != np.float32 or batch.ndim != 4 or batch.shape[1:] != self.package.input_shape:
+            raise ScoringFailed(
+                f"the batch is {batch.dtype} {batch.shape}, not float32 (n, *{self.package.input_shape})"
+            )
+        try:
+            outputs = self._session.run(self._output_names, {"image": batch})
+        except RUNTIME_ERRORS as error:
+            raise ScoringFailed(f"the network stopped: {str(error)[:200]}") from error
+        logits = _finite(outputs[0], "logits")
+        heat_map = _finite(outputs[1], "heat_map") if self.package.has_heat_map else None
+        if logits.shape != (len(batch), self._channels):
+            raise ScoringFailed(f"logits have shape {logits.shape}, not ({len(batch)}, {self._channels})")
+        if heat_map is not None and (heat_map.ndim != 4 or heat_map.shape[:2] != logits.shape):
+            raise ScoringFailed(f"heat_map has shape {heat_map.shape}, not ({len(batch)}, {self._channels}, h, w)")
+        return Scores(logits=logits, heat_map=heat_map)
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.use_deterministic_compute = True
+    # Spinning threads halve the throughput as soon as anything else wants the cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return options
+
+
+def _finite(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+    if values.dtype != np.float32 or not np.isfinite(values).all():
+        raise ScoringFailed(f"{name} holds NaN or infinity, or is not float32")
+    return values

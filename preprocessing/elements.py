@@ -1,0 +1,334 @@
+"""Walks the elements of a DICOM data set, bounded and without recursion: which values lie where, pixels untouched.
+
+What a sender gives is hostile until read: lengths past the end, nesting without end, a million items, a bomb in a
+deflated data set. Every loop here is bounded by the counts below and by the bytes that are really present.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import BinaryIO, Final, Literal, TypeAlias
+
+from pydicom.datadict import DicomDictionary
+
+from preprocessing.windows import HeaderRefused, Window, open_window
+
+MAX_DEPTH: Final = 64
+MAX_ELEMENTS: Final = 200_000
+MAX_ITEMS: Final = 50_000
+MAX_VALUE_BYTES: Final = 1 << 20
+
+IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
+EXPLICIT_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
+
+PIXEL_DATA: Final = 0x7FE00010
+_PIXEL_TAGS: Final = frozenset({PIXEL_DATA, 0x7FE00008, 0x7FE00009})
+_ITEM: Final = 0xFFFEE000
+_ITEM_END: Final = 0xFFFEE00D
+_SEQUENCE_END: Final = 0xFFFEE0DD
+_UNDEFINED: Final = 0xFFFFFFFF
+_LONG_VRS: Final = frozenset(
+    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+)
+_BULK_VRS: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"})
+
+Wanted: TypeAlias = Mapping[int, frozenset[int] | None]
+"""Tag → None for a plain value, → the item's tags for a sequence whose first item is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelData:
+    """Where the pixels lie; positions count bytes from the start of the (inflated) data set."""
+
+    tag: int
+    position: int
+    length_bytes: int | None
+    """Length of a native value; None when encapsulated."""
+    fragments: tuple[tuple[int, int], ...]
+    """Position and length of each fragment, the Basic Offset Table first; empty when native."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """The wanted values of a data set, as bytes.
+
+    Attributes:
+        values: Wanted top-level values, by tag.
+        items: For each wanted sequence its first item's wanted values, by tag; present when the sequence has an item.
+        byte_order: `<` or `>`, for `struct`.
+        pixel_data: Where the pixels are; None when the data set has none.
+    """
+
+    values: dict[int, bytes]
+    items: dict[int, dict[int, bytes]]
+    byte_order: Literal["<", ">"]
+    pixel_data: PixelData | None
+
+
+@cache
+def _sequence_tags() -> frozenset[int]:
+    return frozenset(tag for tag, entry in DicomDictionary.items() if entry[0] == "SQ")
+
+
+def _is_vr(raw: bytes) -> bool:
+    return len(raw) == 2 and 0x41 <= raw[0] <= 0x5A and 0x41 <= raw[1] <= 0x5A
+
+
+@dataclass(slots=True)
+class _Frame:
+    """One open container: the data set, a sequence or an item."""
+
+    is_sequence: bool
+    end: int
+    """Where it must have ended: its own declared end, or that of the nearest container which declares one."""
+    is_open: bool
+    """Its own length is undefined; a delimiter ends it."""
+    is_implicit: bool
+    wanted: Wanted
+    target: dict[int, bytes] | None
+
+
+_NOTHING: Final[Wanted] = {}
+
+
+class _Walk:
+    """One pass over a data set, a step an element, the open containers on a list instead of the call stack."""
+
+    def __init__(self, window: Window, *, is_implicit: bool, order: Literal["<", ">"], wanted: Wanted) -> None:
+        self.window = window
+        self.order: Literal["<", ">"] = order
+        self.explicit_header = struct.Struct(f"{order}HH2sH").unpack_from
+        self.plain_header = struct.Struct(f"{order}HHI").unpack_from
+        self.long_length = struct.Struct(f"{order}I").unpack_from
+        self.position = 0
+        self.elements = 0
+        self.item_count = 0
+        self.values: dict[int, bytes] = {}
+        self.items: dict[int, dict[int, bytes]] = {}
+        self.pixel_data: PixelData | None = None
+        first = window.peek(0, 6)
+        if len(first) == 6:
+            # A declared syntax that the very first element contradicts: old writers do it, the VR's letters tell.
+            is_implicit = not _is_vr(first[4:6])
+        self.stack = [_Frame(False, window.end, True, is_implicit, wanted, self.values)]
+
+    def run(self) -> Elements:
+        """Walk to the pixels or to the end."""
+        window, stack = self.window, self.stack
+        while self.pixel_data is None:
+            frame = stack[-1]
+            position = self.position
+            if position + 16 > window.reach:
+                window.cover(position)
+            left = min(window.reach, frame.end) - position
+            if left < 8:
+                if len(stack) == 1:
+                    if position > window.reach:
+                        raise HeaderRefused("truncated")
+                    break  # as other readers do, fewer than 8 trailing bytes are no element
+                self._leave_at_end(frame)
+                continue
+            self.elements += 1
+            if self.elements > MAX_ELEMENTS:
+                raise HeaderRefused("limit")
+            if frame.is_sequence:
+                self._step_in_sequence(frame)
+            else:
+                self._step_in_data_set(frame)
+        return Elements(self.values, self.items, self.order, self.pixel_data)
+
+    def _leave_at_end(self, frame: _Frame) -> None:
+        """Close a container whose bytes are used up; an undelimited one that nothing bounds was cut off."""
+        if frame.is_open and frame.end >= self.window.end:
+            raise HeaderRefused("truncated")
+        self.position = frame.end
+        self.stack.pop()
+
+    def _recover(self) -> None:
+        """Go on behind the innermost container that declared its length: what it holds makes no sense."""
+        for depth in range(len(self.stack) - 1, 0, -1):
+            if not self.stack[depth].is_open:
+                self.position = self.stack[depth].end
+                del self.stack[depth:]
+                return
+        raise HeaderRefused("truncated" if self.elements > 1 else "damaged")
+
+    def _push(self, frame: _Frame, position: int) -> None:
+        if len(self.stack) > 2 * MAX_DEPTH:  # a level of nesting is a sequence and an item
+            raise HeaderRefused("limit")
+        self.stack.append(frame)
+        self.position = position
+
+    def _step_in_sequence(self, frame: _Frame) -> None:
+        position = self.position
+        at = position - self.window.base
+        group, element, length = self.plain_header(self.window.data, at)
+        tag = group << 16 | element
+        if tag == _ITEM:
+            self.item_count += 1
+            if self.item_count > MAX_ITEMS:
+                raise HeaderRefused("limit")
+            is_open = length == _UNDEFINED
+            end = frame.end if is_open else position + 8 + length
+            if end > frame.end:
+                self._recover()
+                return
+            is_implicit = frame.is_implicit
+            if not is_implicit and end - position >= 16:
+                vr = self.window.data[at + 12 : at + 14]
+                # Implicit items in an explicit data set happen (PS3.5 6.2.2 note); FFFE is an empty item's end.
+                is_implicit = not _is_vr(vr) and self.window.data[at + 8 : at + 12] != self._item_end()
+            self._push(_Frame(False, end, is_open, is_implicit, frame.wanted, frame.target), position + 8)
+            frame.wanted, frame.target = _NOTHING, None  # the first item only
+        elif tag == _SEQUENCE_END:
+            self.position = position + 8 if frame.is_open else frame.end
+            self.stack.pop()
+        elif tag == _ITEM_END:
+            self.position = position + 8
+        else:
+            self._recover()
+
+    def _item_end(self) -> bytes:
+        return b"\xfe\xff\x0d\xe0" if self.order == "<" else b"\xff\xfe\xe0\x0d"
+
+    def _step_in_data_set(self, frame: _Frame) -> None:
+        position = self.position
+        data, at = self.window.data, self.position - self.window.base
+        vr = b""
+        start = position + 8
+        if frame.is_implicit:
+            group, element, length = self.plain_header(data, at)
+        else:
+            group, element, vr, length = self.explicit_header(data, at)
+            if vr in _LONG_VRS:
+                if len(data) - at < 12:
+                    raise HeaderRefused("truncated")
+                (length,) = self.long_length(data, at + 8)
+                start = position + 12
+            elif not _is_vr(vr):  # a delimiter, or one element that was written without its VR
+                vr = b""
+                group, element, length = self.plain_header(data, at)
+        tag = group << 16 | element
+        if length == _UNDEFINED:
+            self._enter_undefined(frame, tag, vr, start)
+        elif group == 0xFFFE:
+            self._end_item(frame, tag)
+        elif start + length > frame.end:
+            self._recover()
+        elif tag in _PIXEL_TAGS and len(self.stack) == 1:
+            self.window.require(start + length)
+            self.pixel_data = PixelData(tag, start, length, ())
+        elif vr == b"SQ" or (vr in (b"", b"UN") and tag in _sequence_tags()):
+            self._enter_sequence(frame, tag, is_implicit=frame.is_implicit or vr != b"SQ", start=start, length=length)
+        else:
+            if frame.target is not None and tag in frame.wanted:
+                if length > MAX_VALUE_BYTES:
+                    raise HeaderRefused("limit")
+                frame.target[tag] = self.window.read(start, length)
+            self.position = start + length
+
+    def _end_item(self, frame: _Frame, tag: int) -> None:
+        """Close the item, and its sequence too where the item's own delimiter is missing; ignore a stray one."""
+        if len(self.stack) > 1 and tag in (_ITEM_END, _SEQUENCE_END):
+            self.stack.pop()
+            self.position = self.position + 8 if frame.is_open else frame.end
+            if tag == _SEQUENCE_END:
+                parent = self.stack.pop()
+                self.position = self.position if parent.is_open else parent.end
+        else:
+            self.position += 8
+
+    def _enter_sequence(self, frame: _Frame, tag: int, *, is_implicit: bool, start: int, length: int) -> None:
+        if length == 0:
+            self.position = start
+            return
+        is_open = length == _UNDEFINED
+        end = frame.end if is_open else start + length
+        wanted, target = _NOTHING, None
+        if len(self.stack) == 1 and frame.wanted.get(tag) is not None:
+            target = self.items[tag] = {}
+            wanted = dict.fromkeys(frame.wanted[tag] or ())
+        self._push(_Frame(True, end, is_open, is_implicit, wanted, target), start)
+
+    def _enter_undefined(self, frame: _Frame, tag: int, vr: bytes, start: int) -> None:
+        is_pixel_data = tag in _PIXEL_TAGS and len(self.stack) == 1
+        if vr in _BULK_VRS or is_pixel_data:
+            fragments = self._fragments(frame, start)
+            if is_pixel_data:
+                self.pixel_data = PixelData(tag, start, None, fragments)
+        elif vr in (b"SQ", b"UN", b""):
+            # UN of undefined length holds implicit little endian, whatever surrounds it (PS3.5 6.2.2).
+            self._enter_sequence(
+                frame, tag, is_implicit=frame.is_implicit or vr != b"SQ", start=start, length=_UNDEFINED
+            )
+        else:
+            raise HeaderRefused("damaged")
+
+    def _fragments(self, frame: _Frame, start: int) -> tuple[tuple[int, int], ...]:
+        """Walk encapsulated fragments by their lengths; the content is never read."""
+        window, position = self.window, start
+        fragments: list[tuple[int, int]] = []
+        while True:
+            if position + 8 > window.reach:
+                window.cover(position, small=True)
+            if position + 8 > min(window.reach, frame.end):
+                raise HeaderRefused("truncated")
+            group, element, length = self.plain_header(window.data, position - window.base)
+            position += 8
+            if (group << 16 | element) == _SEQUENCE_END:
+                self.position = position
+                return tuple(fragments)
+            self.item_count += 1
+            if (group << 16 | element) != _ITEM or length == _UNDEFINED:
+                raise HeaderRefused("damaged")
+            if self.item_count > MAX_ITEMS:
+                raise HeaderRefused("limit")
+            fragments.append((position, length))
+            position += length
+
+
+def read_elements(window: Window, *, transfer_syntax_uid: str, wanted: Wanted) -> Elements:
+    """Walk a data set up to its pixels and return the wanted values.
+
+    Args:
+        window: The data set's bytes, from `open_window`.
+        transfer_syntax_uid: As declared; an obvious contradiction in the first element is forgiven.
+        wanted: What to keep.
+
+    Raises:
+        HeaderRefused: The bytes make no sense, end too early, or exceed a limit.
+    """
+    order: Literal["<", ">"] = ">" if transfer_syntax_uid == EXPLICIT_BIG_ENDIAN else "<"
+    is_implicit = transfer_syntax_uid == IMPLICIT_LITTLE_ENDIAN
+    return _Walk(window, is_implicit=is_implicit, order=order, wanted=wanted).run()
+
+
+def find_data_set(file: BinaryIO) -> tuple[str | None, int]:
+    """Return the Transfer Syntax UID and the start of the data set of a Part 10 file.
+
+    Raises:
+        HeaderRefused: No preamble, or file meta information that cannot be walked.
+    """
+    file.seek(128)
+    if file.read(4) != b"DICM":
+        raise HeaderRefused("damaged")
+    window = open_window(file, offset=132, length=1 << 20, is_deflated=False)
+    position, transfer_syntax_uid = 0, None
+    while True:
+        head = window.peek(position, 12)
+        if len(head) < 8 or head[:2] != b"\x02\x00":
+            return transfer_syntax_uid, 132 + position
+        element, vr, short = struct.unpack_from("<2xH2sH", head)
+        if vr in _LONG_VRS and len(head) == 12:
+            position, length = position + 12, struct.unpack_from("<I", head, 8)[0]
+        else:
+            position, length = position + 8, short
+        if element == 0x0010:
+            transfer_syntax_uid = window.read(position, min(length, 64)).rstrip(b"\0 ").decode("ascii", "replace")
+        position += length
+
+
+__all__ = ["Elements", "HeaderRefused", "PixelData", "find_data_set", "open_window", "read_elements"]

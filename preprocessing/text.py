@@ -1,0 +1,167 @@
+"""Turns the bytes of a text value into Unicode: as declared where that works, as it looks where it does not."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Final
+
+from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
+
+_ESC: Final = b"\x1b"
+_ESCAPE: Final = re.compile(rb"\x1b(?:\$\([\x30-\x7e]|\$\)[\x30-\x7e]|\$[\x30-\x7e]|[(-/][\x30-\x7e])")
+_RESETS: Final = re.compile(rb"[\\^=\t\n\f\r]")
+"""After these a value is back in its first character set (PS3.5 6.1.2.5.3)."""
+_ESCAPED_ENCODINGS: Final = frozenset({"iso2022_jp", "iso2022_jp_2"})
+"""Python wants the escape sequence in front of the bytes of these."""
+_ASCII_ONLY: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
+_SPELLING: Final = re.compile(r"[\s_-]+")
+_GUESSES: Final = ("euc_kr", "cp1251", "koi8_r", "iso8859_5", "gb18030", "shift_jis")
+"""What is tried on bytes that their declaration does not explain: the character sets of our sites first."""
+
+_TERMS: Final[dict[str, str]] = {
+    **{_SPELLING.sub("", term).upper(): term for term in python_encoding if term},
+    "ISO2022IR58": "ISO 2022 IR 58",
+    "UTF8": "ISO_IR 192",
+    "ISOIR149": "ISO 2022 IR 149",
+}
+
+
+class Charset:
+    """The declared character sets of one data set; decodes its values and remembers why one was not as declared.
+
+    Args:
+        terms: Values of Specific Character Set (0008,0005), as sent.
+
+    Attributes:
+        flag: `undeclared`, `mislabelled:<what it looks like>`, `unknown:<term>`; None while all is as declared.
+    """
+
+    def __init__(self, terms: tuple[str, ...]) -> None:
+        self.flag: str | None = None
+        self._encodings: list[str] = []
+        for term in terms:
+            known = _TERMS.get(_SPELLING.sub("", term).upper(), "" if not term else None)
+            if known is None:
+                self.flag = f"unknown:{term[:16]}"
+            else:
+                self._encodings.append("ascii" if known in _ASCII_ONLY else python_encoding[known])
+        self._is_declared = any(encoding != "ascii" for encoding in self._encodings)
+        self._first = self._encodings[0] if self._encodings else "ascii"
+        self._later = next((encoding for encoding in self._encodings if encoding != "ascii"), "ascii")
+
+    def decode(self, raw: bytes) -> str:
+        """Return the text, without padding. Never raises; bytes that nothing explains come back as Latin-1."""
+        if raw.isascii() and _ESC not in raw:
+            return raw.decode("ascii").rstrip(" \0")
+        text = self._as_declared(raw)
+        if text is None or not _is_plausible(text, raw, self._later):
+            guess, encoding = _guess(raw)
+            if text is None or encoding is not None:
+                text = guess
+                self._note(encoding or "unknown")
+        return text.rstrip(" \0")
+
+    def _note(self, encoding: str) -> None:
+        if self.flag is None:
+            self.flag = f"mislabelled:{encoding}" if self._is_declared else "undeclared"
+
+    def _as_declared(self, raw: bytes) -> str | None:
+        """Decode strictly; None when the bytes are not in the declared character sets."""
+        try:
+            if _ESC in raw:
+                if not self._is_declared:
+                    self._note("iso2022")
+                return self._decode_escapes(raw)
+            return raw.decode(self._later) if self._is_declared else None
+        except (UnicodeDecodeError, LookupError):
+            return None
+
+    def _decode_escapes(self, raw: bytes) -> str:
+        """Decode a value with code extensions (PS3.5 6.1.2.5), part by part."""
+        parts, encoding, position = [], self._first, 0
+        for match in _ESCAPE.finditer(raw):
+            parts.append(self._decode_part(raw[position : match.start()], encoding))
+            encoding = CODES_TO_ENCODINGS.get(match.group(), "unknown")
+            position = match.end()
+        parts.append(self._decode_part(raw[position:], encoding))
+        return "".join(parts)
+
+    def _decode_part(self, part: bytes, encoding: str) -> str:
+        if part.isascii() and encoding not in _ESCAPED_ENCODINGS:
+            return part.decode("ascii")
+        if encoding in _ESCAPED_ENCODINGS:
+            escape: bytes = next(code for code, name in CODES_TO_ENCODINGS.items() if name == encoding)
+            return str(escape + part, encoding)
+        reset = _RESETS.search(part)
+        if reset is None or self._first in ("ascii", encoding):
+            return part.decode(self._later if encoding == "ascii" else encoding)
+        # Past a delimiter the first set holds again: a Latin-1 name behind a Korean one.
+        return part[: reset.start()].decode(encoding) + part[reset.start() :].decode(self._first)
+
+
+def _is_plausible(text: str, raw: bytes, encoding: str) -> bool:
+    """Tell whether text that decoded as declared reads like text; single-byte sets accept nearly any bytes."""
+    if any("\x80" <= character <= "\x9f" for character in text):
+        return False
+    if encoding not in _SINGLE_BYTE or _ESC in raw:
+        return True
+    if _is_utf8(raw):
+        return not any(character.isalpha() for character in raw.decode()) or _disorder(text) == 0
+    return _disorder(text) == 0
+
+
+_LATIN: Final = frozenset({"latin_1", "iso8859", "iso8859_2", "iso8859_3", "iso8859_4", "iso_ir_148", "iso8859_15"})
+_SINGLE_BYTE: Final = _LATIN | {"iso_ir_126", "iso_ir_127", "iso_ir_138", "iso_ir_144", "iso_ir_166"}
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _disorder(text: str) -> int:
+    """Count what written names do not do: small letter then capital, symbols in words, heaps of accents."""
+    wrong = 0
+    for word in re.findall(r"[^\x00-\x40\x5b-\x60\x7b-\x7f]+", text):
+        wrong += sum(not (character.isalpha() or character in "’‘·") for character in word if character > "\x7f")
+        wrong += sum(a.islower() and b.isupper() for a, b in pairwise(word) if b > "\x7f")
+        # No European language strings four accented Latin letters together; Cyrillic read as Latin-1 does.
+        wrong += sum("\xc0" <= character <= "\u024f" for character in word) >= max(4, len(word) * 0.7)
+    return wrong
+
+
+def _guess(raw: bytes) -> tuple[str, str | None]:
+    """Return the most likely text and its encoding; Latin-1 and None when nothing fits."""
+    if _is_utf8(raw):
+        return raw.decode("utf-8"), "utf-8"
+    best: tuple[int, str, str] | None = None
+    for encoding in _GUESSES:
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        cost = _cost(text, encoding)
+        if cost is not None and (best is None or cost < best[0]):
+            best = cost, text, encoding
+    if best is not None:
+        return best[1], best[2]
+    latin = raw.decode("latin_1")
+    return latin, "latin_1" if _disorder(latin) == 0 else None
+
+
+def _cost(text: str, encoding: str) -> int | None:
+    """Rate a decoding: 0 is how such a name is written, more is less likely, None is out of the question."""
+    letters = [character for character in text if character > "\x7f"]
+    if any("\x80" <= character <= "\x9f" for character in letters):
+        return None
+    if encoding == "euc_kr":
+        return 0 if all("\uac00" <= character <= "\ud7a3" for character in letters) else None
+    if encoding in ("gb18030", "shift_jis"):
+        return 3 if all("\u3041" <= character <= "\u9fff" for character in letters) else None
+    if not all("\u0400" <= character <= "\u04ff" for character in letters):
+        return None
+    return 1 + _disorder(text) * 2

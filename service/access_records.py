@@ -1,0 +1,159 @@
+"""The rows of one-time links, sessions and keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from service.tables import api_key, session, sign_in_link
+from service.tables import site as site_table
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session that may act."""
+
+    site_id: int | None
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKey:
+    """A key that may act."""
+
+    prefix: str
+    site_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsedLink:
+    """What a one-time link gave when it was used."""
+
+    site_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """A key as an operator sees it."""
+
+    site: str
+    prefix: str
+    name: str
+    created_at: float
+    revoked_at: float | None
+
+
+def add_link(
+    tx: Connection, *, site_id: int | None, token_sha256: str, created_at: float, expires_at: float
+) -> None:
+    """Add a one-time link."""
+    row = {"site_id": site_id, "token_sha256": token_sha256, "created_at": created_at, "expires_at": expires_at}
+    tx.execute(insert(sign_in_link).values(row))
+
+
+def link_is_open(rx: Connection, token_sha256: str, *, now: float) -> bool:
+    """Tell whether a link is known, unused and young enough."""
+    query = select(sign_in_link.c.id).where(
+        sign_in_link.c.token_sha256 == token_sha256,
+        sign_in_link.c.used_at.is_(None),
+        sign_in_link.c.expires_at > now,
+    )
+    return rx.execute(query).first() is not None
+
+
+def use_link(tx: Connection, token_sha256: str, *, now: float) -> UsedLink | None:
+    """Use a link up, once: of two at the same time one gets it."""
+    row = tx.execute(
+        update(sign_in_link)
+        .where(
+            sign_in_link.c.token_sha256 == token_sha256,
+            sign_in_link.c.used_at.is_(None),
+            sign_in_link.c.expires_at > now,
+        )
+        .values(used_at=now)
+        .returning(sign_in_link.c.site_id)
+    ).first()
+    return UsedLink(row.site_id) if row else None
+
+
+def add_session(
+    tx: Connection, *, site_id: int | None, token_sha256: str, created_at: float, expires_at: float
+) -> None:
+    """Add a session, seen now."""
+    row = {
+        "site_id": site_id,
+        "token_sha256": token_sha256,
+        "created_at": created_at,
+        "seen_at": created_at,
+        "expires_at": expires_at,
+    }
+    tx.execute(insert(session).values(row))
+
+
+def live_session(rx: Connection, token_sha256: str, *, now: float, seen_after: float) -> LiveSession | None:
+    """Return the session when it has not ended, is not too old and was used lately enough."""
+    row = rx.execute(
+        select(session.c.site_id, session.c.seen_at).where(
+            session.c.token_sha256 == token_sha256,
+            session.c.ended_at.is_(None),
+            session.c.expires_at > now,
+            session.c.seen_at > seen_after,
+        )
+    ).first()
+    return LiveSession(row.site_id, row.seen_at) if row else None
+
+
+def see_session(tx: Connection, token_sha256: str, *, now: float) -> None:
+    """Note that a session was used."""
+    tx.execute(update(session).where(session.c.token_sha256 == token_sha256).values(seen_at=now))
+
+
+def end_session(tx: Connection, token_sha256: str, *, now: float) -> None:
+    """End a session for good."""
+    tx.execute(
+        update(session)
+        .where(session.c.token_sha256 == token_sha256, session.c.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+
+
+def anyone_signed_in_before(rx: Connection) -> bool:
+    """Tell whether any link was ever made: false only on the first start."""
+    return rx.execute(select(sign_in_link.c.id).limit(1)).first() is not None
+
+
+def add_key(tx: Connection, *, site_id: int, name: str, prefix: str, key_sha256: str, created_at: float) -> None:
+    """Add a site's key."""
+    row = {"site_id": site_id, "name": name, "prefix": prefix, "key_sha256": key_sha256, "created_at": created_at}
+    tx.execute(insert(api_key).values(row))
+
+
+def live_key(rx: Connection, key_sha256: str) -> LiveKey | None:
+    """Return the key when it is known and not revoked."""
+    row = rx.execute(
+        select(api_key.c.prefix, api_key.c.site_id).where(
+            api_key.c.key_sha256 == key_sha256, api_key.c.revoked_at.is_(None)
+        )
+    ).first()
+    return LiveKey(row.prefix, row.site_id) if row else None
+
+
+def list_keys(rx: Connection) -> list[ListedKey]:
+    """Return every key, by site and age."""
+    rows = rx.execute(
+        select(
+            site_table.c.code, api_key.c.prefix, api_key.c.name, api_key.c.created_at, api_key.c.revoked_at
+        )
+        .join(site_table, site_table.c.id == api_key.c.site_id)
+        .order_by(site_table.c.code, api_key.c.created_at, api_key.c.id)
+    )
+    return [ListedKey(*row) for row in rows]
+
+
+def revoke_key(tx: Connection, prefix: str, *, now: float) -> bool:
+    """Revoke a key by its prefix; false when there is no live key of that prefix."""
+    done = tx.execute(
+        update(api_key).where(api_key.c.prefix == prefix, api_key.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return done.rowcount > 0

@@ -1,0 +1,112 @@
+"""DICOM files by content hash, a folder per site; a write is whole and durable, or it did not happen."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+PREAMBLE = bytes(128) + b"DICM"
+"""Always zero: a preamble can make a DICOM file executable (PS3.10 section 7.5)."""
+
+_GROUP_LENGTH = 12
+_CHUNK_BYTES = 1 << 20
+
+
+class StoredFileDamaged(Exception):
+    """A file of the archive is not what was stored."""
+
+
+class Archive:
+    """Content-addressed files: `<site>/<ab>/<cd>/<sha256>.dcm`, named by the SHA-256 of the data set.
+
+    Sites share no file, so that one site's retention or keys never touch another's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, site_id: int, content_sha256: str) -> Path:
+        """Return where the data set with this hash is, or would be, stored."""
+        return self.folder / str(site_id) / content_sha256[:2] / content_sha256[2:4] / f"{content_sha256}.dcm"
+
+    def place(self, spooled: Path, site_id: int, content_sha256: str) -> Path:
+        """Give a synced spool file its name in the archive and return the folder that must be synced next.
+
+        The same content is stored once: placing it again only removes the spool file.
+        """
+        target = self.path(site_id, content_sha256)
+        if not target.parent.is_dir():
+            make_durable_folder(target.parent)
+        spooled.replace(target)
+        return target.parent
+
+    def put(self, site_id: int, part10: bytes) -> str:
+        """Store a whole Part-10 file durably and return the SHA-256 of its data set."""
+        offset = _dataset_offset(part10[: len(PREAMBLE) + _GROUP_LENGTH])
+        content_sha256 = hashlib.sha256(memoryview(part10)[offset:]).hexdigest()
+        target = self.path(site_id, content_sha256)
+        make_durable_folder(target.parent)
+        temporary = target.parent / f".{secrets.token_hex(8)}.part"
+        try:
+            with temporary.open("xb") as file:
+                file.write(part10)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folders([target.parent])
+        return content_sha256
+
+    def is_intact(self, site_id: int, content_sha256: str) -> bool:
+        """Read the stored file again and tell whether its data set still has this hash."""
+        digest = hashlib.sha256()
+        try:
+            with self.path(site_id, content_sha256).open("rb") as file:
+                file.seek(self.dataset_offset(file))
+                while chunk := file.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        except (OSError, StoredFileDamaged):
+            return False
+        return digest.hexdigest() == content_sha256
+
+    def dataset_offset(self, file: BinaryIO) -> int:
+        """Return where the data set begins in a stored file, open at any place.
+
+        Raises:
+            StoredFileDamaged: The file does not begin as we write it.
+        """
+        file.seek(0)
+        return _dataset_offset(file.read(len(PREAMBLE) + _GROUP_LENGTH))
+
+
+def _dataset_offset(head: bytes) -> int:
+    """Group 2 of our files always opens with its length (0002,0000) UL, in explicit little endian."""
+    start = len(PREAMBLE)
+    if head[128:start] != b"DICM" or head[start : start + 8] != b"\x02\x00\x00\x00UL\x04\x00":
+        raise StoredFileDamaged("no file meta group")
+    return start + _GROUP_LENGTH + int.from_bytes(head[start + 8 : start + 12], "little")
+
+
+def make_durable_folder(folder: Path) -> None:
+    """Make a folder and its parents, each synced into its own parent."""
+    if folder.is_dir():
+        return
+    make_durable_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folders([folder.parent])
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Write the names in these folders to the disk."""
+    for folder in folders:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,182 @@
+"""The zygote that forks one disposable child per image: warm imports, hard limits, no network, no way to harm it.
+
+Reads one JSON task a line, answers one JSON line:
+`{"ok": ...}` | `{"refused": reason, "detail": ...}` | `{"died": how, "detail": ...}` | `{"unavailable": why}`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import errno
+import gc
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from preprocessing.errors import UnsupportedImage
+from preprocessing.header import from_json
+from preprocessing.recipes import Recipe
+from service.workspace import Workspace
+
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
+PR_SET_NO_NEW_PRIVS = 38
+
+MAX_OPEN_FILES = 64
+MAX_TENSOR_FILE_BYTES = 256 * 1024**2
+MACHINE_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOENT, errno.EACCES, errno.EROFS}
+)
+"""What the machine, and not the image, is to blame for."""
+
+
+def main() -> None:
+    """Serve tasks until the worker closes the pipe."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--recipes", required=True, help="module that has RECIPES")
+    _leave_network()
+    _libc().prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    recipes: Mapping[str, Recipe] = importlib.import_module(parser.parse_args().recipes).RECIPES
+    # A library that prints must not speak on our pipes.
+    tasks, answers = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    gc.freeze()
+    _send(answers, {"ready": os.getpid()})
+    with os.fdopen(tasks, "rb", buffering=0) as lines:
+        while line := lines.readline():
+            _send(answers, _serve(json.loads(line), recipes, lines.fileno(), answers))
+
+
+def _serve(task: dict[str, object], recipes: Mapping[str, Recipe], tasks: int, answers: int) -> dict[str, object]:
+    """Run one task in a child of its own and say how it ended."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _be_child(task, recipes, writing, (reading, tasks, answers))
+    os.close(writing)
+    try:
+        said = _listen(reading, tasks, deadline=time.monotonic() + float(str(task["wall_s"])))
+    finally:
+        os.close(reading)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)  # when it died before it had a group of its own
+        _, status = os.waitpid(pid, 0)
+    if said is None:
+        return {"died": "timeout", "detail": f"no answer within {task['wall_s']} s"}
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        return _death(status)
+    return answer if isinstance(answer, dict) else _death(status)
+
+
+def _listen(reading: int, tasks: int, deadline: float) -> bytes | None:
+    """Collect what the child says until it closes its pipe; None when the time is over."""
+    said = b""
+    poll = select.poll()
+    poll.register(reading, select.POLLIN)
+    poll.register(tasks, select.POLLIN)
+    while (left_s := deadline - time.monotonic()) > 0:
+        for descriptor, _event in poll.poll(left_s * 1000):
+            if descriptor == tasks:
+                raise SystemExit(0)  # the worker is gone: nobody wants the answer; `finally` kills the child
+            chunk = os.read(reading, 65_536)
+            if not chunk:
+                return said
+            said += chunk
+    return None
+
+
+def _death(status: int) -> dict[str, object]:
+    code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGXCPU:
+        return {"died": "cpu", "detail": "too much processor time"}
+    if code < 0:
+        return {"died": "signal", "detail": signal.Signals(-code).name}
+    return {"died": "exit", "detail": f"exit status {code}"}
+
+
+def _be_child(task: dict[str, object], recipes: Mapping[str, Recipe], writing: int, inherited: tuple[int, ...]) -> None:
+    """Do the task under limits and leave without any clean-up of the zygote's."""
+    try:
+        os.setpgid(0, 0)
+        _libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        for descriptor in inherited:
+            os.close(descriptor)
+        os.dup2(0, 2)  # a decoder's complaints may quote the header
+        _limit(int(str(task["memory_bytes"])), int(str(task["cpu_s"])))
+        answer = json.dumps(_prepare(task, recipes)).encode()
+    except MemoryError:
+        answer = b'{"died": "memory", "detail": "too much memory"}'
+    except BaseException as error:  # noqa: BLE001 - a native panic derives from BaseException
+        answer = json.dumps({"died": "panic", "detail": type(error).__name__}).encode()
+    with contextlib.suppress(OSError):
+        os.write(writing, answer)
+    os._exit(0)
+
+
+def _limit(memory_bytes: int, cpu_s: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_TENSOR_FILE_BYTES, MAX_TENSOR_FILE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def _prepare(task: dict[str, object], recipes: Mapping[str, Recipe]) -> dict[str, object]:
+    header = task["header"]
+    if not isinstance(header, dict):
+        raise TypeError("a task has a header")
+    try:
+        prepared = recipes[str(task["recipe"])].prepare(Path(str(task["path"])), from_json(header))
+        tensor_sha256 = Workspace(Path(str(task["workspace"]))).put_tensor(prepared.tensor)
+    except UnsupportedImage as refusal:
+        return {"refused": refusal.reason.value, "detail": refusal.detail}
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            return {"died": "file_size", "detail": "too large a tensor"}
+        if error.errno in MACHINE_ERRORS:
+            return {"unavailable": errno.errorcode[error.errno]}
+        raise
+    return {
+        "ok": {
+            "tensor_sha256": tensor_sha256,
+            "placement": asdict(prepared.placement),
+            "notes": list(prepared.notes),
+            "decoder": prepared.decoder,
+        }
+    }
+
+
+def _send(descriptor: int, answer: dict[str, object]) -> None:
+    os.write(descriptor, json.dumps(answer).encode() + b"\n")
+
+
+def _leave_network() -> None:
+    """Move into an empty network namespace where the machine allows it; must happen before any thread exists."""
+    libc = _libc()
+    if libc.unshare(CLONE_NEWNET) != 0:
+        libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

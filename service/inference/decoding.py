@@ -1,0 +1,274 @@
+"""Decode children: a stored file goes in, a tensor in the workspace or a reason comes out, the worker lives on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import queue
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from preprocessing.errors import Reason
+from preprocessing.recipes import Placement
+
+log = logging.getLogger("pandok.inference")
+
+START_TIMEOUT_S = 60.0
+GRACE_S = 5.0
+"""How much longer than the child's own deadline we wait for the zygote's word."""
+
+How = Literal["signal", "exit", "panic", "timeout", "cpu", "memory", "file_size"]
+LIMITS: frozenset[How] = frozenset({"timeout", "cpu", "memory", "file_size"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor that stands in the workspace."""
+
+    tensor_sha256: str
+    placement: Placement
+    notes: tuple[str, ...]
+    decoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The recipe refuses the image."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The child did not survive the image."""
+
+    how: How
+    detail: str
+
+    @property
+    def is_limit(self) -> bool:
+        """A limit of time, memory or size was broken: once is enough."""
+        return self.how in LIMITS
+
+
+Prepared = Tensor | Refused | Died
+
+
+class DecodeUnavailable(Exception):
+    """The machine, not the image, is to blame: try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What one image may cost."""
+
+    memory_bytes: int
+    cpu_s: int
+    wall_s: float
+
+
+class DecodePool:
+    """A few zygotes, each serving one image at a time; usable by several threads at once.
+
+    Args:
+        processes: How many images are decoded at the same time.
+        limits: What one image may cost.
+        workspace_folder: Where the tensors go.
+        recipes: Module whose `RECIPES` the children use.
+    """
+
+    def __init__(
+        self,
+        *,
+        processes: int,
+        limits: DecodeLimits,
+        workspace_folder: Path,
+        recipes: str = "preprocessing.recipes",
+    ) -> None:
+        self._processes = processes
+        self._limits = limits
+        self._workspace_folder = workspace_folder
+        self._recipes = recipes
+        self._idle: queue.SimpleQueue[_Zygote] = queue.SimpleQueue()
+        self._all: list[_Zygote] = []
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the zygotes. Raises DecodeUnavailable when they cannot: no half-ready worker."""
+        zygotes = [_Zygote(self._recipes) for _ in range(self._processes)]
+        for zygote in zygotes:
+            self._all.append(zygote)
+            zygote.start()
+        for zygote in zygotes:
+            zygote.await_ready()
+            self._idle.put(zygote)
+
+    def prepare(self, path: Path, header: Mapping[str, object], recipe: str) -> Prepared:
+        """Decode a stored file with a recipe; blocks while every zygote is busy.
+
+        Args:
+            path: The file in the archive.
+            header: The instance's header as JSON values.
+            recipe: Name and version.
+
+        Raises:
+            DecodeUnavailable: The pool is closed, a zygote was lost, the disk is full, the file is not there.
+        """
+        task = {
+            "path": str(path.absolute()),
+            "header": dict(header),
+            "recipe": recipe,
+            "workspace": str(self._workspace_folder.absolute()),
+            "memory_bytes": self._limits.memory_bytes,
+            "cpu_s": self._limits.cpu_s,
+            "wall_s": self._limits.wall_s,
+        }
+        zygote = self._idle.get()
+        try:
+            if self._closed:
+                raise DecodeUnavailable("the worker is stopping")
+            zygote.revive()
+            return _read_answer(zygote.ask(task, self._limits.wall_s + GRACE_S))
+        finally:
+            self._idle.put(zygote)
+
+    def close(self) -> None:
+        """Kill the zygotes and, with them, what they are decoding; who waits for one is told so."""
+        self._closed = True
+        for zygote in self._all:
+            zygote.kill()
+        returned = []
+        with contextlib.suppress(queue.Empty):
+            for _ in self._all:
+                returned.append(self._idle.get(timeout=GRACE_S))
+        for zygote in returned:
+            zygote.discard()
+            self._idle.put(zygote)
+
+
+class _Zygote:
+    """One `decode_child` process and the two pipes to it."""
+
+    def __init__(self, recipes: str) -> None:
+        self._recipes = recipes
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._buffer = b""
+
+    def start(self) -> None:
+        """Start the process without waiting for it."""
+        with self._lock:
+            if self._closed:
+                raise DecodeUnavailable("the worker is stopping")
+            self._buffer = b""
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "service.inference.decode_child", "--recipes", self._recipes],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=child_environment(),
+                start_new_session=True,
+                bufsize=0,
+            )
+
+    def await_ready(self) -> None:
+        """Wait until the process has its imports."""
+        if "ready" not in self._receive(START_TIMEOUT_S):
+            self.discard()
+            raise DecodeUnavailable("a decode process did not start")
+
+    def revive(self) -> None:
+        """Start the process again when it is gone."""
+        if self._process is None or self._process.poll() is not None:
+            log.warning("decode process restarted")
+            self.discard()
+            self.start()
+            self.await_ready()
+
+    def ask(self, task: dict[str, object], timeout_s: float) -> dict[str, object]:
+        """Send a task and wait for its answer; a zygote that does not answer is killed."""
+        process = self._process
+        if process is None or process.stdin is None:
+            raise DecodeUnavailable("a decode process is gone")
+        try:
+            _write_all(process.stdin.fileno(), json.dumps(task).encode() + b"\n")
+        except OSError as error:
+            self.discard()
+            raise DecodeUnavailable("a decode process is gone") from error
+        return self._receive(timeout_s)
+
+    def kill(self) -> None:
+        """Kill the process for good; whoever is waiting for its answer then reads the end of the pipe."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def discard(self) -> None:
+        """Kill the process and close its pipes; only for the thread that holds the zygote."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def _receive(self, timeout_s: float) -> dict[str, object]:
+        process = self._process
+        if process is None or process.stdout is None:
+            raise DecodeUnavailable("a decode process is gone")
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._buffer:
+            ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+            chunk = os.read(process.stdout.fileno(), 65_536) if ready else b""
+            if not chunk:
+                self.discard()
+                raise DecodeUnavailable("a decode process is gone" if ready else "a decode process does not answer")
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer: dict[str, object] = json.loads(line)
+        return answer
+
+
+def child_environment() -> dict[str, str]:
+    """Return a clean environment for child processes: our modules and one thread per library, no secret."""
+    return {
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        **{name: os.environ[name] for name in ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES") if name in os.environ},
+    }
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _read_answer(answer: dict[str, object]) -> Prepared:
+    match answer:
+        case {"ok": {"tensor_sha256": str(tensor), "placement": dict(place), "notes": list(notes), "decoder": decoder}}:
+            return Tensor(tensor, Placement(**place), tuple(str(note) for note in notes), str(decoder))
+        case {"refused": reason, "detail": detail}:
+            return Refused(Reason(reason), str(detail))
+        case {"died": how, "detail": detail}:
+            return Died(cast(How, how), str(detail))
+        case _:
+            raise DecodeUnavailable(f"the machine refused: {answer.get('unavailable', 'unknown answer')}")

@@ -1,0 +1,250 @@
+"""The scoring process of a worker, seen from the worker: a tensor's name goes in, raw scores come out."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.package import ModelPackage
+from service.inference.decoding import child_environment
+
+log = logging.getLogger("pandok.inference")
+
+START_TIMEOUT_S = 600.0
+"""TensorRT builds its engines at the first start, which takes minutes."""
+
+
+class ScoringFailed(Exception):
+    """No usable scores: the network refused or stopped, gave NaN, took too long, or its process died."""
+
+
+class PackageUnusable(Exception):
+    """A package that must serve has no session: the worker must not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawScores:
+    """What a network said about one tensor.
+
+    Attributes:
+        logits: One raw score per channel, all finite.
+        heat_map: float32 (outputs, rows, columns), or None when the package has none.
+        provider: ONNX Runtime's name of what really ran the graph.
+    """
+
+    logits: tuple[float, ...]
+    heat_map: NDArray[np.float32] | None
+    provider: str
+
+
+class Scoring:
+    """Keeps the scoring process alive; usable by several threads at once.
+
+    Args:
+        packages: What to open sessions for.
+        workspace_folder: Where the tensors are.
+        provider: The execution provider that is asked for.
+        threads: Threads inside one operator.
+        max_batch: Most images in one batch.
+        timeout_s: How long one request may take before the process is killed.
+    """
+
+    def __init__(
+        self,
+        packages: Sequence[ModelPackage],
+        *,
+        workspace_folder: Path,
+        provider: Literal["cpu", "cuda", "tensorrt"],
+        threads: int,
+        max_batch: int,
+        timeout_s: float,
+    ) -> None:
+        self._folders = {str(package.folder.absolute()): package for package in packages}
+        self._timeout_s = timeout_s
+        self._command = [
+            *(sys.executable, "-P", "-m", "service.inference.scoring_child"),
+            *("--workspace", str(workspace_folder.absolute()), "--provider", provider, "--threads", str(threads)),
+            *("--max-batch", str(max_batch), "--"),
+            *self._folders,
+        ]
+        self._lock = threading.Lock()
+        self._process: _Process | None = None
+        self._closed = False
+        self._heat_maps = workspace_folder.absolute() / "scoring" / str(os.getpid())
+        self._ids = itertools.count(1)
+        self.alarm: str | None = None
+        """A loud state: a requested execution provider that is not in use."""
+        self.provider: str | None = None
+        """What scoring really runs on."""
+
+    def start(self) -> None:
+        """Start the process and learn how each package is run.
+
+        A missing provider is an alarm, and its runs fail visibly. Raises PackageUnusable for any other refusal.
+        """
+        self._heat_maps.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            self._start()
+
+    def score(self, package: ModelPackage, tensor_sha256: str) -> RawScores:
+        """Score one tensor of the workspace. Raises ScoringFailed."""
+        request_id = str(next(self._ids))
+        heat_map = self._heat_maps / f"{request_id}.npy"
+        request = {
+            "id": request_id,
+            "package": package.sha256,
+            "tensor": tensor_sha256,
+            "heat_map": str(heat_map),
+        }
+        process = self._running()
+        try:
+            answer = process.ask(request_id, request, self._timeout_s)
+            logits = answer.get("logits")
+            if not isinstance(logits, list):
+                raise ScoringFailed(self._why(answer))
+            values = np.load(heat_map, allow_pickle=False) if answer["heat_map"] else None
+        finally:
+            heat_map.unlink(missing_ok=True)
+        return RawScores(tuple(float(value) for value in logits), values, str(answer["provider"]))
+
+    def close(self) -> None:
+        """Stop the process; requests under way fail."""
+        with self._lock:
+            self._closed = True
+            process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+
+    def _why(self, answer: dict[str, object]) -> str:
+        """The answer's own words, or the alarm that explains them."""
+        return self.alarm or str(answer.get("failed", "no scores"))
+
+    def _running(self) -> _Process:
+        """Return the live process; a dead one is replaced."""
+        with self._lock:
+            if self._closed:
+                raise ScoringFailed("the worker is stopping")
+            if self._process is None or self._process.is_dead:
+                log.warning("scoring process restarted")
+                try:
+                    self._start()
+                except PackageUnusable as error:
+                    raise ScoringFailed(str(error)) from error
+            if self._process is None:
+                raise ScoringFailed("the scoring process does not start")
+            return self._process
+
+    def _start(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+        self._process = process = _Process(self._command)
+        alarms: list[str] = []
+        for folder, state in process.await_ready(START_TIMEOUT_S).items():
+            name = self._folders[folder].name
+            if "refused" in state:
+                process.kill()
+                raise PackageUnusable(f"package {name} cannot be loaded: {state['refused']}")
+            if "provider_missing" in state:
+                alarms.append(state["provider_missing"])
+            else:
+                self.provider = state["provider"]
+        self.alarm = alarms[0] if alarms else None
+        if self.alarm:
+            self.provider = None
+            log.error("execution provider missing", extra={"alarm": self.alarm})
+
+
+class _Process:
+    """One scoring process: writes requests, hands answers to whoever waits for them."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=child_environment(),
+            start_new_session=True,
+            bufsize=0,
+        )
+        self._lock = threading.Lock()
+        self._waiting: dict[str, Future[dict[str, object]]] = {}
+        self._ready: Future[dict[str, dict[str, str]]] = Future()
+        self.is_dead = False
+        self._reader = threading.Thread(target=self._read, daemon=True, name="scoring-answers")
+        self._reader.start()
+
+    def await_ready(self, timeout_s: float) -> dict[str, dict[str, str]]:
+        """Return folder → state of its session."""
+        try:
+            return self._ready.result(timeout_s)
+        except (ScoringFailed, TimeoutError) as error:
+            self.kill()
+            raise PackageUnusable("the scoring process does not start") from error
+
+    def ask(self, request_id: str, request: dict[str, str], timeout_s: float) -> dict[str, object]:
+        """Send a request and wait for its answer; on timeout the process is killed, for it may never answer again."""
+        future: Future[dict[str, object]] = Future()
+        with self._lock:
+            if self.is_dead:
+                raise ScoringFailed("the scoring process died")
+            self._waiting[request_id] = future
+            try:
+                self._write(json.dumps(request).encode() + b"\n")
+            except OSError as error:
+                raise ScoringFailed("the scoring process died") from error
+        try:
+            return future.result(timeout_s)
+        except TimeoutError as error:
+            self.kill()
+            raise ScoringFailed(f"no scores within {timeout_s} s") from error
+
+    def kill(self) -> None:
+        """Kill the process and fail what it was working on."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def _write(self, content: bytes) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - narrows the type; we asked for a pipe
+        view = memoryview(content)
+        while view:
+            view = view[os.write(self._process.stdin.fileno(), view) :]
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - narrows the type; we asked for a pipe
+        buffered = os.fdopen(os.dup(self._process.stdout.fileno()), "rb")
+        with buffered:
+            for line in buffered:
+                answer = json.loads(line)
+                if "ready" in answer:
+                    self._ready.set_result(answer["ready"])
+                    continue
+                with self._lock:
+                    future = self._waiting.pop(str(answer["id"]), None)
+                if future is not None:
+                    future.set_result(answer)
+        with self._lock:
+            self.is_dead = True
+            waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            future.set_exception(ScoringFailed("the scoring process died"))
+        if not self._ready.done():
+            self._ready.set_exception(ScoringFailed("the scoring process died"))

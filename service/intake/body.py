@@ -1,0 +1,118 @@
+"""A request's body as a stream with limits: bytes, silence and slowness; never held whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.requests import ClientDisconnect, Request
+
+from service.errors import ServiceError
+from service.intake.receive import Intake
+from service.errors import StorageFull
+from service.settings import Settings
+
+PIECE_BYTES = 1 << 20
+"""Pieces go to a thread for writing and hashing: large enough that the hop costs little, small enough to hold many."""
+
+
+class BodyRefused(Exception):
+    """The rest of the body is not read.
+
+    Args:
+        status: HTTP status: 408 or 413.
+        words: What the sender is told.
+    """
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+        self.words = words
+
+
+class SenderLeft(Exception):
+    """The connection ended inside the body; nobody waits for an answer."""
+
+
+def check_before_body(request: Request, *, intake: Intake, max_bytes: int) -> None:
+    """Refuse what can be refused before a byte of the body has been read.
+
+    Raises:
+        ServiceError: 415 for a content encoding (RELIABILITY section 2, row 3), 413 by the declared length, 507 when
+            storage is full.
+    """
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ServiceError(415, "content_encoding", "Send the body as it is, without Content-Encoding.")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > max_bytes:
+        raise ServiceError(413, "too_large", too_large(max_bytes))
+    if not intake.has_room():
+        raise StorageFull
+
+
+def too_large(max_bytes: int) -> str:
+    """Return what a sender of too many bytes is told."""
+    return f"More than {max_bytes} bytes in one request; send the files in several requests."
+
+
+async def pieces(request: Request, *, settings: Settings, max_bytes: int) -> AsyncIterator[bytes]:
+    """Yield the body in pieces of about PIECE_BYTES.
+
+    Only time in which the sender kept us waiting counts as silence or slowness, not our own writing.
+
+    Raises:
+        BodyRefused: Too many bytes, a silent or a too slow sender (RELIABILITY 5.9).
+        SenderLeft: The connection ended.
+    """
+    stream = aiter(request.stream())
+    pace = _Pace(settings)
+    gathered: list[bytes] = []
+    size_bytes = total_bytes = 0
+    while True:
+        chunk = await _next(stream, pace)
+        if chunk is None:
+            break
+        total_bytes += len(chunk)
+        if total_bytes > max_bytes:
+            raise BodyRefused(413, too_large(max_bytes))
+        gathered.append(chunk)
+        size_bytes += len(chunk)
+        if size_bytes >= PIECE_BYTES:
+            yield b"".join(gathered)
+            gathered, size_bytes = [], 0
+    if gathered:
+        yield b"".join(gathered)
+
+
+class _Pace:
+    """How long the sender kept us waiting, and how much came for it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.idle_timeout_s = settings.association_idle_timeout_s
+        self._window_s = settings.slow_rate_window_s
+        self._rate = settings.slow_rate_bytes_per_s
+        self._waited_s = 0.0
+        self._bytes = 0
+
+    def waited(self, seconds: float, size_bytes: int) -> None:
+        """Note a wait and what it brought; raises BodyRefused when a window's average is too slow."""
+        self._waited_s += seconds
+        self._bytes += size_bytes
+        if self._waited_s >= self._window_s:
+            if self._bytes < self._rate * self._waited_s:
+                raise BodyRefused(408, "The connection is too slow; nothing of the unfinished file was kept.")
+            self._waited_s, self._bytes = 0.0, 0
+
+
+async def _next(stream: AsyncIterator[bytes], pace: _Pace) -> bytes | None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        async with asyncio.timeout(pace.idle_timeout_s):
+            chunk = await anext(stream, None)
+    except TimeoutError:
+        raise BodyRefused(408, "Nothing came for too long; nothing of the unfinished file was kept.") from None
+    except ClientDisconnect:
+        raise SenderLeft from None
+    pace.waited(loop.time() - began, len(chunk) if chunk else 0)
+    return chunk

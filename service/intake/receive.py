@@ -1,0 +1,255 @@
+"""The one intake behind every door: answers only after file, directory and rows are durable."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from preprocessing.elements import HeaderRefused
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+from sqlalchemy.exc import SQLAlchemyError
+
+from preprocessing.header import InstanceHeader, read_header
+from service.archive import Archive, make_durable_folder
+from service.database import Database
+from service.intake import records
+from service.intake.commit import FULL, Committer, Ending
+from service.intake.outcomes import Door, IntakeReason, Kind, Outcome, Sender
+from service.intake.spool import DATASET_OFFSET, Spooled, prepare_spool
+from service.intake.verify import verify
+from service.metrics import INSTANCES_TOTAL, INTAKE_SECONDS
+from service.settings import Settings
+
+log = logging.getLogger("pandok.intake")
+
+_HEADER_REASONS = {
+    "damaged": IntakeReason.DAMAGED_HEADER,
+    "truncated": IntakeReason.TRUNCATED,
+    "limit": IntakeReason.LIMIT_EXCEEDED,
+}
+
+_ROOM_CHECK_S = 1.0
+
+
+class Intake:
+    """Receive, verify, store. Each process that has a door holds one; they share tables and archive.
+
+    Args:
+        database: Our tables, migrated.
+        archive: Where the files go.
+        settings: Limits, quiet times and folders.
+        on_new_study: Called in the transaction that first sees a study.
+        clock: Seconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        archive: Archive,
+        settings: Settings,
+        on_new_study: records.NewStudy | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        rules = records.Rules(settings.quiet_s, settings.partial_after_s, on_new_study)
+        self._committer = Committer(database, archive, rules, clock)
+        self._room_checked_at = float("-inf")
+        self._is_roomy = False
+
+    def start(self) -> None:
+        """Make the folders and begin to take instances."""
+        prepare_spool(self._settings.spool_folder)
+        make_durable_folder(self._settings.archive_folder)
+        self._committer.start()
+
+    def stop(self) -> None:
+        """Finish what was handed in, then end."""
+        self._committer.stop()
+
+    def has_room(self) -> bool:
+        """Tell whether anything may come in: enough free space, and a disk that did not refuse a sync."""
+        if self._committer.is_suspect:
+            return False
+        now = time.monotonic()
+        if now - self._room_checked_at > _ROOM_CHECK_S:
+            self._room_checked_at = now
+            self._is_roomy = shutil.disk_usage(self._settings.data_folder).free >= self._settings.min_free_bytes
+        return self._is_roomy
+
+    def open(self, sender: Sender, *, transfer_syntax_uid: str) -> Spooled:
+        """Open a spool file for one data set. Raises OSError when the disk refuses."""
+        return Spooled(
+            self._settings.spool_folder,
+            sender=sender,
+            transfer_syntax_uid=transfer_syntax_uid,
+            max_bytes=self._settings.max_dataset_bytes,
+        )
+
+    async def keep(
+        self,
+        spooled: Spooled,
+        *,
+        sop_class_uid: str | None,
+        sop_instance_uid: str | None,
+        study_instance_uid: str | None = None,
+    ) -> Outcome:
+        """Verify and store what was spooled; the given UIDs are what the command or the address declared.
+
+        Bad data and a full disk are outcomes, never exceptions; the spool file is consumed.
+        """
+        declared = (sop_class_uid, sop_instance_uid, study_instance_uid)
+        started = time.monotonic()
+        if spooled.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+            checked = await asyncio.to_thread(self._check, spooled, declared)  # inflating may take a while
+        else:
+            checked = self._check(spooled, declared)
+        if isinstance(checked, Outcome):
+            return await asyncio.to_thread(self._refused, spooled, checked)
+        ending = await asyncio.wrap_future(self._submit(spooled, checked))
+        return await self._answered(spooled, checked, ending, started)
+
+    def keep_blocking(
+        self,
+        spooled: Spooled,
+        *,
+        sop_class_uid: str | None,
+        sop_instance_uid: str | None,
+        study_instance_uid: str | None = None,
+    ) -> Outcome:
+        """Do what `keep` does, for a thread."""
+        declared = (sop_class_uid, sop_instance_uid, study_instance_uid)
+        started = time.monotonic()
+        checked = self._check(spooled, declared)
+        if isinstance(checked, Outcome):
+            return self._refused(spooled, checked)
+        return self._answer(spooled, checked, self._submit(spooled, checked).result(), started)
+
+    def refuse(
+        self,
+        sender: Sender | None,
+        reason: IntakeReason,
+        *,
+        door: Door,
+        name: str,
+        detail: str = "",
+        sop_class_uid: str | None = None,
+        sop_instance_uid: str | None = None,
+        study_instance_uid: str | None = None,
+    ) -> Outcome:
+        """Note a refusal where an operator sees it, and return it. Never raises: a full disk only loses the row."""
+        kind = "aborted" if reason is IntakeReason.ABORTED else "refused"
+        INSTANCES_TOTAL.labels(door=door.value, outcome=reason.word).inc()
+        log.warning("instance refused", extra={"reason": reason.word, "door": door.value})
+        try:
+            with self._database.transaction() as tx:
+                records.note_problem(
+                    tx,
+                    kind=kind,
+                    reason=reason,
+                    site_id=sender.site_id if sender else None,
+                    door=door,
+                    sender=name,
+                    detail=detail,
+                    study_instance_uid=study_instance_uid,
+                    sop_instance_uid=sop_instance_uid,
+                    now=self._clock(),
+                )
+        except (SQLAlchemyError, OSError) as failure:
+            # The sender's answer stands without the row; a trace would carry its values.
+            log.error("problem not noted", extra={"error": type(failure).__name__})  # noqa: TRY400
+        return Outcome(Kind.REFUSED, reason, sop_class_uid, sop_instance_uid, study_instance_uid)
+
+    def aborted(self, sender: Sender, *, detail: str = "") -> None:
+        """Note a connection that ended inside an instance; what was answered before stays."""
+        self.refuse(sender, IntakeReason.ABORTED, door=sender.door, name=sender.name, detail=detail)
+
+    def _check(self, spooled: Spooled, declared: tuple[str | None, str | None, str | None]) -> InstanceHeader | Outcome:
+        """Read the header and say whether the instance may be kept."""
+        sop_class_uid, sop_instance_uid, study_instance_uid = declared
+        header: InstanceHeader | None = None
+        try:
+            header = _read_header(spooled)
+            reason = verify(
+                header,
+                sop_class_uid=sop_class_uid,
+                sop_instance_uid=sop_instance_uid,
+                study_instance_uid=study_instance_uid,
+            )
+            if reason is None:
+                spooled.finish(sop_class_uid=str(header.sop_class_uid), sop_instance_uid=str(header.sop_instance_uid))
+                return header
+        except HeaderRefused as refusal:
+            reason = _HEADER_REASONS[refusal.kind]
+        except OSError:
+            reason = IntakeReason.OUT_OF_RESOURCES
+        return Outcome(
+            Kind.REFUSED,
+            reason,
+            header.sop_class_uid if header else sop_class_uid,
+            header.sop_instance_uid if header else sop_instance_uid,
+            header.study_instance_uid if header else study_instance_uid,
+        )
+
+    def _refused(self, spooled: Spooled, outcome: Outcome) -> Outcome:
+        spooled.abandon()
+        return self._noted(spooled.sender, outcome)
+
+    def _noted(self, sender: Sender, outcome: Outcome) -> Outcome:
+        return self.refuse(
+            sender,
+            outcome.reason or IntakeReason.PROCESSING_FAILURE,
+            door=sender.door,
+            name=sender.name,
+            sop_class_uid=outcome.sop_class_uid,
+            sop_instance_uid=outcome.sop_instance_uid,
+            study_instance_uid=outcome.study_instance_uid,
+        )
+
+    def _submit(self, spooled: Spooled, header: InstanceHeader) -> Future[Ending]:
+        if self._committer.is_suspect:
+            spooled.abandon()
+            refused: Future[Ending] = Future()
+            refused.set_result(FULL)
+            return refused
+        arrival = records.Arrival(spooled.sender, header, spooled.content_sha256, spooled.size_bytes)
+        return self._committer.submit(spooled, arrival)
+
+    async def _answered(self, spooled: Spooled, header: InstanceHeader, ending: Ending, started: float) -> Outcome:
+        if ending[0] is Kind.REFUSED:
+            return await asyncio.to_thread(self._answer, spooled, header, ending, started)
+        return self._answer(spooled, header, ending, started)
+
+    def _answer(self, spooled: Spooled, header: InstanceHeader, ending: Ending, started: float) -> Outcome:
+        kind, reason = ending
+        sender = spooled.sender
+        outcome = Outcome(
+            kind,
+            reason,
+            header.sop_class_uid,
+            header.sop_instance_uid,
+            header.study_instance_uid,
+            header.series_instance_uid,
+        )
+        INTAKE_SECONDS.labels(door=sender.door.value).observe(time.monotonic() - started)
+        if kind is Kind.REFUSED:
+            return self._noted(sender, outcome)
+        INSTANCES_TOTAL.labels(door=sender.door.value, outcome=kind.value).inc()
+        return outcome
+
+
+def _read_header(spooled: Spooled) -> InstanceHeader:
+    with os.fdopen(os.dup(spooled.descriptor), "rb") as file:
+        return read_header(
+            file,
+            transfer_syntax_uid=spooled.transfer_syntax_uid,
+            offset=DATASET_OFFSET,
+            length=spooled.size_bytes,
+        )

@@ -1,0 +1,340 @@
+"""The intake's SQL: sites' studies, series and instances, what was held or refused, and settling."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, insert, select, update
+
+from preprocessing.header import InstanceHeader, age_years, to_json
+from service import tables
+from service.intake.outcomes import Door, IntakeReason, Kind, Sender
+from service.intake.studies import PRIORITY_ROUTINE, Settled, fold, quiet_time_s, when_due
+
+NewStudy = Callable[[Connection, int, float], None]
+"""Called in the transaction that first sees a study: (connection, study_id, now)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One verified instance whose file stands in the archive."""
+
+    sender: Sender
+    header: InstanceHeader
+    content_sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Settings that decide when a study settles, and who must hear of a new one."""
+
+    quiet_s: Mapping[str, float]
+    partial_after_s: float
+    on_new_study: NewStudy | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Study:
+    id: int
+    patient_id: str | None
+    modalities: tuple[str, ...]
+    flags: tuple[str, ...]
+    state: str
+    revision: int
+    series_count: int
+    instance_count: int
+    arriving_since: float
+    expected_instances: int | None
+
+
+def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Kind, IntakeReason | None]:
+    """Write the rows of one instance; the same content is accepted once, other content under its UID is held."""
+    header, sender = arrival.header, arrival.sender
+    known = tx.execute(
+        select(tables.instance.c.content_sha256).where(
+            tables.instance.c.site_id == sender.site_id,
+            tables.instance.c.sop_instance_uid == header.sop_instance_uid,
+        )
+    ).scalar_one_or_none()
+    if known == arrival.content_sha256:
+        return Kind.DUPLICATE, None
+    policy: Mapping[str, object] = tx.execute(
+        select(tables.site.c.policy).where(tables.site.c.id == sender.site_id)
+    ).scalar_one()
+    if known is not None:
+        reason = IntakeReason.CONFLICT_KEPT if policy.get("conflict_answer") == "warn" else IntakeReason.CONFLICT
+        hold(tx, arrival, reason, now)
+        return Kind.HELD, reason
+    study = _study(tx, arrival, rules, now)
+    study, series_id = _series(tx, arrival, study)
+    study = _count(tx, arrival, study, quiet_time_s(header.modality, policy, rules.quiet_s), rules, now)
+    tx.execute(
+        insert(tables.instance).values(
+            site_id=sender.site_id,
+            study_id=study.id,
+            series_id=series_id,
+            sop_instance_uid=header.sop_instance_uid,
+            sop_class_uid=header.sop_class_uid,
+            transfer_syntax_uid=header.transfer_syntax_uid,
+            instance_number=header.instance_number,
+            content_sha256=arrival.content_sha256,
+            size_bytes=arrival.size_bytes,
+            header=to_json(header),
+            revision=study.revision,
+            door=sender.door.value,
+            received_at=now,
+            is_result=False,
+        )
+    )
+    return Kind.STORED, None
+
+
+def _study(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> _Study:
+    header, sender, t = arrival.header, arrival.sender, tables.study
+    row = (
+        tx.execute(
+            select(
+                t.c.id, t.c.patient_id, t.c.modalities, t.c.flags, t.c.state, t.c.revision, t.c.series_count,
+                t.c.instance_count, t.c.arriving_since, t.c.expected_instances,
+            ).where(t.c.site_id == sender.site_id, t.c.study_instance_uid == header.study_instance_uid)
+        )
+        .mappings()
+        .one_or_none()
+    )  # fmt: skip
+    if row is not None:
+        modalities = tuple(m for m in row["modalities"].split("\\") if m)
+        return _Study(**{**row, "modalities": modalities, "flags": tuple(row["flags"])})
+    study_id = tx.execute(
+        insert(t)
+        .values(
+            site_id=sender.site_id,
+            public_id=secrets.token_hex(16),
+            study_instance_uid=header.study_instance_uid,
+            patient_id=header.patient_id,
+            patient_name=header.patient_name,
+            patient_name_folded=fold(header.patient_name) if header.patient_name else None,
+            patient_birth_date=_short(header.patient_birth_date, 8),
+            patient_sex=_short(header.patient_sex, 16),
+            age_years=age_years(header),
+            study_date=_short(header.study_date, 8),
+            study_time=_short(header.study_time, 16),
+            study_id_text=header.study_id,
+            accession_number=header.accession_number,
+            referring_physician_name=header.referring_physician_name,
+            study_description=header.study_description,
+            modalities="",
+            series_count=0,
+            instance_count=0,
+            flags=[],
+            state="arriving",
+            revision=1,
+            first_image_at=now,
+            last_instance_at=now,
+            arriving_since=now,
+            settle_at=now,
+            settle_by="quiet",
+            center_priority=PRIORITY_ROUTINE,
+        )
+        .returning(t.c.id)
+    ).scalar_one()
+    if rules.on_new_study is not None:
+        rules.on_new_study(tx, study_id, now)
+    return _Study(study_id, header.patient_id, (), (), "arriving", 1, 0, 0, now, None)
+
+
+def _series(tx: Connection, arrival: Arrival, study: _Study) -> tuple[_Study, int]:
+    header, t = arrival.header, tables.series
+    found = tx.execute(
+        update(t)
+        .where(t.c.study_id == study.id, t.c.series_instance_uid == header.series_instance_uid)
+        .values(instance_count=t.c.instance_count + 1)
+        .returning(t.c.id)
+    ).scalar_one_or_none()
+    if found is not None:
+        return study, found
+    series_id = tx.execute(
+        insert(t)
+        .values(
+            site_id=arrival.sender.site_id,
+            study_id=study.id,
+            series_instance_uid=header.series_instance_uid,
+            modality=_short(header.modality, 16),
+            series_number=header.series_number,
+            series_description=header.series_description,
+            body_part_examined=_short(header.body_part_examined, 64),
+            performed_date=_short(header.performed_procedure_step_start_date, 8),
+            performed_time=_short(header.performed_procedure_step_start_time, 16),
+            instance_count=1,
+            is_result=False,
+        )
+        .returning(t.c.id)
+    ).scalar_one()
+    return replace(study, series_count=study.series_count + 1), series_id
+
+
+def _count(tx: Connection, arrival: Arrival, study: _Study, quiet_s: float, rules: Rules, now: float) -> _Study:
+    """Count the instance in its study; a late one opens the next revision of the same study."""
+    header = arrival.header
+    if study.state != "arriving":
+        study = replace(study, state="arriving", revision=study.revision + 1, arriving_since=now)
+    study = replace(
+        study,
+        instance_count=study.instance_count + 1,
+        modalities=tuple(sorted({*study.modalities, *([header.modality[:16]] if header.modality else [])})),
+        flags=tuple(sorted({*study.flags, *_flags(header, study)})),
+    )
+    due = when_due(
+        now=now,
+        arriving_since=study.arriving_since,
+        quiet_s=quiet_s,
+        partial_after_s=rules.partial_after_s,
+        instance_count=study.instance_count,
+        expected_instances=study.expected_instances,
+    )
+    tx.execute(
+        update(tables.study)
+        .where(tables.study.c.id == study.id)
+        .values(
+            modalities="\\".join(study.modalities),
+            flags=list(study.flags),
+            state=study.state,
+            revision=study.revision,
+            arriving_since=study.arriving_since,
+            series_count=study.series_count,
+            instance_count=study.instance_count,
+            last_instance_at=now,
+            settle_at=due.at,
+            settle_by=due.by,
+        )
+    )
+    return study
+
+
+def _flags(header: InstanceHeader, study: _Study) -> set[str]:
+    flags = set()
+    if header.charset_flag:
+        flags.add(f"charset:{header.charset_flag}")
+    if header.patient_id != study.patient_id:
+        flags.add("patient_conflict")
+    if header.patient_age and header.patient_age.strip().isdigit():
+        flags.add("age_without_unit")
+    return flags
+
+
+def hold(tx: Connection, arrival: Arrival, reason: IntakeReason, now: float) -> None:
+    """Note bytes that are held aside for an operator; the same bytes again only count."""
+    t = tables.problem
+    header, sender = arrival.header, arrival.sender
+    again = tx.execute(
+        update(t)
+        .where(
+            t.c.site_id == sender.site_id,
+            t.c.kind == "held",
+            t.c.sop_instance_uid == header.sop_instance_uid,
+            t.c.content_sha256 == arrival.content_sha256,
+            t.c.resolved_at.is_(None),
+        )
+        .values(count=t.c.count + 1)
+    )
+    if again.rowcount:
+        return
+    note_problem(
+        tx,
+        kind="held",
+        reason=reason,
+        site_id=sender.site_id,
+        door=sender.door,
+        sender=sender.name,
+        study_instance_uid=header.study_instance_uid,
+        sop_instance_uid=header.sop_instance_uid,
+        content_sha256=arrival.content_sha256,
+        now=now,
+    )
+
+
+def note_problem(
+    tx: Connection,
+    *,
+    kind: str,
+    reason: IntakeReason,
+    site_id: int | None,
+    door: Door,
+    sender: str,
+    now: float,
+    detail: str = "",
+    study_instance_uid: str | None = None,
+    sop_instance_uid: str | None = None,
+    content_sha256: str | None = None,
+) -> None:
+    """Write one row that an operator can see."""
+    tx.execute(
+        insert(tables.problem).values(
+            site_id=site_id,
+            kind=kind,
+            reason=reason.word,
+            detail=detail or reason.comment,
+            status=f"0x{reason.status:04X}",
+            door=door.value,
+            sender=sender,
+            study_instance_uid=_short(study_instance_uid, 64),
+            sop_instance_uid=_short(sop_instance_uid, 64),
+            content_sha256=content_sha256,
+            occurred_at=now,
+        )
+    )
+
+
+def mark_done(
+    tx: Connection, *, site_id: int, study_instance_uid: str, expected_instances: int | None, now: float
+) -> bool:
+    """Take the sender's word that a study is whole: it settles now, or when the expected count has arrived.
+
+    Returns False when no such study of the site is known.
+    """
+    t = tables.study
+    row = tx.execute(
+        select(t.c.id, t.c.state, t.c.instance_count).where(
+            t.c.site_id == site_id, t.c.study_instance_uid == study_instance_uid
+        )
+    ).one_or_none()
+    if row is None:
+        return False
+    values: dict[str, object] = {"expected_instances": expected_instances}
+    if row.state == "arriving" and (expected_instances is None or row.instance_count >= expected_instances):
+        values |= {"settle_at": now, "settle_by": "done"}
+    tx.execute(update(t).where(t.c.id == row.id).values(**values))
+    return True
+
+
+def settle_due(tx: Connection, now: float, *, limit: int = 100) -> list[Settled]:
+    """Settle every study whose time has come: one revision row each, for the pipeline to take."""
+    t = tables.study
+    due = tx.execute(
+        select(t.c.id, t.c.site_id, t.c.revision, t.c.settle_by)
+        .where(t.c.settle_at.is_not(None), t.c.settle_at <= now)
+        .order_by(t.c.settle_at)
+        .limit(limit)
+    ).all()
+    for row in due:
+        tx.execute(
+            insert(tables.revision).values(
+                site_id=row.site_id,
+                study_id=row.id,
+                number=row.revision,
+                state="settled",
+                settled_by=row.settle_by,
+                settled_at=now,
+                attempt=1,
+            )
+        )
+        tx.execute(
+            update(t).where(t.c.id == row.id).values(state="settled", reason=None, settle_at=None, settled_at=now)
+        )
+    return [Settled(row.id, row.revision, row.settle_by) for row in due]
+
+
+def _short(text: str | None, length: int) -> str | None:
+    return text[:length] if text else None

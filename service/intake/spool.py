@@ -1,0 +1,127 @@
+"""Bytes that are arriving: one file each, beside the archive, hashed as they are written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from pathlib import Path
+
+from service.archive import PREAMBLE, make_durable_folder
+from service.intake.outcomes import Sender
+
+IMPLEMENTATION_CLASS_UID = "2.25.130428370265418906271594823650912734561"
+IMPLEMENTATION_VERSION_NAME = "PANDOK"
+
+DATASET_OFFSET = 640
+"""Where every data set begins in our files: group 2 is padded to a fixed size, since the UIDs in it are known
+only after the bytes behind it have been read."""
+
+STALE_AFTER_S = 3_600.0
+
+
+class DatasetTooLarge(Exception):
+    """More bytes than one instance may have."""
+
+
+class Spooled:
+    """One instance on its way in. Nothing here has been acknowledged.
+
+    Args:
+        folder: The spool folder.
+        sender: Who sends it.
+        transfer_syntax_uid: How the data set is encoded.
+        max_bytes: Largest data set that is kept.
+    """
+
+    def __init__(self, folder: Path, *, sender: Sender, transfer_syntax_uid: str, max_bytes: int) -> None:
+        self.sender = sender
+        self.transfer_syntax_uid = transfer_syntax_uid
+        self.path = folder / f"{secrets.token_hex(16)}.part"
+        self.size_bytes = 0
+        self._max_bytes = max_bytes
+        self._digest = hashlib.sha256()
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.descriptor = os.open(self.path, flags, 0o600)
+        os.lseek(self.descriptor, DATASET_OFFSET, os.SEEK_SET)
+
+    @property
+    def content_sha256(self) -> str:
+        """SHA-256 of the data-set bytes so far, in hex."""
+        return self._digest.hexdigest()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append data-set bytes. Raises OSError when the disk refuses, DatasetTooLarge past the limit."""
+        view = memoryview(data)
+        self.size_bytes += len(view)
+        if self.size_bytes > self._max_bytes:
+            raise DatasetTooLarge
+        self._digest.update(view)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+    def finish(self, *, sop_class_uid: str, sop_instance_uid: str) -> None:
+        """Write preamble and file meta before the data set. Raises OSError."""
+        meta = file_meta(
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=self.transfer_syntax_uid,
+            size_bytes=DATASET_OFFSET - len(PREAMBLE),
+        )
+        os.pwrite(self.descriptor, PREAMBLE + meta, 0)
+
+    def sync(self) -> None:
+        """Have the bytes on the disk when this returns. Raises OSError; then the file must be given up."""
+        os.fsync(self.descriptor)
+
+    def close(self) -> None:
+        """Close the file; its bytes stay."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def abandon(self) -> None:
+        """Forget the bytes: the sender was not told that we have them."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+def file_meta(*, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, size_bytes: int) -> bytes:
+    """Return a file meta group (PS3.10 section 7.1) of exactly `size_bytes`, padded by our private information."""
+    body = b"".join(
+        (
+            _element(0x0001, b"OB", b"\x00\x01"),
+            _element(0x0002, b"UI", _uid(sop_class_uid)),
+            _element(0x0003, b"UI", _uid(sop_instance_uid)),
+            _element(0x0010, b"UI", _uid(transfer_syntax_uid)),
+            _element(0x0012, b"UI", _uid(IMPLEMENTATION_CLASS_UID)),
+            _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME.encode()),
+            _element(0x0100, b"UI", _uid(IMPLEMENTATION_CLASS_UID)),
+        )
+    )
+    group_length = size_bytes - 12
+    padding = group_length - len(body) - 12
+    body += _element(0x0102, b"OB", bytes(padding))
+    return _element(0x0000, b"UL", group_length.to_bytes(4, "little")) + body
+
+
+def _uid(uid: str) -> bytes:
+    return uid.encode("ascii") + b"\x00" * (len(uid) % 2)
+
+
+def _element(element: int, vr: bytes, value: bytes) -> bytes:
+    tag = b"\x02\x00" + element.to_bytes(2, "little")
+    if len(value) % 2:
+        value += b" "
+    if vr == b"OB":
+        return tag + vr + b"\x00\x00" + len(value).to_bytes(4, "little") + value
+    return tag + vr + len(value).to_bytes(2, "little") + value
+
+
+def prepare_spool(folder: Path) -> None:
+    """Make the spool folder and clear what a crash left behind long ago."""
+    make_durable_folder(folder)
+    for leftover in folder.glob("*.part"):
+        if time.time() - leftover.stat().st_mtime > STALE_AFTER_S:
+            leftover.unlink(missing_ok=True)

@@ -1,0 +1,315 @@
+"""The one intake: what is answered, and that it is durable before the answer."""
+
+from __future__ import annotations
+
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from sqlalchemy import select
+
+from service import tables
+from service.intake import records
+from service.intake.outcomes import Door, IntakeReason, Kind
+from service.intake.spool import DatasetTooLarge
+from service.intake.studies import fold
+from tests.factories import (
+    Clock,
+    Parts,
+    add_site,
+    dataset_bytes,
+    make_ct_slice,
+    make_radiograph,
+    open_parts,
+)
+
+
+def rows(parts: Parts, table: str) -> list[dict[str, object]]:
+    with parts.database.reading() as tx:
+        return [dict(row) for row in tx.execute(select(tables.metadata.tables[table])).mappings()]
+
+
+def test_stored_file_is_whole_and_readable_with_a_zero_preamble(parts: Parts) -> None:
+    film = make_radiograph()
+
+    outcome = parts.send(film)
+
+    [instance] = rows(parts, "instance")
+    path = parts.archive.path(parts.site_id, str(instance["content_sha256"]))
+    stored = dcmread(path)
+    assert outcome.kind is Kind.STORED
+    assert path.read_bytes()[:132] == bytes(128) + b"DICM"
+    assert stored.file_meta.MediaStorageSOPInstanceUID == film.SOPInstanceUID
+    assert stored.file_meta.FileMetaInformationGroupLength == 640 - 132 - 12
+    assert path.read_bytes()[640:] == dataset_bytes(film)
+    assert parts.archive.is_intact(parts.site_id, str(instance["content_sha256"]))
+
+
+def test_identical_resend_is_accepted_once(parts: Parts) -> None:
+    film = make_radiograph()
+    parts.send(film)
+
+    again = parts.send(film)
+
+    assert again.kind is Kind.DUPLICATE
+    assert again.status == 0x0000
+    assert len(rows(parts, "instance")) == 1
+
+
+def test_same_uid_with_other_content_is_held_and_the_first_stays(parts: Parts) -> None:
+    film = make_radiograph(seed=1)
+    parts.send(film)
+    [first] = rows(parts, "instance")
+    other = make_radiograph(seed=2, SOPInstanceUID=film.SOPInstanceUID, StudyInstanceUID=film.StudyInstanceUID)
+
+    outcomes = [parts.send(other), parts.send(other)]
+
+    [held] = rows(parts, "problem")
+    assert [o.status for o in outcomes] == [0x0111, 0x0111]
+    assert not outcomes[0].is_kept
+    assert rows(parts, "instance") == [first]
+    assert (held["kind"], held["count"], held["reason"]) == ("held", 2, "conflict")
+    assert parts.archive.is_intact(parts.site_id, str(held["content_sha256"]))
+
+
+def test_site_may_ask_for_a_warning_on_conflict(tmp_path: Path) -> None:
+    with open_parts(tmp_path, policy={"conflict_answer": "warn"}) as parts:
+        film = make_radiograph(seed=1)
+        parts.send(film)
+
+        outcome = parts.send(make_radiograph(seed=2, SOPInstanceUID=film.SOPInstanceUID))
+
+        assert (outcome.status, outcome.is_kept) == (0xB007, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"StudyInstanceUID": "../../etc/passwd"}, IntakeReason.INVALID_UID),
+        ({"SeriesInstanceUID": "1." * 40 + "1"}, IntakeReason.INVALID_UID),
+        ({"SeriesInstanceUID": ""}, IntakeReason.MISSING_UID),
+        ({"SOPClassUID": "1.2.840.10008.1.1"}, IntakeReason.CLASS_NOT_SUPPORTED),
+        ({"SOPClassUID": "1.2.840.10008.1.3.10"}, IntakeReason.DICOMDIR),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+@pytest.mark.filterwarnings("ignore:The value length")
+def test_unusable_uids_are_refused_with_a_row_for_the_operator(
+    parts: Parts, change: dict[str, str], reason: IntakeReason
+) -> None:
+    film = make_radiograph(**change)
+
+    outcome = parts.send(film)
+
+    [problem] = rows(parts, "problem")
+    assert (outcome.kind, outcome.reason) == (Kind.REFUSED, reason)
+    assert problem["reason"] == reason.word
+    assert rows(parts, "instance") == []
+    assert list(parts.settings.spool_folder.iterdir()) == []
+
+
+def test_instance_that_differs_from_its_command_is_refused(parts: Parts) -> None:
+    assert parts.send(make_radiograph(), sop_instance_uid="1.2.3").status == 0xA900
+
+
+def test_instance_of_another_study_than_the_address_is_refused(parts: Parts) -> None:
+    assert parts.send(make_radiograph(), study_instance_uid="1.2.3").reason is IntakeReason.STUDY_MISMATCH
+
+
+def test_truncated_data_set_is_refused(parts: Parts) -> None:
+    film = make_radiograph()
+    spooled = parts.intake.open(parts.sender(), transfer_syntax_uid=str(film.file_meta.TransferSyntaxUID))
+    spooled.write(dataset_bytes(film)[:-100])
+
+    outcome = parts.intake.keep_blocking(spooled, sop_class_uid=None, sop_instance_uid=None)
+
+    assert outcome.reason is IntakeReason.TRUNCATED
+    assert list(parts.settings.spool_folder.iterdir()) == []
+
+
+def test_data_set_larger_than_allowed_is_stopped_while_it_arrives(tmp_path: Path) -> None:
+    with open_parts(tmp_path, max_dataset_bytes=1_000) as parts:
+        spooled = parts.intake.open(parts.sender(), transfer_syntax_uid="1.2.840.10008.1.2.1")
+
+        with pytest.raises(DatasetTooLarge):
+            spooled.write(bytes(1_001))
+
+        spooled.abandon()
+
+
+def test_full_disk_is_told_and_nothing_is_kept(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        outcome = parts.send(make_radiograph())
+
+    assert outcome.status == 0xA700
+    assert rows(parts, "instance") == []
+    assert [p["reason"] for p in rows(parts, "problem")] == ["out_of_resources"]
+    assert parts.send(make_radiograph()).kind is Kind.STORED
+
+
+def test_disk_that_refuses_a_sync_takes_nothing_more(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", broken)
+        first = parts.send(make_radiograph())
+    second = parts.send(make_radiograph())
+
+    assert (first.status, second.status) == (0xA700, 0xA700)
+    assert not parts.intake.has_room()
+
+
+def test_too_little_free_space_closes_the_doors(tmp_path: Path) -> None:
+    with open_parts(tmp_path, min_free_bytes=2**62) as parts:
+        assert not parts.intake.has_room()
+
+
+def test_many_senders_at_once_lose_and_double_nothing(parts: Parts) -> None:
+    films = [make_radiograph(seed=i) for i in range(24)]
+
+    with ThreadPoolExecutor(8) as senders:
+        outcomes = list(senders.map(parts.send, [*films, *films]))
+
+    stored = {row["sop_instance_uid"] for row in rows(parts, "instance")}
+    assert stored == {film.SOPInstanceUID for film in films}
+    assert sorted(o.kind.value for o in outcomes) == ["duplicate"] * 24 + ["stored"] * 24
+
+
+def test_aborted_connection_is_seen_by_the_operator(parts: Parts) -> None:
+    parts.intake.aborted(parts.sender())
+
+    [problem] = rows(parts, "problem")
+    assert (problem["kind"], problem["door"], problem["sender"]) == ("aborted", Door.DIMSE.value, "TESTER")
+
+
+def settle(parts: Parts, clock: Clock) -> list[tuple[int, str]]:
+    with parts.database.transaction() as tx:
+        return [(s.number, s.by) for s in records.settle_due(tx, clock())]
+
+
+def test_study_settles_after_its_quiet_time_and_not_before(parts: Parts, clock: Clock) -> None:
+    film = make_radiograph()
+    parts.send(film)
+    clock.advance(59)
+    early = settle(parts, clock)
+
+    clock.advance(2)
+
+    assert early == []
+    assert settle(parts, clock) == [(1, "quiet")]
+    assert [s["state"] for s in rows(parts, "study")] == ["settled"]
+
+
+def test_ct_waits_longer_than_a_radiograph_and_a_site_may_say_otherwise(tmp_path: Path, clock: Clock) -> None:
+    with open_parts(tmp_path, clock, policy={"quiet_s": {"CR": 3}}) as parts:
+        parts.send(make_ct_slice())
+        parts.send(make_radiograph())
+        clock.advance(3.5)
+        first = settle(parts, clock)
+        clock.advance(297)
+
+        assert len(first) == 1
+        assert settle(parts, clock) == [(1, "quiet")]
+
+
+def test_late_image_makes_revision_two_of_the_same_study(parts: Parts, clock: Clock) -> None:
+    film = make_radiograph()
+    parts.send(film)
+    clock.advance(61)
+    settle(parts, clock)
+
+    parts.send(make_radiograph(seed=5, StudyInstanceUID=film.StudyInstanceUID))
+    [study] = rows(parts, "study")
+    clock.advance(61)
+
+    assert (study["state"], study["revision"], study["instance_count"]) == ("arriving", 2, 2)
+    assert settle(parts, clock) == [(2, "quiet")]
+    assert [i["revision"] for i in rows(parts, "instance")] == [1, 2]
+
+
+def test_resend_after_settling_opens_no_revision(parts: Parts, clock: Clock) -> None:
+    film = make_radiograph()
+    parts.send(film)
+    clock.advance(61)
+    settle(parts, clock)
+
+    parts.send(film)
+
+    assert [s["state"] for s in rows(parts, "study")] == ["settled"]
+
+
+def test_sender_may_say_that_a_study_is_done(parts: Parts, clock: Clock) -> None:
+    film = make_radiograph()
+    parts.send(film)
+
+    with parts.database.transaction() as tx:
+        known = records.mark_done(
+            tx, site_id=parts.site_id, study_instance_uid=film.StudyInstanceUID, expected_instances=None, now=clock()
+        )
+
+    assert known
+    assert settle(parts, clock) == [(1, "done")]
+
+
+def test_expected_count_settles_with_its_last_image(parts: Parts, clock: Clock) -> None:
+    film = make_radiograph()
+    parts.send(film)
+    with parts.database.transaction() as tx:
+        records.mark_done(
+            tx, site_id=parts.site_id, study_instance_uid=film.StudyInstanceUID, expected_instances=2, now=clock()
+        )
+    early = settle(parts, clock)
+
+    parts.send(make_radiograph(seed=7, StudyInstanceUID=film.StudyInstanceUID))
+
+    assert early == []
+    assert settle(parts, clock) == [(1, "count")]
+
+
+def test_study_that_never_falls_quiet_settles_at_the_limit(parts: Parts, clock: Clock) -> None:
+    film = make_radiograph()
+    for seed in range(40):
+        parts.send(make_radiograph(seed=seed, StudyInstanceUID=film.StudyInstanceUID))
+        clock.advance(50)
+        if settled := settle(parts, clock):
+            assert settled == [(1, "limit")]
+            return
+    pytest.fail("never settled")
+
+
+def test_the_same_study_uid_at_two_sites_is_two_studies(parts: Parts) -> None:
+    film = make_radiograph()
+    parts.send(film)
+    parts.site_id = add_site(parts.database, "other")
+
+    assert parts.send(film).kind is Kind.STORED
+    assert len(rows(parts, "study")) == 2
+
+
+def test_images_of_two_patients_in_one_study_are_flagged(parts: Parts) -> None:
+    film = make_radiograph()
+    parts.send(film)
+    parts.send(make_radiograph(seed=3, StudyInstanceUID=film.StudyInstanceUID, PatientID="OTHER"))
+
+    [study] = rows(parts, "study")
+    assert study["flags"] == ["patient_conflict"]
+
+
+@pytest.mark.parametrize(
+    ("name", "folded"),
+    [
+        ("Nguyễn^Văn^An", "nguyen van an"),
+        ("ИВАНОВ^Иван", "иванов иван"),
+        ("Hong^Gildong=洪^吉洞=홍^길동", "hong gildong 洪 吉洞 홍 길동"),
+    ],
+)
+def test_names_of_any_script_fold_to_what_people_type(name: str, folded: str) -> None:
+    assert fold(name) == folded
