@@ -44,9 +44,7 @@ class ListedKey:
     revoked_at: float | None
 
 
-def add_link(
-    tx: Connection, *, site_id: int | None, token_sha256: str, created_at: float, expires_at: float
-) -> None:
+def add_link(tx: Connection, *, site_id: int | None, token_sha256: str, created_at: float, expires_at: float) -> None:
     """Add a one-time link."""
     row = {"site_id": site_id, "token_sha256": token_sha256, "created_at": created_at, "expires_at": expires_at}
     tx.execute(insert(sign_in_link).values(row))
@@ -112,9 +110,7 @@ def see_session(tx: Connection, token_sha256: str, *, now: float) -> None:
 def end_session(tx: Connection, token_sha256: str, *, now: float) -> None:
     """End a session for good."""
     tx.execute(
-        update(session)
-        .where(session.c.token_sha256 == token_sha256, session.c.ended_at.is_(None))
-        .values(ended_at=now)
+        update(session).where(session.c.token_sha256 == token_sha256, session.c.ended_at.is_(None)).values(ended_at=now)
     )
 
 
@@ -142,9 +138,7 @@ def live_key(rx: Connection, key_sha256: str) -> LiveKey | None:
 def list_keys(rx: Connection) -> list[ListedKey]:
     """Return every key, by site and age."""
     rows = rx.execute(
-        select(
-            site_table.c.code, api_key.c.prefix, api_key.c.name, api_key.c.created_at, api_key.c.revoked_at
-        )
+        select(site_table.c.code, api_key.c.prefix, api_key.c.name, api_key.c.created_at, api_key.c.revoked_at)
         .join(site_table, site_table.c.id == api_key.c.site_id)
         .order_by(site_table.c.code, api_key.c.created_at, api_key.c.id)
     )

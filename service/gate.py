@@ -76,7 +76,7 @@ class Gate:
         mark = request_id.set(secrets.token_hex(8))
         answer = _Answer()
         try:
-            await self._answer(scope, receive, self._sealed(scope, send, answer), answer)
+            await self._answer(scope, receive, self._sealed(send, answer), answer)
         finally:
             _note(scope, answer.status, time.perf_counter() - started)
             request_id.reset(mark)
@@ -109,7 +109,7 @@ class Gate:
             return self._doorway.stranger_page()
         return service_error_answer(NotSignedIn())
 
-    def _sealed(self, scope: Scope, send: Send, answer: _Answer) -> Send:
+    def _sealed(self, send: Send, answer: _Answer) -> Send:
         """Return a `send` that puts the headers of every answer on it."""
         is_secure = self._doorway.access.is_secure
 
@@ -144,5 +144,3 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
             "caller": caller.name if caller else "stranger",
         },
     )
-
-

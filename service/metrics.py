@@ -23,17 +23,13 @@ Without it (tests, a process by itself) the numbers live in this process."""
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SLOW_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
-INSTANCES_TOTAL = Counter(
-    "pandok_instances_total", "Instances that came in, by door and outcome.", ("door", "outcome")
-)
+INSTANCES_TOTAL = Counter("pandok_instances_total", "Instances that came in, by door and outcome.", ("door", "outcome"))
 INTAKE_SECONDS = Histogram(
     "pandok_intake_seconds", "From the last byte of an instance to its durable outcome.", ("door",), buckets=_FAST_S
 )
 STUDIES_SETTLED_TOTAL = Counter("pandok_studies_settled_total", "Studies that settled, by what settled them.", ("by",))
 RUNS_TOTAL = Counter("pandok_runs_total", "Runs of model packages, by outcome.", ("package", "outcome"))
-RUN_SECONDS = Histogram(
-    "pandok_run_seconds", "Seconds in one stage of a run.", ("package", "stage"), buckets=_SLOW_S
-)
+RUN_SECONDS = Histogram("pandok_run_seconds", "Seconds in one stage of a run.", ("package", "stage"), buckets=_SLOW_S)
 UNSCORED_TOTAL = Counter("pandok_unscored_total", "Study revisions that ended unscored, by reason.", ("reason",))
 QUEUE_DEPTH = Gauge(
     "pandok_queue_depth", "Study revisions that wait for a worker or are with one.", multiprocess_mode="livemostrecent"

@@ -9,20 +9,14 @@ Afterwards each must stand once in the archive, byte for byte, and once in the w
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
-import os
 import random
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -34,100 +28,11 @@ from service import tables
 from service.archive import Archive
 from service.database import Database
 from service.settings import Settings
+from tests.driver import CALLING_AE, Service
 from tests.factories import dataset_bytes
 
 SENDERS = 4
 FINISHED = ("scored", "unscored")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@dataclass
-class Service:
-    """`pandok serve` on a folder, started again whenever it was killed."""
-
-    folder: Path
-    web_port: int = field(default_factory=free_port)
-    dicom_port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            "PANDOK_DATA_FOLDER": str(self.folder),
-            "PANDOK_WEB_PORT": str(self.web_port),
-            "PANDOK_DICOM_PORT": str(self.dicom_port),
-            "PANDOK_MIN_FREE_BYTES": "0",
-            "PANDOK_LOG_LEVEL": "WARNING",
-        }
-
-    def pandok(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "service.cli", *arguments],
-            env=self.environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            raise SystemExit(f"pandok {' '.join(arguments)}: {done.stdout}{done.stderr}")
-        return done.stdout
-
-    def start(self) -> None:
-        with (self.folder.parent / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "service.cli", "serve"],
-                env=self.environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-
-    def descendants(self) -> list[int]:
-        """Return the service's processes, the supervisor first."""
-        children: dict[int, list[int]] = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                with contextlib.suppress(OSError, ValueError):
-                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                    if fields[0] != "Z":
-                        children.setdefault(int(fields[1]), []).append(int(entry.name))
-        assert self.process is not None
-        found, queue = [], [self.process.pid]
-        while queue:
-            found.append(queue.pop(0))
-            queue += children.get(found[-1], [])
-        return found
-
-    def kill_one(self, chance: random.Random) -> str:
-        """Kill one process; the supervisor only now and then, since it takes all the others with it."""
-        supervisor, *children = self.descendants()
-        victim = supervisor if not children or chance.random() < 0.1 else chance.choice(children)
-        name = "supervisor" if victim == supervisor else role(victim)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(victim, signal.SIGKILL)
-        if victim == supervisor:
-            assert self.process is not None
-            self.process.wait()
-            self.start()
-        return name
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(40)
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-
-
-def role(pid: int) -> str:
-    with contextlib.suppress(OSError):
-        words = (Path("/proc") / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        for known in ("decode_child", "scoring_child", "web", "listener", "worker"):
-            if any(known in word for word in words):
-                return known
-    return "gone"
 
 
 def films(film: Path, count: int) -> Iterator[Dataset]:
@@ -155,7 +60,7 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         while self._work:
-            ae = AE("SWEEP")
+            ae = AE(CALLING_AE)
             ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
             first = self._work[-1]
             ae.add_requested_context(first.SOPClassUID, first.file_meta.TransferSyntaxUID)
@@ -233,11 +138,9 @@ def audit(settings: Settings, acknowledged: dict[str, str]) -> Counter[str]:
 def sweep(*, film: Path, studies: int, kills: int, seed: int, folder: Path, drain_s: float) -> Counter[str]:
     """Run the sweep and return the counts; `lost` and every `doubled ...` must be 0."""
     chance = random.Random(seed)
-    service = Service(folder / "data")
+    service = Service(folder / "data", {"PANDOK_LOG_LEVEL": "WARNING"})
     service.folder.mkdir(parents=True)
-    service.pandok("sites", "add", "sweep", "--name", "Sweep", "--country", "VN", "--language", "en", "--time-zone",
-                   "UTC", "--quiet-seconds", "default=1", "--unknown-age", "adult")  # fmt: skip
-    service.pandok("peers", "add", "sweep", "SWEEP", "--network", "127.0.0.1/32")
+    service.add_site()
     service.start()
     work = list(films(film, studies))
     acknowledged: dict[str, str] = {}

@@ -94,8 +94,8 @@ def test_top_level_holds_only_what_it_may() -> None:
         *PACKAGES, "tests", "docs", "pyproject.toml", "Dockerfile", "README.md", "CHANGELOG.md", "DECISIONS.md",
         "LICENSE", ".ci", ".git", ".gitignore", ".dockerignore",
     }  # fmt: skip
-    ignored = (".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", "demo-data", "data", "runs", "build")
+    made = (".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", "demo-data", "data", "runs", "build")
 
-    extra = {p.name for p in ROOT.iterdir() if p.name not in allowed and not p.name.startswith(ignored)}
+    extra = {p.name for p in ROOT.iterdir() if p.name not in allowed and not p.name.startswith(made)}
 
     assert extra - {"__pycache__"} == set()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
 
+from starlette.datastructures import State
 from starlette.requests import ClientDisconnect, Request
 
-from service.errors import ServiceError
+from service.errors import Busy, ServiceError, StorageFull
 from service.intake.receive import Intake
-from service.errors import StorageFull
 from service.settings import Settings
 
 PIECE_BYTES = 1 << 20
@@ -34,6 +35,22 @@ class SenderLeft(Exception):
     """The connection ended inside the body; nobody waits for an answer."""
 
 
+@contextmanager
+def one_more_body(state: State, settings: Settings) -> Iterator[None]:
+    """Hold one of this process's places for a body that is being received.
+
+    Raises:
+        Busy: 503, all places are taken; they are as many as DICOM associations may be open.
+    """
+    if getattr(state, "open_bodies", 0) >= settings.max_associations:
+        raise Busy("Too many senders at once; send again in a few seconds.")
+    state.open_bodies = getattr(state, "open_bodies", 0) + 1
+    try:
+        yield
+    finally:
+        state.open_bodies -= 1
+
+
 def check_before_body(request: Request, *, intake: Intake, max_bytes: int) -> None:
     """Refuse what can be refused before a byte of the body has been read.
 
@@ -55,7 +72,7 @@ def too_large(max_bytes: int) -> str:
     return f"More than {max_bytes} bytes in one request; send the files in several requests."
 
 
-async def pieces(request: Request, *, settings: Settings, max_bytes: int) -> AsyncIterator[bytes]:
+async def pieces(request: Request, *, settings: Settings, max_bytes: int) -> AsyncGenerator[bytes]:
     """Yield the body in pieces of about PIECE_BYTES.
 
     Only time in which the sender kept us waiting counts as silence or slowness, not our own writing.

@@ -110,7 +110,9 @@ class MultipartReader:
         try:
             self._parser.write(data)
         except MultipartParseError:
-            self._failure = BadMultipart("The multipart body is damaged: a boundary or a part's headers cannot be read.")
+            self._failure = BadMultipart(
+                "The multipart body is damaged: a boundary or a part's headers cannot be read."
+            )
         except BadMultipart as failure:
             self._failure = failure
         return self._events

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from preprocessing.header import InstanceHeader, age_years, to_json
 from service import tables
@@ -334,6 +334,12 @@ def settle_due(tx: Connection, now: float, *, limit: int = 100) -> list[Settled]
             update(t).where(t.c.id == row.id).values(state="settled", reason=None, settle_at=None, settled_at=now)
         )
     return [Settled(row.id, row.revision, row.settle_by) for row in due]
+
+
+def study_states(rx: Connection) -> dict[str, int]:
+    """Return how many studies stand in which state, over all sites."""
+    s = tables.study.c
+    return {row.state: row.n for row in rx.execute(select(s.state, func.count().label("n")).group_by(s.state))}
 
 
 def _short(text: str | None, length: int) -> str | None:

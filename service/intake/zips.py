@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from service.intake.outcomes import IntakeReason
+
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 
 _READ_BYTES = 1 << 20
@@ -18,27 +20,29 @@ _BYTES_PER_ENTRY = 400
 """Longest average entry of a central directory that is read: a name of 250 bytes and its extra fields."""
 _ALWAYS_ALLOWED_BYTES = 16 << 20
 """Blank synthetic images pack better than any sensible ratio; so little cannot hurt."""
-_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError, NotImplementedError)
-"""What the library raises for hostile or damaged zips. OSError is the disk's, except for a read that is too long."""
+_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, OverflowError, RuntimeError, OSError)
+"""What the library raises for hostile or damaged zips: places far outside the file, odd text, broken streams."""
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UNIX = 3
+_ENCRYPTED = 0x1
 
 
 class ZipRefused(Exception):
-    """The zip as a whole, or all that is left of it, is refused. Holds a sentence for the sender."""
+    """The zip as a whole, or all that is left of it, is refused, with words for the sender."""
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, reason: IntakeReason, words: str) -> None:
         super().__init__(words)
+        self.reason = reason
         self.words = words
 
 
 class EntryRefused(Exception):
-    """One file of the zip cannot be read. Holds a sentence for the sender."""
+    """One file of the zip is refused, with words for the sender; others may be read."""
 
-    def __init__(self, words: str, *, is_damaged: bool = False) -> None:
+    def __init__(self, reason: IntakeReason, words: str) -> None:
         super().__init__(words)
+        self.reason = reason
         self.words = words
-        self.is_damaged = is_damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,13 @@ class Zip:
         self._limits = limits
         try:
             self._zip = zipfile.ZipFile(_ShortReads(file, longest_read))
-        except (*_BROKEN, OSError) as failure:
-            raise ZipRefused("The zip is damaged or not whole; make it again and send it again.") from failure
+        except _BROKEN as failure:
+            words = "the zip is damaged or not whole; make it again and send it again"
+            raise ZipRefused(IntakeReason.TRUNCATED, words) from failure
         self.entries = [entry for entry in self._zip.infolist() if not entry.is_dir()]
         if len(self._zip.infolist()) > limits.max_entries:
-            raise ZipRefused(f"The zip holds more than {limits.max_entries} files; send it in parts.")
+            words = f"the zip holds more than {limits.max_entries} files; send it in parts"
+            raise ZipRefused(IntakeReason.LIMIT_EXCEEDED, words)
 
     def read(self, entry: zipfile.ZipInfo) -> Iterator[bytes]:
         """Yield the unpacked bytes of a file.
@@ -86,22 +92,24 @@ class Zip:
                 while data := file.read(_READ_BYTES):
                     self._left_bytes -= len(data)
                     if self._left_bytes < 0:
-                        words = f"The zip unpacks to more than {self._limits.max_ratio} times its size."
-                        raise ZipRefused(words)
+                        words = f"the zip unpacks to more than {self._limits.max_ratio} times its size"
+                        raise ZipRefused(IntakeReason.LIMIT_EXCEEDED, words)
                     yield data
-        except (*_BROKEN, OSError) as failure:
-            words = "damaged inside the zip; make the zip again"
-            raise EntryRefused(words, is_damaged=True) from failure
+        except _BROKEN as failure:
+            raise EntryRefused(IntakeReason.TRUNCATED, "damaged inside the zip; make the zip again") from failure
 
 
 def _check(entry: zipfile.ZipInfo) -> None:
     mode = entry.external_attr >> 16 if entry.create_system == _UNIX else 0
+    words = None
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        raise EntryRefused("a link or a device, not a file; put the file itself in the zip")
-    if entry.flag_bits & 0x1:
-        raise EntryRefused("encrypted; make the zip without a password")
-    if entry.compress_type not in _METHODS:
-        raise EntryRefused("packed in a way that is not read here; make a plain zip")
+        words = "a link or a device, not a file; put the file itself in the zip"
+    elif entry.flag_bits & _ENCRYPTED:
+        words = "encrypted; make the zip without a password"
+    elif entry.compress_type not in _METHODS:
+        words = "packed in a way that is not read here; make a plain zip"
+    if words is not None:
+        raise EntryRefused(IntakeReason.NOT_DICOM, words)
 
 
 class _LongRead(OSError):

@@ -30,9 +30,10 @@ ENLARGED = 4
 NOT_FOR_DIAGNOSIS = "AI - not for diagnosis"
 STRONGEST_ALPHA = 0.55
 """How much of the film the strongest activation covers: the film must stay readable under it."""
-TEXT_WIDTH = 640
+TEXT_WIDTH = 480
 MARGIN = 12
 LINE = 22
+_YELLOW, _WHITE = (255, 220, 0), (235, 235, 235)
 _COLOURS = np.array(
     [[0, 0, 0, 4], [0.25, 87, 16, 110], [0.5, 188, 55, 84], [0.75, 249, 142, 9], [1, 252, 255, 164]], dtype=np.float64
 )
@@ -92,6 +93,7 @@ def build_overlay(
     dataset.ConversionType = "WSD"
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.PatientOrientation = []
+    dataset.Laterality = ""
     dataset.BurnedInAnnotation = "YES"
     dataset.LossyImageCompression = "01" if header.lossy_image_compression == "01" else "00"
     dataset.DerivationDescription = f"Class activation of {package.name} {package.version} over the resized image"
@@ -128,6 +130,10 @@ def draw(package: ModelPackage, findings: Sequence[Finding], film: Film) -> Imag
     height = max(grey.height, _text_height(len(findings)))
     canvas = Image.new("RGB", (grey.width + TEXT_WIDTH, height))
     canvas.paste(grey)
+    # On the film too: a viewer may show only that part.
+    ImageDraw.Draw(canvas).text(
+        (MARGIN, MARGIN), NOT_FOR_DIAGNOSIS, fill=_YELLOW, font=_font(), stroke_width=2, stroke_fill="black"
+    )
     _write(canvas, grey.width + MARGIN, _words(package, findings, shown), scale)
     return canvas
 
@@ -204,11 +210,10 @@ def _text_height(outputs: int) -> int:
 
 
 def _write(canvas: Image.Image, left: int, lines: Sequence[str], scale: float | None) -> None:
-    pen = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(size=17)
+    pen, font = ImageDraw.Draw(canvas), _font()
     top = MARGIN
     for index, line in enumerate(lines):
-        pen.text((left, top), line[:70], fill=(255, 220, 0) if index == 0 else (235, 235, 235), font=font)
+        pen.text((left, top), line[:52], fill=_YELLOW if index == 0 else _WHITE, font=font)
         top += LINE
     if scale is None:
         return
@@ -217,8 +222,13 @@ def _write(canvas: Image.Image, left: int, lines: Sequence[str], scale: float | 
         share = step / (steps - 1)
         colour = tuple(round(float(np.interp(share, _COLOURS[:, 0], _COLOURS[:, c]))) for c in (1, 2, 3))
         pen.line([(left + step, top), (left + step, top + LINE - 4)], fill=colour)
-    pen.text((left, top + LINE), "0", fill=(235, 235, 235), font=font)
-    pen.text((left + steps, top + LINE), f"{scale:.2f} (share of the score)", fill=(235, 235, 235), font=font)
+    pen.text((left, top + LINE), "0", fill=_WHITE, font=font)
+    pen.text((left + steps, top + LINE), f"{scale:.2f} (raw score)", fill=_WHITE, font=font)
+
+
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font: the same letters on every machine."""
+    return ImageFont.load_default(size=17)
 
 
 def _source(header: InstanceHeader) -> Dataset:

@@ -39,10 +39,11 @@ def peak_box(activation: NDArray[np.float32], placement: Placement, tensor_shape
     height, width = activation.shape
     cell_rows, cell_columns = tensor_shape[0] / height, tensor_shape[1] / width
     left, top, right, bottom = image_in_tensor(placement, tensor_shape)
-    # A cell counts as image when its centre is: the network also reacts to the edge of the letter-box.
-    centre_x = (np.arange(width) + 0.5) * cell_columns
-    centre_y = (np.arange(height) + 0.5) * cell_rows
-    inside = np.outer((centre_y > top) & (centre_y < bottom), (centre_x > left) & (centre_x < right))
+    # A cell that is letter-box only does not count: networks also react to its edge.
+    starts_x, starts_y = np.arange(width) * cell_columns, np.arange(height) * cell_rows
+    inside_x = (starts_x + cell_columns > left) & (starts_x < right)
+    inside_y = (starts_y + cell_rows > top) & (starts_y < bottom)
+    inside = np.outer(inside_y, inside_x)
     shown = np.where(inside, activation, 0.0)
     peak = float(shown.max(initial=0.0))
     if peak <= 0.0:

@@ -262,9 +262,7 @@ def _evidence(images: Iterable[AnalysedImage]) -> list[_Reference]:
     references = []
     for image in images:
         header, overlay = image.header, image.overlay
-        references.append(
-            (header.series_instance_uid or "", header.sop_instance_uid or "", header.sop_class_uid or "")
-        )
+        references.append((header.series_instance_uid or "", header.sop_instance_uid or "", header.sop_class_uid or ""))
         if overlay is not None:
             references.append((overlay.series_instance_uid, overlay.sop_instance_uid, overlay.sop_class_uid))
     return references

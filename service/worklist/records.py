@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, insert, literal, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, insert, literal, select, true, update
 from sqlalchemy import tuple_ as row_of
-from sqlalchemy import update
 
 from service.access import Caller
 from service.settings import Settings
 from service.tables import finding, instance, revision, run, series, site, study, worklist_item
 from service.worklist.items import OPEN_STATES, Place, due_at, kept_ai_priority, priority_class
+
+Row = dict[str, Any]
+"""One row by column name; `answers.py` turns it into what a caller gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,7 @@ def update_item(
         settings: Minutes that each class has.
         ai_priority: The class that this revision's findings raise to; None when none does. It only ever raises.
     """
-    complete_at = (
-        select(func.min(revision.c.settled_at)).where(revision.c.study_id == study.c.id).scalar_subquery()
-    )
+    complete_at = select(func.min(revision.c.settled_at)).where(revision.c.study_id == study.c.id).scalar_subquery()
     row = tx.execute(
         select(
             study.c.site_id,
@@ -76,10 +76,11 @@ def set_center_priority(tx: Connection, study_id: int, priority: int) -> None:
 
 def find_study(rx: Connection, caller: Caller, public_id: str) -> StudyKey | None:
     """Return a study that the caller may see; another site's study does not exist for it."""
-    query = select(study.c.id, study.c.site_id, study.c.public_id, study.c.revision).where(
-        study.c.public_id == public_id
-    )
-    row = rx.execute(_seen_by(query, caller)).first()
+    row = rx.execute(
+        select(study.c.id, study.c.site_id, study.c.public_id, study.c.revision).where(
+            study.c.public_id == public_id, _seen_by(caller)
+        )
+    ).first()
     return StudyKey(row.id, row.site_id, row.public_id, row.revision) if row else None
 
 
@@ -92,11 +93,17 @@ def list_items(
     state: str | None,
     limit: int,
     after: Place | None,
-) -> list[RowMapping]:
+) -> list[Row]:
     """Return one page of open items in reading order, each with its study and site, and its `Place` columns."""
     as_of = after.as_of if after else now
     rank = case((worklist_item.c.created_at <= as_of - settings.max_wait_hours * 3600.0, 0), else_=1)
     order = (rank, worklist_item.c.priority_class, worklist_item.c.due_at, worklist_item.c.id)
+    which = [worklist_item.c.state.in_(OPEN_STATES), _seen_by(caller)]
+    if state is not None:
+        which.append(study.c.state == state)
+    if after is not None:
+        place = (0 if after.waited_too_long else 1, after.priority_class, after.due_at, after.item_id)
+        which.append(row_of(*order) > row_of(*map(literal, place)))
     query = (
         select(
             *_ITEM,
@@ -107,28 +114,23 @@ def list_items(
         )
         .join(study, study.c.id == worklist_item.c.study_id)
         .join(site, site.c.id == worklist_item.c.site_id)
-        .where(worklist_item.c.state.in_(OPEN_STATES))
+        .where(*which)
         .order_by(*order)
         .limit(limit)
     )
-    query = _seen_by(query, caller)
-    if state is not None:
-        query = query.where(study.c.state == state)
-    if after is not None:
-        place = (0 if after.waited_too_long else 1, after.priority_class, after.due_at, after.item_id)
-        query = query.where(row_of(*order) > row_of(*map(literal, place)))
-    return list(rx.execute(query).mappings())
+    return _rows(rx, query)
 
 
-def get_item(rx: Connection, caller: Caller, public_id: str) -> RowMapping | None:
+def get_item(rx: Connection, caller: Caller, public_id: str) -> Row | None:
     """Return one item with its study and site, when the caller may see it."""
     query = (
         select(*_ITEM, *_STUDY, study.c.study_instance_uid, site.c.code.label("site"))
         .join(study, study.c.id == worklist_item.c.study_id)
         .join(site, site.c.id == worklist_item.c.site_id)
-        .where(worklist_item.c.public_id == public_id)
+        .where(worklist_item.c.public_id == public_id, _seen_by(caller))
     )
-    return rx.execute(_seen_by(query, caller)).mappings().first()
+    row = rx.execute(query).mappings().first()
+    return dict(row) if row else None
 
 
 def count_states(rx: Connection, caller: Caller) -> dict[str, int]:
@@ -136,13 +138,13 @@ def count_states(rx: Connection, caller: Caller) -> dict[str, int]:
     query = (
         select(study.c.state, func.count().label("items"))
         .join(worklist_item, worklist_item.c.study_id == study.c.id)
-        .where(worklist_item.c.state.in_(OPEN_STATES))
+        .where(worklist_item.c.state.in_(OPEN_STATES), _seen_by(caller))
         .group_by(study.c.state)
     )
-    return {row.state: row.items for row in rx.execute(_seen_by(query, caller))}
+    return {row.state: row.items for row in rx.execute(query)}
 
 
-def current_findings(rx: Connection, study_ids: Iterable[int]) -> dict[int, list[RowMapping]]:
+def current_findings(rx: Connection, study_ids: Iterable[int]) -> dict[int, list[Row]]:
     """Return, by study, every finding of its newest finished revision, with the run it came from.
 
     While a later revision is under way the earlier one's findings stand, with their revision's number.
@@ -175,62 +177,73 @@ def current_findings(rx: Connection, study_ids: Iterable[int]) -> dict[int, list
         .join(run, run.c.id == finding.c.run_id)
         .order_by(finding.c.study_id, finding.c.run_id, finding.c.channel)
     )
-    found: dict[int, list[RowMapping]] = {study_id: [] for study_id in wanted}
+    found: dict[int, list[Row]] = {study_id: [] for study_id in wanted}
     for row in rx.execute(query).mappings():
-        found[row["study_id"]].append(row)
+        found[row["study_id"]].append(dict(row))
     return found
 
 
-def list_revisions(rx: Connection, study_id: int) -> list[RowMapping]:
+def list_findings(rx: Connection, study_id: int) -> list[Row]:
+    """Return every finding of every run of a study, absent and not evaluated ones too."""
+    f = finding.c
+    query = (
+        select(
+            f.run_id, f.channel, f.finding, f.presence, f.probability, f.operating_point, f.threshold,
+            f.raises_priority, f.experimental, f.place,
+        )
+        .where(f.study_id == study_id)
+        .order_by(f.run_id, f.channel)
+    )  # fmt: skip
+    return _rows(rx, query)
+
+
+def list_revisions(rx: Connection, study_id: int) -> list[Row]:
     """Return every revision of a study, oldest first."""
     r = revision.c
-    return list(
-        rx.execute(
-            select(
-                r.id, r.number, r.state, r.reason, r.detail, r.settled_by, r.settled_at, r.started_at, r.finished_at,
-                r.attempt,
-            )
-            .where(r.study_id == study_id)
-            .order_by(r.number)
-        ).mappings()
+    query = (
+        select(
+            r.id, r.number, r.state, r.reason, r.detail, r.settled_by, r.settled_at, r.started_at, r.finished_at,
+            r.attempt,
+        )
+        .where(r.study_id == study_id)
+        .order_by(r.number)
     )  # fmt: skip
+    return _rows(rx, query)
 
 
-def list_runs(rx: Connection, study_id: int) -> list[RowMapping]:
+def list_runs(rx: Connection, study_id: int) -> list[Row]:
     """Return every run of a study with the image it looked at, oldest first."""
     r = run.c
-    return list(
-        rx.execute(
-            select(
-                r.id, r.revision_id, r.package, r.package_version, r.package_sha256, r.recipe, r.outcome, r.reason,
-                r.detail, r.view, r.view_source, r.notes, r.decoder, r.provider, r.started_at, r.finished_at,
-                instance.c.sop_instance_uid, instance.c.instance_number, series.c.series_instance_uid,
-            )
-            .join(instance, instance.c.id == r.instance_id)
-            .join(series, series.c.id == instance.c.series_id)
-            .where(r.study_id == study_id)
-            .order_by(r.revision_id, r.id)
-        ).mappings()
+    query = (
+        select(
+            r.id, r.revision_id, r.package, r.package_version, r.package_sha256, r.recipe, r.outcome, r.reason,
+            r.detail, r.view, r.view_source, r.notes, r.decoder, r.provider, r.started_at, r.finished_at,
+            instance.c.sop_instance_uid, instance.c.instance_number, series.c.series_instance_uid,
+        )
+        .join(instance, instance.c.id == r.instance_id)
+        .join(series, series.c.id == instance.c.series_id)
+        .where(r.study_id == study_id)
+        .order_by(r.revision_id, r.id)
     )  # fmt: skip
+    return _rows(rx, query)
 
 
-def list_results(rx: Connection, study_id: int) -> list[RowMapping]:
+def list_results(rx: Connection, study_id: int) -> list[Row]:
     """Return the result objects that we made for a study (SR, overlays), with the run of each."""
-    return list(
-        rx.execute(
-            select(
-                instance.c.run_id,
-                instance.c.sop_class_uid,
-                instance.c.sop_instance_uid,
-                instance.c.revision,
-                series.c.series_instance_uid,
-                series.c.modality,
-            )
-            .join(series, series.c.id == instance.c.series_id)
-            .where(instance.c.study_id == study_id, instance.c.is_result.is_(True))
-            .order_by(instance.c.id)
-        ).mappings()
+    query = (
+        select(
+            instance.c.run_id,
+            instance.c.sop_class_uid,
+            instance.c.sop_instance_uid,
+            instance.c.revision,
+            series.c.series_instance_uid,
+            series.c.modality,
+        )
+        .join(series, series.c.id == instance.c.series_id)
+        .where(instance.c.study_id == study_id, instance.c.is_result.is_(True))
+        .order_by(instance.c.id)
     )
+    return _rows(rx, query)
 
 
 def change_mark(rx: Connection) -> tuple[object, ...]:
@@ -252,9 +265,13 @@ def place_of(row: Mapping[str, Any]) -> Place:
     return Place(row["rank"] == 0, row["priority_class"], row["due_at"], row["item_id"], row["as_of"])
 
 
-def _seen_by(query: Select[Any], caller: Caller) -> Select[Any]:
-    """Keep to the caller's site: every query of this file that starts from a request goes through here."""
-    return query if caller.site_id is None else query.where(study.c.site_id == caller.site_id)
+def _rows(rx: Connection, query: Select[Any]) -> list[Row]:
+    return [dict(row) for row in rx.execute(query).mappings()]
+
+
+def _seen_by(caller: Caller) -> ColumnElement[bool]:
+    """Keep to the caller's site: every query of this file that starts from a request has this criterion."""
+    return true() if caller.site_id is None else study.c.site_id == caller.site_id
 
 
 _ITEM: Sequence[ColumnElement[Any]] = (

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,15 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.intake.dimse.callers import Callers
 from service.intake.dimse.commands import MAX_COMMAND_BYTES, Command, CommandField, Status, read_command, response
 from service.intake.dimse.connection import Connection, End, Ended
-from service.intake.dimse.negotiation import (
-    APPLICATION_CONTEXT,
-    Context,
-    Rejection,
-    Request,
-    negotiate,
-    read_request,
-)
+from service.intake.dimse.negotiation import APPLICATION_CONTEXT, Context, Rejection, Request, negotiate, read_request
 from service.intake.dimse.pdus import (
+    HEADER_BYTES,
     AbortReason,
     Fragment,
     Malformed,
@@ -44,10 +36,12 @@ from service.settings import Settings
 log = logging.getLogger("pandok.intake.dimse")
 
 DATA_PDU_FACTOR = 2
-"""P-DATA is believed up to so many times what we offer: some senders count the header, some ignore the offer."""
+"""P-DATA is believed up to so many times what we offer: some senders do not count the headers in it."""
 
-_BUFFER_PDUS = 2
-"""Room for the PDU in hand and the next one, so that the socket is read in large pieces."""
+BUFFERED_PDUS = 2
+"""Room for the largest PDU and as much again, so that the socket is read in few large pieces."""
+
+_VERSION_1 = 0x0001
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +64,7 @@ class Rejected(Exception):
 
 
 class Association:
-    """Serves one connection from its first PDU on.
+    """Serves one connection from its first PDU to its end.
 
     Args:
         connection: The connection, reading.
@@ -80,31 +74,170 @@ class Association:
     def __init__(self, connection: Connection, parts: Parts) -> None:
         self._connection = connection
         self._parts = parts
+        self._seat: int | None = None
         self._sender: Sender | None = None
         self._contexts: dict[int, Context] = {}
         self._peer_max_pdu_bytes = 0
         self._command = bytearray()
-        self._command_context_id: int | None = None
+        self._command_context: Context | None = None
         self._store: Store | None = None
-        self._unwanted: tuple[Command, int] | None = None
         self._instances = 0
 
     async def run(self) -> None:
         """Serve until release, abort, a broken rule, a deadline or a lost connection; then close."""
-        last_words, how = b"", "released"
+        last_words, how = b"", "failed"
         try:
-            with self._seated(await self._admit()):
-                await self._serve()
-                last_words = release_pdu()
+            await self._admit()
+            how = await self._serve()
+            last_words = release_pdu()
         except Rejected as rejected:
-            r = rejected.rejection
-            how, last_words = r.word, reject_pdu(r.result, r.source, r.reason)
-            ASSOCIATIONS_REJECTED_TOTAL.labels(reason=r.word).inc()
+            rejection = rejected.rejection
+            how, last_words = rejection.word, reject_pdu(rejection.result, rejection.source, rejection.reason)
+            ASSOCIATIONS_REJECTED_TOTAL.labels(reason=rejection.word).inc()
         except Malformed as malformed:
             how, last_words = malformed.what, abort_pdu(malformed.reason)
         except Ended as ended:
-            how = ended.end.value
+            how, last_words = ended.end.value, abort_pdu(AbortReason.NOT_SPECIFIED)
         finally:
             self._connection.close(last_words)
+            if self._seat is not None:
+                self._parts.seats.leave(self._seat)
+                ASSOCIATIONS.dec()
             await self._forget(how)
         log.info("association ended", extra={"how": how, "instances": self._instances})
+
+    # Negotiation
+
+    async def _admit(self) -> None:
+        """Take the association request and accept it. Raises Rejected, Malformed, Ended."""
+        settings = self._parts.settings
+        _, body = await self._connection.next_pdu({PduType.ASSOCIATE_RQ: settings.max_associate_rq_bytes})
+        request = read_request(body)
+        peer = await self._known_peer(request)
+        if not self._parts.seats.take(peer.id):
+            raise Rejected(Rejection.LOCAL_LIMIT)
+        self._seat = peer.id
+        ASSOCIATIONS.inc()
+        self._sender = Sender(peer.site_id, Door.DIMSE, peer.ae_title)
+        self._peer_max_pdu_bytes = request.max_pdu_bytes
+        self._contexts, answer = negotiate(request, max_pdu_bytes=settings.max_pdu_bytes)
+        self._connection.grow(BUFFERED_PDUS * (DATA_PDU_FACTOR * settings.max_pdu_bytes + HEADER_BYTES))
+        await self._connection.send(answer)
+
+    async def _known_peer(self, request: Request) -> Peer:
+        if not request.protocol_version & _VERSION_1:
+            raise Rejected(Rejection.PROTOCOL_VERSION)
+        if request.application_context != APPLICATION_CONTEXT:
+            raise Rejected(Rejection.APPLICATION_CONTEXT)
+        if self._parts.is_stopping():
+            raise Rejected(Rejection.STOPPING)
+        if request.called_ae_title != self._parts.settings.dicom_ae_title:
+            raise self._stranger(Stranger.CALLED_AE_TITLE, request)
+        try:
+            found = await self._parts.callers.find(
+                ae_title=request.calling_ae_title,
+                address=self._connection.address,
+                certificate_sha256=self._connection.certificate_sha256,
+            )
+        except SQLAlchemyError as failure:
+            log.error("peers not readable", extra={"error": type(failure).__name__})  # noqa: TRY400 - no SQL in logs
+            raise Rejected(Rejection.TABLES_AWAY) from failure
+        if isinstance(found, Stranger):
+            raise self._stranger(found, request)
+        return found
+
+    def _stranger(self, stranger: Stranger, request: Request) -> Rejected:
+        self._parts.callers.note(stranger, ae_title=request.calling_ae_title, address=self._connection.address)
+        log.warning("stranger turned away", extra={"reason": stranger.value})
+        called = stranger is Stranger.CALLED_AE_TITLE
+        return Rejected(Rejection.CALLED_AE_TITLE if called else Rejection.CALLING_AE_TITLE)
+
+    # Messages
+
+    async def _serve(self) -> str:
+        """Serve messages until the peer releases; return how it ended."""
+        limits: dict[int, int] = {
+            PduType.DATA: DATA_PDU_FACTOR * self._parts.settings.max_pdu_bytes,
+            PduType.RELEASE_RQ: 4,
+            PduType.ABORT: 4,
+        }
+        while True:
+            kind, body = await self._connection.next_pdu(limits)
+            if kind == PduType.DATA:
+                for fragment in fragments(body):
+                    await self._take(fragment)
+            elif kind == PduType.ABORT:
+                raise Ended(End.ABORTED)
+            elif self._connection.is_in_message:
+                raise Malformed(AbortReason.UNEXPECTED_PDU, "release inside a message")
+            else:
+                return "released"
+
+    async def _take(self, fragment: Fragment) -> None:
+        store = self._store
+        if store is not None:
+            if fragment.is_command or fragment.context_id != store.context_id:
+                raise Malformed(AbortReason.UNEXPECTED_PARAMETER, "a message inside a data set")
+            store.write(fragment.data)
+            if fragment.is_last:
+                await self._answer_store(store)
+            return
+        if not fragment.is_command:
+            raise Malformed(AbortReason.UNEXPECTED_PARAMETER, "a data set without a command")
+        context = self._contexts.get(fragment.context_id)
+        if context is None or self._command_context not in (None, context):
+            raise Malformed(AbortReason.INVALID_PARAMETER, "a presentation context that was not accepted")
+        if len(self._command) + len(fragment.data) > MAX_COMMAND_BYTES:
+            raise Malformed(AbortReason.INVALID_PARAMETER, "command set too long")
+        self._command_context = context
+        self._connection.is_in_message = True
+        self._command += fragment.data
+        if fragment.is_last:
+            command = read_command(self._command)
+            self._command.clear()
+            self._command_context = None
+            await self._begin(command, context)
+
+    async def _begin(self, command: Command, context: Context) -> None:
+        """Act on a whole command; only C-STORE goes on with a data set."""
+        if command.field == CommandField.C_STORE:
+            store = self._store = Store(
+                self._parts.intake,
+                self._known_sender(),
+                command=command,
+                context=context,
+                max_dataset_bytes=self._parts.settings.max_dataset_bytes,
+            )
+            if not command.has_data_set:
+                await self._answer_store(store)
+            return
+        if command.has_data_set:
+            raise Malformed(AbortReason.UNEXPECTED_PARAMETER, "an operation that was not offered")
+        self._connection.is_in_message = False
+        if command.field == CommandField.C_ECHO:
+            await self._send(context.context_id, response(command, Status.SUCCESS))
+        elif command.field != CommandField.C_CANCEL:  # it has no response of its own (PS3.7 section 9.3.2.3)
+            await self._send(context.context_id, response(command, Status.UNRECOGNIZED_OPERATION))
+
+    async def _answer_store(self, store: Store) -> None:
+        self._store = None
+        self._connection.is_in_message = False
+        outcome = await store.finish()
+        self._instances += 1
+        comment = outcome.reason.comment if outcome.reason else ""
+        await self._send(store.context_id, response(store.command, outcome.status, comment))
+
+    async def _send(self, context_id: int, command: bytes) -> None:
+        await self._connection.send(command_pdus(context_id, command, max_pdu_bytes=self._peer_max_pdu_bytes))
+
+    def _known_sender(self) -> Sender:
+        assert self._sender is not None  # noqa: S101 - messages come after negotiation
+        return self._sender
+
+    async def _forget(self, how: str) -> None:
+        """Give up an instance that did not come whole; what was answered before stays (RELIABILITY 5.2)."""
+        store, self._store = self._store, None
+        if store is not None:
+            store.abandon()
+            detail = f"{how}, after {store.size_bytes} bytes of an image; send it again"
+            await asyncio.to_thread(self._parts.intake.aborted, self._known_sender(), detail=detail)

@@ -206,7 +206,7 @@ class Connection(asyncio.BufferedProtocol):
 
     async def send(self, data: bytes) -> None:
         """Send, and wait while the peer does not read. Raises Ended."""
-        if self._ended is not None or self._transport is None:
+        if self._transport is None or self._transport.is_closing():
             raise Ended(self._ended or End.CLOSED)
         self._transport.write(data)
         while self._is_write_paused:
@@ -220,6 +220,13 @@ class Connection(asyncio.BufferedProtocol):
             self._closing_since = self._loop.time()
             self._transport.close()
         self._finish(End.CLOSED)
+
+    def expire(self, end: End) -> None:
+        """Have the association end, with a word to the peer; cut what was closing already."""
+        if self._closing_since is None:
+            self._finish(end)
+        else:
+            self.cut(end)
 
     def cut(self, end: End) -> None:
         """End at once, without waiting for the peer; whoever waits hears why."""

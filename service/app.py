@@ -1,0 +1,99 @@
+"""Builds the parts of the web process, joins the rooms' routes, owns start and stop."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import Connection
+
+from service import health, pages, pipeline
+from service.access import Access
+from service.archive import Archive
+from service.database import Database
+from service.errors import add_handlers
+from service.gate import Doorway, Gate
+from service.intake.receive import Intake
+from service.intake.routes import router as intake_router
+from service.results.routes import router as results_router
+from service.settings import Settings
+from service.sites import open_shelf
+from service.worklist.names import finding_names
+from service.worklist.records import update_item
+from service.worklist.routes import router as worklist_router
+from service.worklist.watch import Watch
+
+OPEN_PATHS = pages.OPEN_PATHS | {"/live"}
+"""All that a stranger may ask. Everything else answers 401, whether it exists or not."""
+
+
+def create_app(
+    settings: Settings, *, database: Database | None = None, clock: Callable[[], float] = time.time
+) -> FastAPI:
+    """Return the web process' application.
+
+    Args:
+        settings: The installation's settings.
+        database: Our tables, migrated; made from the settings when None. Closed when the application stops.
+        clock: Seconds since 1970 UTC.
+    """
+    tables = database or Database(settings.sqlalchemy_url)
+    archive = Archive(settings.archive_folder)
+    intake = make_intake(settings, tables, archive, clock)
+    access = Access(tables, settings, clock)
+    assets = pages.load_assets()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        intake.start()
+        try:
+            yield
+        finally:
+            app.state.stopping.set()
+            intake.stop()
+            tables.close()
+
+    # FastAPI's own pages of documentation load scripts from elsewhere, which the content policy rightly stops.
+    app = FastAPI(title="Pandok", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
+    app.state.settings = settings
+    app.state.database = tables
+    app.state.archive = archive
+    app.state.intake = intake
+    app.state.clock = clock
+    app.state.access = access
+    app.state.watch = Watch(tables)
+    app.state.stopping = threading.Event()
+    app.state.health = health.Health(settings, tables, archive, intake, clock)
+    app.state.finding_names = finding_names(open_shelf(settings).packages)
+    app.state.restart_study = lambda public_id: pipeline.restart_study(tables, settings, public_id, clock())
+    app.state.cancel_study = lambda public_id: pipeline.cancel_study(tables, settings, public_id, clock())
+    add_handlers(app)
+    for router in _routers(pages.pages_router(assets)):
+        app.include_router(router)
+    doorway = Doorway(access, OPEN_PATHS, functools.partial(pages.stranger_page, assets))
+    app.add_middleware(Gate, doorway=doorway)
+    return app
+
+
+def make_intake(settings: Settings, database: Database, archive: Archive, clock: Callable[[], float]) -> Intake:
+    """Return an intake that puts a study into the worklist with its first image."""
+
+    def on_new_study(tx: Connection, study_id: int, now: float) -> None:
+        update_item(tx, study_id=study_id, now=now, settings=settings)
+
+    return Intake(database=database, archive=archive, settings=settings, on_new_study=on_new_study, clock=clock)
+
+
+def _routers(pages_router: APIRouter) -> tuple[APIRouter, ...]:
+    return (
+        health.router,
+        pages.sign_in_router,
+        intake_router,
+        results_router,
+        worklist_router,
+        pages_router,
+    )

@@ -1,0 +1,220 @@
+"""The DICOM listener: its sockets, its caps, its deadlines, and an orderly stop (RELIABILITY 5.9 and 5.14)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.database import Database
+from service.intake.dimse.association import Association, Parts
+from service.intake.dimse.callers import Callers
+from service.intake.dimse.connection import Connection, End, Patience
+from service.intake.dimse.pdus import HEADER_BYTES
+from service.intake.dimse.seats import Seats
+from service.intake.receive import Intake
+from service.metrics import ASSOCIATIONS_REJECTED_TOTAL
+from service.settings import Settings
+
+log = logging.getLogger("pandok.intake.dimse")
+
+QUIET_BEFORE_STOP_S = 1.0
+"""A stopping service waits for an association only while it sends; between messages this long is the end of it."""
+LAST_COMMITS_S = 10.0
+"""How long instances that are already whole may take to become durable after everything else was cut."""
+_BACKLOG = 256
+_CHECK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the listener really listens; None is no such listener."""
+
+    plain: int | None
+    tls: int | None
+
+
+async def run_listener(
+    settings: Settings,
+    database: Database,
+    intake: Intake,
+    *,
+    ready: Callable[[Ports], None],
+    stop: asyncio.Event,
+    reuse_port: bool = False,
+) -> None:
+    """Listen until told to stop, then let senders finish.
+
+    Args:
+        settings: Ports, AE title, TLS files and limits.
+        database: Our tables: who may call.
+        intake: Started; where instances go.
+        ready: Called once with the ports, after the sockets listen.
+        stop: Set to stop.
+        reuse_port: Share the ports with other listener processes (SO_REUSEPORT).
+    """
+    listener = Listener(settings, database, intake)
+    ready(await listener.open(reuse_port=reuse_port))
+    checking = asyncio.create_task(listener.check_for_ever())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({checking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if checking.done():
+            checking.result()  # raises: without deadlines nobody may listen
+        await listener.stop()
+    finally:
+        checking.cancel()
+        stopping.cancel()
+        await listener.close()
+
+
+class Listener:
+    """Accepts connections, gives each a task, and ends those that are late.
+
+    Args:
+        settings: Ports, AE title, TLS files and limits.
+        database: Our tables.
+        intake: Where instances go.
+    """
+
+    def __init__(self, settings: Settings, database: Database, intake: Intake) -> None:
+        self._settings = settings
+        self._patience = Patience(
+            first_pdu_s=settings.first_pdu_timeout_s,
+            idle_s=settings.association_idle_timeout_s,
+            slow_window_s=settings.slow_rate_window_s,
+            slow_rate_bytes_per_s=settings.slow_rate_bytes_per_s,
+        )
+        self._is_stopping = False
+        self._callers = Callers(database)
+        self._parts = Parts(
+            settings,
+            self._callers,
+            intake,
+            Seats(total=settings.max_associations, each=settings.max_associations_per_peer),
+            lambda: self._is_stopping,
+        )
+        self._seats = Seats(total=settings.max_connections, each=settings.max_connections_per_address)
+        self._connections: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._servers: list[asyncio.Server] = []
+
+    async def open(self, *, reuse_port: bool) -> Ports:
+        """Listen; raises when a port or a TLS file cannot be used, or nothing is to listen."""
+        settings = self._settings
+        plain = tls = None
+        if settings.dicom_plain:
+            plain = await self._listen(settings.dicom_port, None, reuse_port=reuse_port)
+        if settings.dicom_tls_port is not None:
+            tls = await self._listen(settings.dicom_tls_port, tls_context(settings), reuse_port=reuse_port)
+        if plain is None and tls is None:
+            raise ValueError("neither a plain nor a TLS DICOM port is set")
+        return Ports(plain, tls)
+
+    async def _listen(self, port: int, context: ssl.SSLContext | None, *, reuse_port: bool) -> int:
+        def connection() -> Connection:
+            return Connection(
+                self._patience,
+                buffer_bytes=self._settings.max_associate_rq_bytes + HEADER_BYTES,
+                on_made=lambda made: self._made(made, context),
+                on_lost=self._lost,
+            )
+
+        server = await asyncio.get_running_loop().create_server(
+            connection,
+            self._settings.dicom_host,
+            port,
+            backlog=_BACKLOG,
+            reuse_port=reuse_port or None,
+        )
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    def _made(self, connection: Connection, context: ssl.SSLContext | None) -> None:
+        if not self._seats.take(connection.address):
+            ASSOCIATIONS_REJECTED_TOTAL.labels(reason="connections").inc()
+            connection.cut(End.CLOSED)
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(connection, context))
+        self._connections.add(connection)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._done(connection, done))
+
+    def _lost(self, connection: Connection) -> None:
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self._seats.leave(connection.address)
+
+    async def _serve(self, connection: Connection, context: ssl.SSLContext | None) -> None:
+        if context is None:
+            connection.resume()
+        elif not await connection.start_tls(context, timeout_s=self._settings.tls_handshake_timeout_s):
+            ASSOCIATIONS_REJECTED_TOTAL.labels(reason="tls_handshake").inc()
+            self._lost(connection)
+            return
+        await Association(connection, self._parts).run()
+
+    def _done(self, connection: Connection, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            connection.cut(End.CLOSED)
+            log.error("association failed", extra={"error": type(failure).__name__})
+
+    async def check_for_ever(self) -> None:
+        """End whoever is late, and write down who called in vain."""
+        loop = asyncio.get_running_loop()
+        deadlines = (self._patience.first_pdu_s, self._patience.idle_s, self._patience.slow_window_s)
+        while True:
+            await asyncio.sleep(min(_CHECK_S, *(deadline / 4 for deadline in deadlines)))
+            now = loop.time()
+            for connection in list(self._connections):
+                end = connection.check(now)
+                if end is None and self._is_stopping and connection.is_quiet(now, for_s=QUIET_BEFORE_STOP_S):
+                    end = End.STOPPING
+                if end is not None:
+                    connection.expire(end)
+            await self._callers.write()
+
+    async def stop(self) -> None:
+        """Turn new associations away, let the others finish for a while, then end them."""
+        self._is_stopping = True
+        log.info("listener stopping", extra={"connections": len(self._connections)})
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + self._settings.shutdown_s
+        while self._tasks and (left_s := give_up_at - loop.time()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left_s)
+
+    async def close(self) -> None:
+        """Close the sockets and cut what is left; instances that are whole still become durable."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self._connections):
+            connection.expire(End.STOPPING)
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=LAST_COMMITS_S)
+        for connection in list(self._connections):
+            connection.cut(End.STOPPING)
+        await self._callers.write()
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext:
+    """Return the server's TLS: version 1.2 or newer, and client certificates where an authority for them is set."""
+    if settings.dicom_tls_certificate is None or settings.dicom_tls_key is None:
+        raise ValueError("a DICOM TLS port needs dicom_tls_certificate and dicom_tls_key")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(_file(settings.dicom_tls_certificate), _file(settings.dicom_tls_key))
+    if settings.dicom_tls_client_ca is not None:
+        context.load_verify_locations(_file(settings.dicom_tls_client_ca))
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _file(path: Path) -> str:
+    if not path.is_file():
+        raise ValueError(f"no such file: {path}")
+    return str(path)

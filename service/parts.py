@@ -1,0 +1,198 @@
+"""The three parts as they run in their own process: web, listener, worker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import uvicorn
+import uvloop
+
+from service import worker
+from service.app import create_app, make_intake
+from service.archive import Archive
+from service.database import Database
+from service.health import LISTENER_BEAT_S, write_beat
+from service.intake.dimse.listener import run_listener as listen
+from service.intake.receive import Intake
+from service.serve import stop_on_signal
+from service.settings import Settings
+
+log = logging.getLogger("pandok.serve")
+
+Ready = Callable[[], None]
+
+
+class WebServer(uvicorn.Server):
+    """uvicorn, stopped by us: it would end with the signal's own exit status and wait for open event streams."""
+
+    def __init__(self, config: uvicorn.Config, ready: Ready, stopping: threading.Event) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._stopping = stopping
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]  # any iterator will do for `with`
+        """Take SIGTERM and SIGINT as a wish to stop."""
+        with stop_on_signal(self._stop):
+            yield
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]  # not ours to name
+        """Say that we are ready once the port is open."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        if self.started:
+            self._ready()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self.should_exit = True
+
+
+def run_web(settings: Settings, ready: Ready) -> None:
+    """Serve HTTP until a signal."""
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.web_host,
+        port=settings.web_port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.shutdown_s),
+        ssl_certfile=settings.web_certificate,
+        ssl_keyfile=settings.web_key,
+    )
+    server = WebServer(config, ready, app.state.stopping)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve())
+    if not server.started:
+        raise OSError("the web server could not open its port")
+
+
+def run_listener(settings: Settings, ready: Ready) -> None:
+    """Take DICOM associations until a signal."""
+    database = Database(settings.sqlalchemy_url)
+    intake = make_intake(settings, database, Archive(settings.archive_folder), time.time)
+    intake.start()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_listen(settings, database, intake, ready))
+    finally:
+        intake.stop()
+        database.close()
+
+
+async def _listen(settings: Settings, database: Database, intake: Intake, ready: Ready) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def on_ready(_ports: object) -> None:
+        _beat(settings)
+        ready()
+
+    beating = asyncio.create_task(_keep_beating(settings))
+    try:
+        await listen(settings, database, intake, ready=on_ready, stop=stop)
+    finally:
+        beating.cancel()
+
+
+async def _keep_beating(settings: Settings) -> None:
+    """Show that the listener's loop turns: a stuck one stops writing, and `/ready` tells."""
+    while True:
+        await asyncio.sleep(LISTENER_BEAT_S)
+        _beat(settings)
+
+
+def _beat(settings: Settings) -> None:
+    try:
+        write_beat(settings, time.time())
+    except OSError as error:
+        log.warning("heartbeat not written", extra={"errno": error.errno})
+
+
+def run_worker(settings: Settings, ready: Ready) -> None:
+    """Take durable jobs until a signal."""
+    stop = threading.Event()
+    with stop_on_signal(stop.set):
+        worker.run_worker(settings, stop, ready)
+
+
+def run_part(part: Part, settings: Settings) -> int:
+    """Run one part in this process until SIGTERM, SIGINT or the parent's end; returns the exit status."""
+    from service import parts
+    from service.logs import start_logs
+
+    start_logs(settings.log_level)
+    try:
+        check_settings(settings)
+        {"web": parts.run_web, "listener": parts.run_listener, "worker": parts.run_worker}[part](settings, _say_ready)
+    except CannotStart as why:
+        print(f"pandok {part}: {why}", file=sys.stderr)  # noqa: T201 - for the operator who started it
+        return EXIT_CONFIGURATION
+    except Exception:  # start-up and the last resort: the parent starts a fresh process
+        log.exception("part failed", extra={"part": part})
+        return 1
+    return 0
+
+
+def follow_parent(settings: Settings) -> None:
+    """Stop when the parent is gone: its end of our standard input closes, even when it was killed."""
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 1024):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(settings.shutdown_s + 2.0)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@contextlib.contextmanager
+def stop_on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` on SIGTERM and SIGINT inside the block."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda _number, _frame: stop()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say_ready() -> None:
+    with contextlib.suppress(OSError):
+        os.write(1, READY_LINE)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one part: `python -m service.serve web`."""
+    from pydantic import ValidationError
+
+    part = next((known for known in PARTS if known in arguments), None)
+    if part is None:
+        print(f"usage: python -m service.serve {'|'.join(PARTS)}", file=sys.stderr)  # noqa: T201
+        return 2
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        fields = ", ".join(f"PANDOK_{str(e['loc'][0]).upper()}" for e in error.errors() if e["loc"])
+        print(f"pandok {part}: not as expected: {fields}", file=sys.stderr)  # noqa: T201
+        return EXIT_CONFIGURATION
+    if SUPERVISED in arguments:
+        follow_parent(settings)
+    return run_part(part, settings)

@@ -1,0 +1,242 @@
+"""The results' SQL: findings of runs, and the objects that were published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pydicom.uid import Comprehensive3DSRStorage
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from preprocessing.errors import Reason
+from preprocessing.header import InstanceHeader, from_json, to_json
+from service import tables
+from service.results.dicom_object import Predecessor
+from service.results.findings import Finding, Presence
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """One package on one image, and what it found; a run that is not done has no findings."""
+
+    run_id: int
+    instance_id: int
+    package: str | None
+    package_version: str | None
+    package_sha256: str | None
+    outcome: str
+    reason: Reason | None
+    provider: str | None
+    tensor_sha256: str | None
+    heat_map_sha256: str | None
+    finished_at: float
+    header: InstanceHeader
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFor:
+    """The study revision that results belong to."""
+
+    study_id: int
+    site_id: int
+    public_id: str
+    time_zone: str
+    revision: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewResult:
+    """One object of ours whose file stands in the archive."""
+
+    header: InstanceHeader
+    content_sha256: str
+    size_bytes: int
+    run_id: int
+
+
+def save_findings(tx: Connection, *, run_id: int, findings: Iterable[Finding]) -> None:
+    """Write the findings of a run; saving them again changes nothing but what differs."""
+    t = tables.finding
+    run = tx.execute(
+        select(tables.run.c.site_id, tables.run.c.study_id, tables.run.c.revision_id).where(tables.run.c.id == run_id)
+    ).one()
+    for finding in findings:
+        values = {
+            "finding": finding.finding,
+            "presence": finding.presence.value,
+            "reason": finding.reason.value if finding.reason else None,
+            "probability": finding.probability,
+            "raw_score": finding.raw_score,
+            "operating_point": finding.operating_point,
+            "threshold": finding.threshold,
+            "raises_priority": finding.raises_priority,
+            "experimental": finding.experimental,
+            "place": list(finding.place) if finding.place else None,
+        }
+        known = tx.execute(update(t).where(t.c.run_id == run_id, t.c.channel == finding.channel).values(**values))
+        if not known.rowcount:
+            tx.execute(insert(t).values(run_id=run_id, channel=finding.channel, **run._mapping, **values))
+
+
+def findings_of(tx: Connection, study_id: int, revision: int) -> list[RunResult]:
+    """Return every run of a study revision with its findings, in the order of the images."""
+    run, instance, rev = tables.run, tables.instance, tables.revision
+    runs = (
+        tx.execute(
+            select(
+                run.c.id, run.c.instance_id, run.c.package, run.c.package_version, run.c.package_sha256, run.c.outcome,
+                run.c.reason, run.c.provider, run.c.tensor_sha256, run.c.heat_map_sha256, run.c.finished_at,
+                instance.c.header,
+            )
+            .join(rev, rev.c.id == run.c.revision_id)
+            .join(instance, instance.c.id == run.c.instance_id)
+            .where(rev.c.study_id == study_id, rev.c.number == revision)
+            .order_by(run.c.instance_id, run.c.id)
+        )
+        .mappings()
+        .all()
+    )  # fmt: skip
+    found = _findings_by_run(tx, [row["id"] for row in runs])
+    return [_run_result(row, found.get(row["id"], ())) for row in runs]
+
+
+def published_for(tx: Connection, study_id: int, revision: int) -> PublishedFor:
+    """Return what the UIDs and times of a revision's results derive from."""
+    row = tx.execute(
+        select(
+            tables.study.c.id, tables.study.c.site_id, tables.study.c.public_id, tables.site.c.time_zone,
+            tables.revision.c.number, tables.revision.c.attempt,
+        )
+        .join(tables.site, tables.site.c.id == tables.study.c.site_id)
+        .join(tables.revision, tables.revision.c.study_id == tables.study.c.id)
+        .where(tables.study.c.id == study_id, tables.revision.c.number == revision)
+    ).one()  # fmt: skip
+    return PublishedFor(*row)
+
+
+def is_known(tx: Connection, site_id: int, sop_instance_uid: str) -> bool:
+    """Tell whether the site has an instance of this UID."""
+    t = tables.instance
+    query = select(t.c.id).where(t.c.site_id == site_id, t.c.sop_instance_uid == sop_instance_uid)
+    return tx.execute(query).first() is not None
+
+
+def latest_report(tx: Connection, published: PublishedFor, package: str) -> Predecessor | None:
+    """Return the newest SR that the package already gave for the study, in any of its versions."""
+    i, s, r = tables.instance, tables.series, tables.run
+    row = tx.execute(
+        select(s.c.series_instance_uid, i.c.sop_instance_uid, i.c.sop_class_uid)
+        .join(s, s.c.id == i.c.series_id)
+        .join(r, r.c.id == i.c.run_id)
+        .where(
+            i.c.study_id == published.study_id,
+            i.c.is_result,
+            i.c.sop_class_uid == str(Comprehensive3DSRStorage),
+            i.c.revision <= published.revision,
+            r.c.package == package,
+        )
+        .order_by(i.c.id.desc())
+        .limit(1)
+    ).first()
+    return Predecessor(*row) if row else None
+
+
+def add_results(tx: Connection, published: PublishedFor, results: Sequence[NewResult], now: float) -> None:
+    """Write the rows of published objects, their series included; known ones stay as they are."""
+    for result in results:
+        if is_known(tx, published.site_id, result.header.sop_instance_uid or ""):
+            continue
+        tx.execute(
+            insert(tables.instance).values(
+                site_id=published.site_id,
+                study_id=published.study_id,
+                series_id=_series_id(tx, published, result.header),
+                sop_instance_uid=result.header.sop_instance_uid,
+                sop_class_uid=result.header.sop_class_uid,
+                transfer_syntax_uid=result.header.transfer_syntax_uid,
+                instance_number=result.header.instance_number,
+                content_sha256=result.content_sha256,
+                size_bytes=result.size_bytes,
+                header=to_json(result.header),
+                revision=published.revision,
+                door="result",
+                received_at=now,
+                is_result=True,
+                run_id=result.run_id,
+            )
+        )
+
+
+def _series_id(tx: Connection, published: PublishedFor, header: InstanceHeader) -> int:
+    """Count the object in its series, which it may open."""
+    t = tables.series
+    known = tx.execute(
+        update(t)
+        .where(t.c.study_id == published.study_id, t.c.series_instance_uid == header.series_instance_uid)
+        .values(instance_count=t.c.instance_count + 1)
+        .returning(t.c.id)
+    ).scalar_one_or_none()
+    if known is not None:
+        return int(known)
+    return int(
+        tx.execute(
+            insert(t)
+            .values(
+                site_id=published.site_id,
+                study_id=published.study_id,
+                series_instance_uid=header.series_instance_uid,
+                modality=header.modality,
+                series_number=header.series_number,
+                series_description=header.series_description,
+                instance_count=1,
+                is_result=True,
+            )
+            .returning(t.c.id)
+        ).scalar_one()
+    )
+
+
+def _findings_by_run(tx: Connection, run_ids: Sequence[int]) -> dict[int, tuple[Finding, ...]]:
+    t = tables.finding
+    found: dict[int, list[Finding]] = {}
+    rows = tx.execute(select(t).where(t.c.run_id.in_(run_ids)).order_by(t.c.run_id, t.c.channel)).mappings()
+    for row in rows:
+        found.setdefault(row["run_id"], []).append(_finding(row))
+    return {run_id: tuple(findings) for run_id, findings in found.items()}
+
+
+def _finding(row: RowMapping) -> Finding:
+    place = row["place"]
+    return Finding(
+        channel=row["channel"],
+        finding=row["finding"],
+        presence=Presence(row["presence"]),
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        probability=row["probability"],
+        raw_score=row["raw_score"],
+        operating_point=row["operating_point"],
+        threshold=row["threshold"],
+        raises_priority=row["raises_priority"],
+        experimental=row["experimental"],
+        place=(place[0], place[1], place[2], place[3]) if place else None,
+    )
+
+
+def _run_result(row: RowMapping, findings: tuple[Finding, ...]) -> RunResult:
+    return RunResult(
+        run_id=row["id"],
+        instance_id=row["instance_id"],
+        package=row["package"],
+        package_version=row["package_version"],
+        package_sha256=row["package_sha256"],
+        outcome=row["outcome"],
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        provider=row["provider"],
+        tensor_sha256=row["tensor_sha256"],
+        heat_map_sha256=row["heat_map_sha256"],
+        finished_at=row["finished_at"],
+        header=from_json(row["header"]),
+        findings=findings,
+    )

@@ -1,0 +1,98 @@
+"""What must hold before the service starts: safe settings, tables up to date, a place for the numbers."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import time
+import zlib
+from pathlib import Path
+
+from prometheus_client.multiprocess import mark_process_dead
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.access import new_sign_in_link
+from service.access_records import anyone_signed_in_before
+from service.database import Database
+from service.metrics import FOLDER_VARIABLE
+from service.settings import Settings
+
+
+class CannotStart(Exception):
+    """What an operator must change before the service can start, in one sentence."""
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings under which the service would be open or lame. Raises CannotStart."""
+    has_tls = settings.web_certificate is not None
+    is_behind_proxy = (settings.public_url or "").startswith("https://")
+    if not (_is_loopback(settings.web_host) or has_tls or is_behind_proxy or settings.allow_plain_http):
+        raise CannotStart(
+            f"PANDOK_WEB_HOST={settings.web_host} would send patients' data in the clear: set PANDOK_WEB_CERTIFICATE "
+            "and PANDOK_WEB_KEY, or PANDOK_PUBLIC_URL=https://... for a proxy that speaks TLS "
+            "(or PANDOK_ALLOW_PLAIN_HTTP=true)"
+        )
+    for path in (settings.web_certificate, settings.web_key, settings.dicom_tls_certificate, settings.dicom_tls_key):
+        if path is not None and not path.is_file():
+            raise CannotStart(f"{path} is not there; the settings name it as a certificate or key")
+    if (settings.web_certificate is None) != (settings.web_key is None):
+        raise CannotStart("PANDOK_WEB_CERTIFICATE and PANDOK_WEB_KEY go together")
+
+
+def prepare_tables(settings: Settings) -> str | None:
+    """Migrate; on the very first start return a one-time link. Raises CannotStart when the tables cannot be had."""
+    try:
+        settings.data_folder.mkdir(parents=True, exist_ok=True)
+        database = Database(settings.sqlalchemy_url)
+        database.migrate()
+        with database.transaction() as tx:
+            link = None if anyone_signed_in_before(tx) else new_sign_in_link(tx, settings, now=time.time())
+        database.close()
+    except (OSError, SQLAlchemyError) as error:
+        raise CannotStart(f"the tables in {settings.data_folder} cannot be opened: {type(error).__name__}") from error
+    return link
+
+
+def metrics_environment(settings: Settings) -> dict[str, str]:
+    """Return the variable that lets `/metrics` show every process; the numbers of processes long gone are removed.
+
+    They live in memory where the system has such a folder: prometheus_client maps its files, and a full disk under
+    a mapped file kills the process that writes to it.
+    """
+
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of ours in it, with our rights alone
+    if memory.is_dir() and os.access(memory, os.W_OK):
+        place = settings.data_folder.absolute()
+        folder = memory / f"pandok-{os.getuid()}-{zlib.crc32(os.fsencode(place)):x}"
+    else:
+        folder = settings.data_folder / "metrics"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise CannotStart(f"{folder} belongs to somebody else")
+    for file in folder.glob("*.db"):
+        pid = file.stem.rsplit("_", 1)[-1]
+        if not (pid.isdigit() and _is_alive(int(pid))):
+            file.unlink(missing_ok=True)
+    return {FOLDER_VARIABLE: str(folder)}
+
+
+def forget_process(pid: int) -> None:
+    """Let the numbers of a process that ended no longer count as present ones; its counts stay."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library's function has no annotations
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

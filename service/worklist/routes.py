@@ -1,0 +1,168 @@
+"""The worklist over HTTP: the ordered list, one study, live changes, and what an operator may do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict
+from starlette.responses import StreamingResponse
+
+from service.access import Caller, caller, person
+from service.database import Database
+from service.errors import Conflict, Invalid, NotFound
+from service.worklist import cursor, records
+from service.worklist.answers import Item, ItemDetail, ItemPage, detail_answer, row_answer
+from service.worklist.items import PriorityClass
+from service.worklist.names import FindingName
+from service.worklist.watch import LOOK_EVERY_S, Watch
+
+router = APIRouter(prefix="/api/worklist", tags=["worklist"])
+
+KEEP_ALIVE_S = 15.0
+STILL_EVERY_S = 10.0
+"""An open stream asks this often whether its caller still is one."""
+
+CallerNow = Annotated[Caller, Depends(caller)]
+PersonNow = Annotated[Caller, Depends(person)]
+
+
+class PriorityChange(BaseModel):
+    """The center's own priority of a study."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    priority: Literal["stat", "urgent", "routine"]
+
+
+@router.get("")
+def list_worklist(
+    request: Request,
+    who: CallerNow,
+    state: Literal["arriving", "settled", "scored", "unscored"] | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    after: Annotated[str | None, Query(alias="cursor", max_length=256)] = None,
+) -> ItemPage:
+    """List open studies in reading order: waited too long, priority class, due time."""
+    parts = request.app.state
+    try:
+        place = cursor.from_text(after) if after else None
+    except cursor.CursorRefused:
+        raise Invalid("`cursor` is not one that this list gave; start again without it.") from None
+    database: Database = parts.database
+    now = parts.clock()
+    with database.reading() as rx:
+        rows = records.list_items(rx, who, settings=parts.settings, now=now, state=state, limit=limit + 1, after=place)
+        shown = rows[:limit]
+        findings = records.current_findings(rx, [row["study_id"] for row in shown])
+        counts = records.count_states(rx, who)
+    return ItemPage(
+        now=now,
+        counts=counts,
+        items=[row_answer(row, findings[row["study_id"]], now=now, settings=parts.settings) for row in shown],
+        next_cursor=cursor.to_text(records.place_of(shown[-1])) if len(rows) > limit else None,
+    )
+
+
+@router.get("/events")
+def worklist_events(request: Request, _who: CallerNow) -> StreamingResponse:
+    """Stream `{"changed": n}` whenever the list may look different (server-sent events)."""
+    return StreamingResponse(_events(request), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+@router.get("/names")
+def list_finding_names(request: Request, _who: CallerNow) -> list[FindingName]:
+    """List how the findings of the installed packages are called in each language."""
+    names: list[FindingName] = request.app.state.finding_names
+    return names
+
+
+@router.get("/{public_id}")
+def get_worklist_item(request: Request, public_id: str, who: CallerNow) -> ItemDetail:
+    """Return one study with every run, every finding and where its results are."""
+    parts = request.app.state
+    with parts.database.reading() as rx:
+        row = records.get_item(rx, who, public_id)
+        if row is None:
+            raise NotFound
+        study_id = row["study_id"]
+        return detail_answer(
+            row,
+            current=records.current_findings(rx, [study_id])[study_id],
+            revisions=records.list_revisions(rx, study_id),
+            runs=records.list_runs(rx, study_id),
+            findings=records.list_findings(rx, study_id),
+            results=records.list_results(rx, study_id),
+            now=parts.clock(),
+            settings=parts.settings,
+        )
+
+
+@router.post("/{public_id}/restart", status_code=202)
+def restart(request: Request, public_id: str, who: PersonNow) -> Item:
+    """Score the study's newest revision again."""
+    return _operate(request, public_id, who, request.app.state.restart_study)
+
+
+@router.post("/{public_id}/cancel", status_code=202)
+def cancel(request: Request, public_id: str, who: PersonNow) -> Item:
+    """Stop scoring the study's newest revision; it stays in the list, unscored, for a person to read."""
+    return _operate(request, public_id, who, request.app.state.cancel_study)
+
+
+@router.post("/{public_id}/priority")
+def set_priority(request: Request, public_id: str, change: PriorityChange, who: CallerNow) -> Item:
+    """Set the center's priority. The AI's own raise, if there is one, stays."""
+    parts = request.app.state
+    with parts.database.transaction() as tx:
+        key = records.find_study(tx, who, public_id)
+        if key is None:
+            raise NotFound
+        records.set_center_priority(tx, key.study_id, int(PriorityClass[change.priority.upper()]))
+        records.update_item(tx, study_id=key.study_id, now=parts.clock(), settings=parts.settings)
+    return _item(request, public_id, who)
+
+
+def _operate(request: Request, public_id: str, who: Caller, act: Callable[[str], bool]) -> Item:
+    parts = request.app.state
+    with parts.database.reading() as rx:
+        if records.find_study(rx, who, public_id) is None:
+            raise NotFound
+    if not act(public_id):
+        raise Conflict("The study is not in a state in which this can be done.")
+    return _item(request, public_id, who)
+
+
+def _item(request: Request, public_id: str, who: Caller) -> Item:
+    parts = request.app.state
+    with parts.database.reading() as rx:
+        row = records.get_item(rx, who, public_id)
+        if row is None:
+            raise NotFound
+        findings = records.current_findings(rx, [row["study_id"]])
+    return row_answer(row, findings[row["study_id"]], now=parts.clock(), settings=parts.settings)
+
+
+async def _events(request: Request) -> AsyncIterator[str]:
+    """Yield events until the page goes, its session ends or the process stops."""
+    parts = request.app.state
+    watch: Watch = parts.watch
+    loop = asyncio.get_running_loop()
+    told: int | None = None
+    spoke_at = still_at = loop.time()
+    while not parts.stopping.is_set() and not await request.is_disconnected():
+        changes = await asyncio.to_thread(watch.changes)
+        if changes != told:
+            told, spoke_at = changes, loop.time()
+            yield f"data: {json.dumps({'changed': changes})}\n\n"
+        elif loop.time() - spoke_at >= KEEP_ALIVE_S:
+            spoke_at = loop.time()
+            yield ": still here\n\n"
+        if loop.time() - still_at >= STILL_EVERY_S:
+            still_at = loop.time()
+            if not await asyncio.to_thread(parts.access.is_still, request.headers):
+                return
+        await asyncio.sleep(LOOK_EVERY_S)
