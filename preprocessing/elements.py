@@ -49,6 +49,8 @@ class PixelData:
     """Length of a native value; None when encapsulated."""
     fragments: tuple[tuple[int, int], ...]
     """Position and length of each fragment, the Basic Offset Table first; empty when native."""
+    is_words: bool
+    """Its VR is OW."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,7 @@ class _Walk:
             self._recover()
         elif tag in _PIXEL_TAGS and len(self.stack) == 1:
             self.window.require(start + length)
-            self.pixel_data = PixelData(tag, start, length, ())
+            self.pixel_data = PixelData(tag, start, length, (), vr != b"OB")
         elif vr == b"SQ" or (vr in (b"", b"UN") and tag in _sequence_tags()):
             self._enter_sequence(frame, tag, is_implicit=frame.is_implicit or vr != b"SQ", start=start, length=length)
         else:
@@ -258,7 +260,7 @@ class _Walk:
         if vr in _BULK_VRS or is_pixel_data:
             fragments = self._fragments(frame, start)
             if is_pixel_data:
-                self.pixel_data = PixelData(tag, start, None, fragments)
+                self.pixel_data = PixelData(tag, start, None, fragments, False)
         elif vr in (b"SQ", b"UN", b""):
             # UN of undefined length holds implicit little endian, whatever surrounds it (PS3.5 6.2.2).
             self._enter_sequence(

@@ -2,57 +2,37 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import io
+import tokenize
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from types import ModuleType
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing import decoders, display, pixels, radiograph
 from preprocessing.header import InstanceHeader
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where the tensor lies in the full-resolution image: `column = left + x * scale`, `row = top + y * scale`.
-
-    x and y count tensor pixels from the top-left corner of its top-left pixel (PS3.3 C.18.6 convention), so the
-    padding of the letter-box maps outside the image.
-    """
-
-    left: float
-    top: float
-    scale: float
-    rows: int
-    columns: int
-    """Size of the full-resolution image."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a recipe makes of one image.
-
-    Attributes:
-        tensor: float32 (channels, rows, columns), values 0..1, bright = dense (bone white), C order.
-        placement: The way back to the full-resolution image.
-        notes: Words worth keeping with the run: "lossy", "percentile_window", "borders_masked", ...
-        decoder: Which decoder gave the pixels.
-    """
-
-    tensor: NDArray[np.float32]
-    placement: Placement
-    notes: tuple[str, ...]
-    decoder: str
+from preprocessing.placement import Placement, Prepared
+from preprocessing.radiograph import RadiographParameters
 
 
 class Recipe(Protocol):
     """A pure, versioned path from a stored file to a tensor."""
 
-    name: str
-    """`chest_radiograph/1`"""
-    sha256: str
-    """Hash of its code and parameters; a model package pins it."""
+    @property
+    def name(self) -> str:
+        """`chest_radiograph/1`."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash of its code and parameters; a model package pins it."""
+        ...
 
     def prepare(self, path: Path, header: InstanceHeader) -> Prepared:
         """Decode the file and make the tensor. Raises UnsupportedImage."""
@@ -61,9 +41,70 @@ class Recipe(Protocol):
     def prepare_array(self, grey: NDArray[np.uint8]) -> Prepared:
         """Make the tensor of an 8-bit picture, (rows, columns), bright = dense: how training reads public sets.
 
-        The same code as `prepare` from the modality values on.
+        The same code as `prepare` from the grey values on.
         """
         ...
 
 
-RECIPES: Mapping[str, Recipe] = {}
+_PIXEL_MODULES: Final[tuple[ModuleType, ...]] = (decoders, display, pixels, radiograph)
+"""The modules that decide what a pixel becomes. Scope rules and header parsing refuse, but never change a value."""
+
+
+class RadiographRecipe:
+    """The recipe for chest radiographs.
+
+    Args:
+        name: Name and version.
+        parameters: What it does with an image besides its code.
+    """
+
+    def __init__(self, name: str, parameters: RadiographParameters) -> None:
+        self.name = name
+        self.parameters = parameters
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of its code and parameters."""
+        return recipe_hash(
+            self.name,
+            repr(self.parameters),
+            *(Path(module.__file__ or "").read_text(encoding="utf-8") for module in _PIXEL_MODULES),
+        )
+
+    def prepare(self, path: Path, header: InstanceHeader) -> Prepared:
+        """Decode the file and make the tensor. Raises UnsupportedImage."""
+        return radiograph.prepare_file(path, header, self.parameters)
+
+    def prepare_array(self, grey: NDArray[np.uint8]) -> Prepared:
+        """Make the tensor of an 8-bit picture. Raises UnsupportedImage."""
+        return radiograph.prepare_picture(grey, self.parameters)
+
+
+def recipe_hash(name: str, parameters: str, *sources: str) -> str:
+    """Return the SHA-256 over a recipe's name, parameters and code; comments, docstrings and blank lines do not count.
+
+    Works on lines, not on a syntax tree, so that every Python version gives the same hash.
+    """
+    parts = [name, parameters, *(bare_code(source) for source in sources)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def bare_code(source: str) -> str:
+    """Return Python source without comments, docstrings and blank lines."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            for row in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                lines[row - 1] = ""
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+_CHEST_RADIOGRAPH: Final[Recipe] = RadiographRecipe("chest_radiograph/1", RadiographParameters())
+
+RECIPES: Final[Mapping[str, Recipe]] = {recipe.name: recipe for recipe in (_CHEST_RADIOGRAPH,)}
+
+__all__ = ["RECIPES", "Placement", "Prepared", "Recipe"]

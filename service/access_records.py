@@ -114,9 +114,11 @@ def end_session(tx: Connection, token_sha256: str, *, now: float) -> None:
     )
 
 
-def anyone_signed_in_before(rx: Connection) -> bool:
-    """Tell whether any link was ever made: false only on the first start."""
-    return rx.execute(select(sign_in_link.c.id).limit(1)).first() is not None
+def anyone_can_sign_in(rx: Connection, *, now: float) -> bool:
+    """Tell whether somebody signed in once or has a link that still works."""
+    ever = select(session.c.id).limit(1)
+    waiting = select(sign_in_link.c.id).where(sign_in_link.c.used_at.is_(None), sign_in_link.c.expires_at > now)
+    return rx.execute(ever).first() is not None or rx.execute(waiting.limit(1)).first() is not None
 
 
 def add_key(tx: Connection, *, site_id: int, name: str, prefix: str, key_sha256: str, created_at: float) -> None:

@@ -7,10 +7,9 @@ import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from dbos import (
     DBOS,
@@ -20,8 +19,10 @@ from dbos import (
     PortableWorkflowError,
     StepOptions,
 )
-from dbos.error import DBOSMaxStepRetriesExceeded
+from dbos import error as dbos_error
 from sqlalchemy import make_url
+
+from service.attempt import Attempt, Path, StepFailed
 
 log = logging.getLogger("pandok.engine")
 
@@ -56,53 +57,6 @@ _STATES = {
     "ERROR": State.DEAD,
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": State.DEAD,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt at one revision of a study: the name of a workflow, and all that it is told."""
-
-    study_id: int
-    revision: int
-    number: int
-
-    @property
-    def workflow_id(self) -> str:
-        """The same attempt never becomes two workflows."""
-        return f"{self.study_id}:{self.revision}:{self.number}"
-
-    @classmethod
-    def of(cls, workflow_id: str) -> Attempt:
-        """Read a workflow's name."""
-        study_id, revision, number = workflow_id.split(":")
-        return cls(int(study_id), int(revision), int(number))
-
-
-class StepFailed(Exception):
-    """A step failed in every attempt.
-
-    Args:
-        step: Its name.
-    """
-
-    def __init__(self, step: str) -> None:
-        super().__init__(step)
-        self.step = step
-
-
-class Step(Protocol):
-    """Runs a step durably: its JSON answer is recorded, and given again when the path is replayed after a crash.
-
-    Raises StepFailed when every attempt failed.
-    """
-
-    def __call__(self, name: str, function: Callable[[], T]) -> T:
-        """Run the step or recall its answer."""
-        ...
-
-
-Path = Callable[[Step, Attempt], None]
-"""A deterministic walk: everything that reads or writes happens in steps."""
 
 
 class Engine:
@@ -248,7 +202,7 @@ class Engine:
         )
         try:
             return DBOS.run_step(options, function)
-        except (DBOSMaxStepRetriesExceeded, PortableWorkflowError) as error:
+        except (dbos_error.DBOSMaxStepRetriesExceeded, PortableWorkflowError) as error:
             # The second is what the first reads as when a recorded failure is replayed.
             raise StepFailed(name) from error
 

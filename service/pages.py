@@ -24,6 +24,7 @@ OPEN_PATHS = frozenset(
         "/assets/pandok.svg",
         "/assets/sign-in.js",
         "/assets/words.js",
+        "/assets/words.json",
     }
 )
 """What a stranger needs in order to sign in; nothing here comes from the tables."""
@@ -32,6 +33,7 @@ MAX_SIGN_IN_BYTES = 1_024
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }

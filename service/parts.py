@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import uvicorn
 import uvloop
+from pydantic import ValidationError
 
 from service import worker
 from service.app import create_app, make_intake
@@ -20,8 +23,9 @@ from service.database import Database
 from service.health import LISTENER_BEAT_S, write_beat
 from service.intake.dimse.listener import run_listener as listen
 from service.intake.receive import Intake
-from service.serve import stop_on_signal
+from service.logs import start_logs
 from service.settings import Settings
+from service.startup import EXIT_CONFIGURATION, PARTS, READY_LINE, SUPERVISED, CannotStart, Part, check_settings
 
 log = logging.getLogger("pandok.serve")
 
@@ -132,13 +136,10 @@ def run_worker(settings: Settings, ready: Ready) -> None:
 
 def run_part(part: Part, settings: Settings) -> int:
     """Run one part in this process until SIGTERM, SIGINT or the parent's end; returns the exit status."""
-    from service import parts
-    from service.logs import start_logs
-
     start_logs(settings.log_level)
     try:
         check_settings(settings)
-        {"web": parts.run_web, "listener": parts.run_listener, "worker": parts.run_worker}[part](settings, _say_ready)
+        {"web": run_web, "listener": run_listener, "worker": run_worker}[part](settings, _say_ready)
     except CannotStart as why:
         print(f"pandok {part}: {why}", file=sys.stderr)  # noqa: T201 - for the operator who started it
         return EXIT_CONFIGURATION
@@ -181,8 +182,6 @@ def _say_ready() -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one part: `python -m service.serve web`."""
-    from pydantic import ValidationError
-
     part = next((known for known in PARTS if known in arguments), None)
     if part is None:
         print(f"usage: python -m service.serve {'|'.join(PARTS)}", file=sys.stderr)  # noqa: T201

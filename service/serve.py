@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import os
 import signal
@@ -11,26 +10,30 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, get_args
 
+from service.access import public_address
+from service.logs import start_logs
 from service.settings import Settings
+from service.startup import (
+    EXIT_CONFIGURATION,
+    READY_LINE,
+    SUPERVISED,
+    Part,
+    check_settings,
+    first_sign_in_link,
+    forget_process,
+    metrics_environment,
+    prepare_tables,
+)
 
 log = logging.getLogger("pandok.serve")
 
-Part = Literal["web", "listener", "worker"]
-PARTS: tuple[Part, ...] = get_args(Part)
-
-EXIT_CONFIGURATION = 78
-"""sysexits.h EX_CONFIG: starting again changes nothing, so the parent stops instead of trying."""
 LONGEST_BACK_OFF_S = 30.0
 STEADY_S = 60.0
 """A child that ran this long starts with a short wait again."""
 POLL_S = 0.1
-SUPERVISED = "--supervised"
-READY_LINE = b"ready\n"
 
 
 @dataclass(slots=True)
@@ -114,7 +117,7 @@ class Supervisor:
         """Note a death and when the part starts again."""
         assert child.process is not None  # noqa: S101 - narrows for mypy; the caller looked
         _close(child.process)
-        _forget_metrics(child.process.pid)
+        forget_process(child.process.pid)
         if self._monotonic() - child.started_at >= STEADY_S:
             child.back_off_s = 1.0
         child.process = None
@@ -136,7 +139,7 @@ class Supervisor:
                 process.kill()
                 process.wait()
             _close(process)
-            _forget_metrics(process.pid)
+            forget_process(process.pid)
 
 
 def serve(settings: Settings, parts: Sequence[Part], *, say: Callable[[str], None]) -> int:
@@ -145,18 +148,15 @@ def serve(settings: Settings, parts: Sequence[Part], *, say: Callable[[str], Non
     Raises:
         CannotStart: What an operator must change first.
     """
-    from service.access import public_address
-    from service.logs import start_logs
-
     start_logs(settings.log_level)
     check_settings(settings)
-    link = prepare_tables(settings)
+    prepare_tables(settings)
     os.environ.update(metrics_environment(settings))
 
     def on_ready() -> None:
         title, dicom = settings.dicom_ae_title, f"{settings.dicom_host}:{settings.dicom_port}"
         say(f"Pandok serves {public_address(settings)}/ and takes DICOM as {title} at {dicom}.")
-        if link:
+        if link := first_sign_in_link(settings):
             say(f"Sign in once, within 15 minutes: {link}")
 
     supervisor = Supervisor(parts, settings, on_ready=on_ready)
@@ -180,4 +180,6 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
+    from service.parts import main  # a part, not the parent: it needs what the parent does not load
+
     sys.exit(main(sys.argv[1:]))

@@ -7,15 +7,26 @@ import os
 import time
 import zlib
 from pathlib import Path
+from typing import Literal, get_args
 
 from prometheus_client.multiprocess import mark_process_dead
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.access import new_sign_in_link
-from service.access_records import anyone_signed_in_before
+from service.access_records import anyone_can_sign_in
 from service.database import Database
 from service.metrics import FOLDER_VARIABLE
 from service.settings import Settings
+
+Part = Literal["web", "listener", "worker"]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+EXIT_CONFIGURATION = 78
+"""sysexits.h EX_CONFIG: starting again changes nothing, so the parent stops instead of trying."""
+SUPERVISED = "--supervised"
+"""Given to a part whose standard input ends when its parent does."""
+READY_LINE = b"ready\n"
+"""What a part writes to its standard output, once."""
 
 
 class CannotStart(Exception):
@@ -39,17 +50,24 @@ def check_settings(settings: Settings) -> None:
         raise CannotStart("PANDOK_WEB_CERTIFICATE and PANDOK_WEB_KEY go together")
 
 
-def prepare_tables(settings: Settings) -> str | None:
-    """Migrate; on the very first start return a one-time link. Raises CannotStart when the tables cannot be had."""
+def prepare_tables(settings: Settings) -> None:
+    """Bring the tables up to date. Raises CannotStart when they cannot be had."""
     try:
         settings.data_folder.mkdir(parents=True, exist_ok=True)
         database = Database(settings.sqlalchemy_url)
         database.migrate()
-        with database.transaction() as tx:
-            link = None if anyone_signed_in_before(tx) else new_sign_in_link(tx, settings, now=time.time())
         database.close()
     except (OSError, SQLAlchemyError) as error:
         raise CannotStart(f"the tables in {settings.data_folder} cannot be opened: {type(error).__name__}") from error
+
+
+def first_sign_in_link(settings: Settings) -> str | None:
+    """Return a one-time link when nobody has ever signed in and no link is waiting; None otherwise."""
+    database = Database(settings.sqlalchemy_url)
+    now = time.time()
+    with database.transaction() as tx:
+        link = None if anyone_can_sign_in(tx, now=now) else new_sign_in_link(tx, settings, now=now)
+    database.close()
     return link
 
 
@@ -59,7 +77,6 @@ def metrics_environment(settings: Settings) -> dict[str, str]:
     They live in memory where the system has such a folder: prometheus_client maps its files, and a full disk under
     a mapped file kills the process that writes to it.
     """
-
     memory = Path("/dev/shm")  # noqa: S108 - a folder of ours in it, with our rights alone
     if memory.is_dir() and os.access(memory, os.W_OK):
         place = settings.data_folder.absolute()

@@ -19,7 +19,7 @@ MAY_IMPORT = {
 ROOMS = ("intake", "inference", "results", "worklist")
 """On the study's path: a room may import earlier rooms only."""
 
-JOINERS = {"app", "cli", "demo", "health", "pipeline", "serve", "worker"}
+JOINERS = {"app", "cli", "demo", "health", "parts", "pipeline", "serve", "worker"}
 """They may import every room; no room imports them."""
 
 HEAVY = {"torch", "monai", "sklearn", "matplotlib", "onnx", "onnxscript"}

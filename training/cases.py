@@ -1,4 +1,4 @@
-"""A case manifest: which image, whose, in which split, and what is held true of it; split by patient, never by image."""
+"""A case manifest: which image, whose, which split, what is held true of it; split by patient, never by image."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ def load_grey(cases: Iterable[Case]) -> Iterator[NDArray[np.uint8]]:
             if case.member is None:
                 content = case.image.read_bytes()
             else:
-                tar = open_tars.get(case.image) or open_tars.setdefault(case.image, tarfile.open(case.image))
+                if case.image not in open_tars:
+                    open_tars[case.image] = tarfile.open(case.image)  # noqa: SIM115 - closed below
+                tar = open_tars[case.image]
                 file = tar.extractfile(case.member)
                 if file is None:
                     raise ManifestRefused(f"{case.image.name} lacks a film that its labels name")
@@ -156,4 +158,4 @@ def _rows(path: Path) -> Iterator[Mapping[str, str]]:
 def _split(row: Mapping[str, str]) -> Split:
     if row["split"] not in SPLITS:
         raise ManifestRefused(f"split {row['split']!r} is not one of {', '.join(SPLITS)}")
-    return cast("Split", row["split"])
+    return row["split"]

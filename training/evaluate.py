@@ -90,8 +90,10 @@ def evaluate_run(
         gain = f"gain {row.auroc_gain.value:+.3f} [{row.auroc_gain.low:+.3f}, {row.auroc_gain.high:+.3f}]"
         area = f"AUROC {row.auroc.value:.3f} [{row.auroc.low:.3f}, {row.auroc.high:.3f}]"
         point = f"sensitivity {row.sensitivity.value:.3f} specificity {row.specificity.value:.3f}"
-        show(f"{split} {row.finding} on {row.group}: {row.films} films, {area}, thumbnail "
-             f"{row.thumbnail_auroc.value:.3f}, {gain}, {point}")
+        show(
+            f"{split} {row.finding} on {row.group}: {row.films} films, {area}, thumbnail "
+            f"{row.thumbnail_auroc.value:.3f}, {gain}, {point}"
+        )
     record = {"split": split, "bootstrap_draws": DRAWS, "findings": [asdict(row) for row in rows]}
     path = run_folder / ("evaluation.json" if final else "evaluation_val.json")
     path.write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -118,10 +120,11 @@ def evaluate(
             if min((truth == 1).sum(), (truth == 0).sum()) < 10:
                 continue
             probabilities = probabilities_of(logits[chosen, column], reading.calibration)
-            patients = [cases[index].patient_id for index in chosen]
+            patients = [cases[index].patient_id for index in chosen.tolist()]
             threshold = reading.operating_point.threshold
-            rows.append(_judge(reading.finding, group, truth, probabilities, baseline[chosen, column],
-                               patients, threshold))
+            rows.append(
+                _judge(reading.finding, group, truth, probabilities, baseline[chosen, column], patients, threshold)
+            )
     return rows
 
 
@@ -143,6 +146,7 @@ def groups(cases: Sequence[Case]) -> dict[str, NDArray[np.bool_]]:
 
 def thumbnail_scores(train_images: Tensor, train_labels: Films, images: Tensor) -> Films:
     """Return scores (n, k) of a logistic regression on 32x32 thumbnails: what acquisition style alone can do."""
+
     def thumbnails(films: Tensor) -> Films:
         step = films.shape[-1] // THUMBNAIL
         return avg_pool2d(films, step).flatten(1).double().numpy()
@@ -161,14 +165,16 @@ def calibrate_all(logits: Films, labels: Films) -> list[Calibrated]:
     readings = []
     for column, finding in enumerate(FINDINGS):
         known = ~np.isnan(labels[:, column])
-        readings.append(calibrate(
-            finding,
-            logits[known, column],
-            labels[known, column],
-            least_sensitivity=LEAST_SENSITIVITY[finding],
-            chosen_on=f"val, {int(known.sum())} films, {int((labels[known, column] == 1).sum())} positive",
-            version="1",
-        ))
+        readings.append(
+            calibrate(
+                finding,
+                logits[known, column],
+                labels[known, column],
+                least_sensitivity=LEAST_SENSITIVITY[finding],
+                chosen_on=f"val, {int(known.sum())} films, {int((labels[known, column] == 1).sum())} positive",
+                version="1",
+            )
+        )
     return readings
 
 
@@ -227,7 +233,7 @@ def bootstrap(
         films_of.setdefault(patient, []).append(film)
     films = [np.asarray(indices, dtype=np.intp) for indices in films_of.values()]
     generator = np.random.default_rng(0)  # the same draws for every figure, so that differences are paired
-    values = []
+    values: list[float] = []
     while len(values) < draws:
         drawn = np.concatenate([films[patient] for patient in generator.integers(len(films), size=len(films))])
         if 0 < truth[drawn].sum() < len(drawn):

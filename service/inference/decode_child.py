@@ -17,7 +17,6 @@ import os
 import resource
 import select
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -179,4 +178,4 @@ def _libc() -> ctypes.CDLL:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

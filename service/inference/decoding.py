@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast
 
@@ -138,7 +138,7 @@ class DecodePool:
             if self._closed:
                 raise DecodeUnavailable("the worker is stopping")
             zygote.revive()
-            return _read_answer(zygote.ask(task, self._limits.wall_s + GRACE_S))
+            return read_answer(zygote.ask(task, self._limits.wall_s + GRACE_S))
         finally:
             self._idle.put(zygote)
 
@@ -147,10 +147,10 @@ class DecodePool:
         self._closed = True
         for zygote in self._all:
             zygote.kill()
-        returned = []
+        returned: list[_Zygote] = []
         with contextlib.suppress(queue.Empty):
-            for _ in self._all:
-                returned.append(self._idle.get(timeout=GRACE_S))
+            while len(returned) < len(self._all):
+                returned += [self._idle.get(timeout=GRACE_S)]
         for zygote in returned:
             zygote.discard()
             self._idle.put(zygote)
@@ -172,7 +172,7 @@ class _Zygote:
             if self._closed:
                 raise DecodeUnavailable("the worker is stopping")
             self._buffer = b""
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-P", "-m", "service.inference.decode_child", "--recipes", self._recipes],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -262,11 +262,26 @@ def _write_all(descriptor: int, content: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _read_answer(answer: dict[str, object]) -> Prepared:
+def answer_of(prepared: Tensor | Refused) -> dict[str, object]:
+    """Return what the child said, as JSON values."""
+    if isinstance(prepared, Refused):
+        return {"refused": prepared.reason.value, "detail": prepared.detail}
+    return {
+        "ok": {
+            "tensor_sha256": prepared.tensor_sha256,
+            "placement": asdict(prepared.placement),
+            "notes": list(prepared.notes),
+            "decoder": prepared.decoder,
+        }
+    }
+
+
+def read_answer(answer: dict[str, object]) -> Prepared:
+    """Read what the child said. Raises DecodeUnavailable when the machine is to blame."""
     match answer:
         case {"ok": {"tensor_sha256": str(tensor), "placement": dict(place), "notes": list(notes), "decoder": decoder}}:
             return Tensor(tensor, Placement(**place), tuple(str(note) for note in notes), str(decoder))
-        case {"refused": reason, "detail": detail}:
+        case {"refused": str(reason), "detail": detail}:
             return Refused(Reason(reason), str(detail))
         case {"died": how, "detail": detail}:
             return Died(cast(How, how), str(detail))

@@ -172,7 +172,7 @@ class _Process:
     """One scoring process: writes requests, hands answers to whoever waits for them."""
 
     def __init__(self, command: list[str]) -> None:
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

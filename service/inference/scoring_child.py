@@ -12,7 +12,6 @@ import json
 import os
 import queue
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -158,4 +157,4 @@ class ScoringChild:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -13,8 +13,8 @@ from service.errors import Busy, ServiceError, StorageFull
 from service.intake.receive import Intake
 from service.settings import Settings
 
-PIECE_BYTES = 1 << 20
-"""Pieces go to a thread for writing and hashing: large enough that the hop costs little, small enough to hold many."""
+BUFFER_BYTES = 1 << 20
+"""What one body may hold in memory while a thread writes and hashes the piece before it."""
 
 
 class BodyRefused(Exception):
@@ -73,32 +73,62 @@ def too_large(max_bytes: int) -> str:
 
 
 async def pieces(request: Request, *, settings: Settings, max_bytes: int) -> AsyncGenerator[bytes]:
-    """Yield the body in pieces of about PIECE_BYTES.
+    """Yield the body as it comes: small pieces from a slow sender, larger ones while we are slower than the sender.
 
-    Only time in which the sender kept us waiting counts as silence or slowness, not our own writing.
+    Only time in which the sender kept us waiting counts as silence or slowness, not our own writing. Whatever came
+    before a failure is yielded before it is raised.
 
     Raises:
         BodyRefused: Too many bytes, a silent or a too slow sender (RELIABILITY 5.9).
         SenderLeft: The connection ended.
     """
-    stream = aiter(request.stream())
-    pace = _Pace(settings)
-    gathered: list[bytes] = []
-    size_bytes = total_bytes = 0
-    while True:
-        chunk = await _next(stream, pace)
-        if chunk is None:
-            break
-        total_bytes += len(chunk)
-        if total_bytes > max_bytes:
-            raise BodyRefused(413, too_large(max_bytes))
-        gathered.append(chunk)
-        size_bytes += len(chunk)
-        if size_bytes >= PIECE_BYTES:
-            yield b"".join(gathered)
-            gathered, size_bytes = [], 0
-    if gathered:
-        yield b"".join(gathered)
+    buffer = _Buffer()
+    filling = asyncio.create_task(buffer.fill(request, _Pace(settings), max_bytes))
+    try:
+        while piece := await buffer.take():
+            yield piece
+        await filling
+    finally:
+        filling.cancel()
+        await asyncio.gather(filling, return_exceptions=True)
+
+
+class _Buffer:
+    """What has come and was not taken yet: receiving goes on while a thread writes."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._size_bytes = 0
+        self._is_over = False
+        self._changed = asyncio.Condition()
+
+    async def fill(self, request: Request, pace: _Pace, max_bytes: int) -> None:
+        """Receive the body to its end; raises what `pieces` raises."""
+        stream = aiter(request.stream())
+        left_bytes = max_bytes
+        try:
+            while (chunk := await _next(stream, pace)) is not None:
+                left_bytes -= len(chunk)
+                if left_bytes < 0:
+                    raise BodyRefused(413, too_large(max_bytes))
+                async with self._changed:
+                    await self._changed.wait_for(lambda: self._size_bytes < BUFFER_BYTES)
+                    self._chunks.append(chunk)
+                    self._size_bytes += len(chunk)
+                    self._changed.notify_all()
+        finally:
+            async with self._changed:
+                self._is_over = True
+                self._changed.notify_all()
+
+    async def take(self) -> bytes:
+        """Return all that has come, as soon as there is something; empty at the end."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._is_over or self._size_bytes > 0)
+            piece = b"".join(self._chunks)
+            self._chunks, self._size_bytes = [], 0
+            self._changed.notify_all()
+        return piece
 
 
 class _Pace:

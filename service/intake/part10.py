@@ -73,7 +73,8 @@ class Part10Splitter:
         self._intake = intake
         self._sender = sender
         self._head = bytearray()
-        self._next_element = _HEAD_BYTES
+        self._meta_start: int | None = None
+        self._next_element = 0
         self._meta: dict[int, bytes] = {}
         self._spooled: Spooled | None = None
         self._turned: Turned | None = None
@@ -114,7 +115,9 @@ class Part10Splitter:
         head = self._head
         if len(head) < _HEAD_BYTES and not is_end:
             return
-        if bytes(head[128:_HEAD_BYTES]) != b"DICM":
+        if self._meta_start is None:
+            self._meta_start = self._next_element = _where_file_meta_starts(bytes(head[:_HEAD_BYTES]))
+        if self._meta_start < 0:
             self._turn(IntakeReason.NOT_DICOM, _what_it_is(bytes(head[:_HEAD_BYTES])))
             return
         while (step := self._element(is_end=is_end)) is _Step.MORE:
@@ -156,9 +159,9 @@ class Part10Splitter:
     def _is_past_group_length(self, at: int) -> bool:
         """A deflated data set may begin with the bytes of group 2: there, a group length that fits decides."""
         declared = self._meta.get(0x0000)
-        if declared is None or len(declared) != 4 or 0x0010 not in self._meta:
+        if declared is None or len(declared) != 4 or 0x0010 not in self._meta or self._meta_start is None:
             return False
-        is_at_end = at == _HEAD_BYTES + 12 + int.from_bytes(declared, "little")
+        is_at_end = at == self._meta_start + 12 + int.from_bytes(declared, "little")
         vr = bytes(self._head[at + 4 : at + 6])
         return is_at_end and not (vr.isalpha() and vr.isupper())
 
@@ -199,6 +202,17 @@ class Part10Splitter:
         return text if is_valid_uid(text) else None
 
 
+def _where_file_meta_starts(head: bytes) -> int:
+    """Return where group 2 starts in a file that begins so, or -1.
+
+    Some libraries write group 2 without preamble and prefix; its transfer syntax is as clear as in any other file.
+    """
+    if head[128:] == b"DICM":
+        return _HEAD_BYTES
+    is_bare_meta = head[:2] == b"\x02\x00" and head[3:4] == b"\x00" and head[4:6] in (b"UL", b"OB", b"UI")
+    return 0 if is_bare_meta else -1
+
+
 def _what_it_is(head: bytes) -> str:
     """Tell the sender what the file looks like instead of DICOM."""
     if not head:
@@ -214,5 +228,5 @@ def _what_it_is(head: bytes) -> str:
 
 
 def _looks_like_bare_dataset(head: bytes) -> bool:
-    """Group 2 or 8 in either byte order, with a low element number: how a data set without preamble begins."""
-    return (head[:2] in (b"\x02\x00", b"\x08\x00") and head[3:4] == b"\x00") or head[:3] == b"\x00\x08\x00"
+    """Group 8 in either byte order, with a low element number: how a data set without file meta begins."""
+    return (head[:2] == b"\x08\x00" and head[3:4] == b"\x00") or head[:3] == b"\x00\x08\x00"

@@ -11,6 +11,8 @@ from preprocessing.header import InstanceHeader
 from service.intake.outcomes import IntakeReason
 
 MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
+LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
+"""Younger than pydicom's dictionary."""
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _UID_LENGTH = 64
@@ -31,7 +33,7 @@ def storage_classes() -> frozenset[str]:
         uid
         for uid, (name, kind, *_rest) in UID_dictionary.items()
         if kind == "SOP Class" and "Storage" in name and "Commitment" not in name and uid != MEDIA_STORAGE_DIRECTORY
-    )
+    ) | {LABEL_MAP_SEGMENTATION}
 
 
 def verify(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydicom.uid import Comprehensive3DSRStorage
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from preprocessing.errors import Reason
 from preprocessing.header import InstanceHeader, from_json, to_json
@@ -56,12 +56,13 @@ class NewResult:
     run_id: int
 
 
-def save_findings(tx: Connection, *, run_id: int, findings: Iterable[Finding]) -> None:
-    """Write the findings of a run; saving them again changes nothing but what differs."""
+def save_findings(tx: Connection, *, run_id: int, findings: Sequence[Finding]) -> None:
+    """Write the findings of a run, over those of an earlier attempt; known rows keep their ids."""
     t = tables.finding
     run = tx.execute(
         select(tables.run.c.site_id, tables.run.c.study_id, tables.run.c.revision_id).where(tables.run.c.id == run_id)
     ).one()
+    tx.execute(delete(t).where(t.c.run_id == run_id, t.c.channel.not_in([finding.channel for finding in findings])))
     for finding in findings:
         values = {
             "finding": finding.finding,
@@ -125,17 +126,16 @@ def is_known(tx: Connection, site_id: int, sop_instance_uid: str) -> bool:
 
 def latest_report(tx: Connection, published: PublishedFor, package: str) -> Predecessor | None:
     """Return the newest SR that the package already gave for the study, in any of its versions."""
-    i, s, r = tables.instance, tables.series, tables.run
+    i, s = tables.instance, tables.series
     row = tx.execute(
         select(s.c.series_instance_uid, i.c.sop_instance_uid, i.c.sop_class_uid)
         .join(s, s.c.id == i.c.series_id)
-        .join(r, r.c.id == i.c.run_id)
         .where(
             i.c.study_id == published.study_id,
             i.c.is_result,
             i.c.sop_class_uid == str(Comprehensive3DSRStorage),
             i.c.revision <= published.revision,
-            r.c.package == package,
+            i.c.header["manufacturer_model_name"].as_string() == package,
         )
         .order_by(i.c.id.desc())
         .limit(1)

@@ -97,7 +97,8 @@ class Association:
         except Malformed as malformed:
             how, last_words = malformed.what, abort_pdu(malformed.reason)
         except Ended as ended:
-            how, last_words = ended.end.value, abort_pdu(AbortReason.NOT_SPECIFIED)
+            how = ended.end.value
+            last_words = b"" if ended.end is End.ABORTED else abort_pdu(AbortReason.NOT_SPECIFIED)
         finally:
             self._connection.close(last_words)
             if self._seat is not None:

@@ -99,6 +99,11 @@ def test_odd_but_readable_file_meta_is_read(parts: Parts, elements: list[bytes])
     assert forwarded(file) == DATASET
 
 
+def test_file_meta_without_preamble_is_read(parts: Parts) -> None:
+    assert forwarded(split(parts, FILM_BYTES[132:])) == dataset_bytes(FILM)
+    assert forwarded(split(parts, ui(0x02, "1.2.3") + ui(0x10, EXPLICIT) + DATASET)) == DATASET
+
+
 def test_deflated_data_set_that_begins_like_group_2_is_not_taken_for_it(parts: Parts) -> None:
     element = ui(0x10, DEFLATED)
     deflated = b"\x02\x00\x10\x9c\x01\x02\x03\x04\x05\x06\x07\x08"
@@ -152,9 +157,7 @@ def test_what_is_not_part_10_is_turned_away_by_name(parts: Parts, content: bytes
          IntakeReason.LIMIT_EXCEEDED),
     ],
 )  # fmt: skip
-def test_unusable_file_meta_is_turned_away_with_its_reason(
-    parts: Parts, content: bytes, reason: IntakeReason
-) -> None:
+def test_unusable_file_meta_is_turned_away_with_its_reason(parts: Parts, content: bytes, reason: IntakeReason) -> None:
     whole, in_pieces = split(parts, content), split(parts, *(content[i : i + 777] for i in range(0, len(content), 777)))
 
     assert isinstance(whole, Turned)

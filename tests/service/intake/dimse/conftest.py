@@ -27,7 +27,7 @@ class Listening:
     """A listener in its own thread, around a service's real parts."""
 
     parts: Parts
-    ports: Ports = Ports(None, None)
+    ports: Ports | None = None
     thread: threading.Thread | None = None
     loop: asyncio.AbstractEventLoop | None = None
     stop_event: asyncio.Event | None = None
@@ -35,8 +35,15 @@ class Listening:
 
     @property
     def port(self) -> int:
+        assert self.ports is not None
         assert self.ports.plain is not None
         return self.ports.plain
+
+    @property
+    def tls_port(self) -> int:
+        assert self.ports is not None
+        assert self.ports.tls is not None
+        return self.ports.tls
 
     def call(self, calling: str = "TESTER", *, called: str = "PANDOK") -> RawSender:
         return RawSender(self.port, calling=calling, called=called)
@@ -63,6 +70,8 @@ class Listening:
     def begin_stop(self) -> None:
         assert self.loop is not None
         assert self.stop_event is not None
+        if self.thread is not None and not self.thread.is_alive():
+            return
         self.loop.call_soon_threadsafe(self.stop_event.set)
 
     def join(self, timeout_s: float = 30.0) -> None:
@@ -84,7 +93,7 @@ def start(listening: Listening) -> None:
     def body() -> None:
         try:
             asyncio.run(serve())
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001 - told to the test's thread
             listening.failures.append(failure)
             ready.put(None)
 

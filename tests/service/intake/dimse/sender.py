@@ -196,5 +196,3 @@ def accepted(body: bytes) -> dict[int, tuple[int, str]]:
     answer = A_ASSOCIATE_AC()
     answer.decode(struct.pack(">BxL", 2, len(body)) + body)
     return {item.context_id: (item.result, item.transfer_syntax) for item in answer.presentation_context}
-
-

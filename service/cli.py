@@ -1,0 +1,345 @@
+"""The `pandok` command: serve, sites, peers, keys, releases, sign-in, studies, problems, check, demo."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from service import cli_check, site_records
+from service.access import new_key, new_sign_in_link
+from service.access_records import list_keys, revoke_key
+from service.database import Database
+from service.intake import problems
+from service.settings import Settings
+from service.sites import (
+    LANGUAGES,
+    NewPeer,
+    NewSite,
+    SitePolicy,
+    SiteRefused,
+    certificate_fingerprint,
+    open_shelf,
+    parse_quiet,
+)
+from service.startup import EXIT_CONFIGURATION, PARTS, CannotStart
+
+EXIT_REFUSED = 1
+EXIT_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 refused, 2 wrong usage, 78 wrong settings."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            print(f"PANDOK_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", file=sys.stderr)
+        return EXIT_CONFIGURATION
+    except (OSError, ValueError) as error:
+        print(f"the file that PANDOK_CONFIG names cannot be read: {error}", file=sys.stderr)
+        return EXIT_CONFIGURATION
+    try:
+        status: int = options.run(settings, options)
+    except SiteRefused as why:
+        print(why, file=sys.stderr)
+        return EXIT_REFUSED
+    except CannotStart as why:
+        print(why, file=sys.stderr)
+        return EXIT_CONFIGURATION
+    except SQLAlchemyError as error:
+        print(f"the tables in {settings.data_folder} do not answer: {type(error).__name__}", file=sys.stderr)
+        return EXIT_REFUSED
+    return status
+
+
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    from service.serve import serve  # loads the web server's parts, which no other command needs
+
+    parts = [options.only] if options.only else list(PARTS)
+    return serve(settings, parts, say=lambda words: print(words, flush=True))
+
+
+def _demo(settings: Settings, options: argparse.Namespace) -> int:
+    from service.demo import run_demo  # needs the `demo` extra
+
+    return run_demo(settings, options.films)
+
+
+def _add_site(settings: Settings, options: argparse.Namespace) -> int:
+    policy = SitePolicy(
+        quiet_s=parse_quiet(options.quiet_seconds or []),
+        unknown_age=options.unknown_age or "unscored",
+        conflict_answer=options.conflict_answer or "refuse",
+    )
+    new = NewSite(options.code, options.name, options.country.upper(), options.language, options.time_zone, policy)
+    shelf = open_shelf(settings)
+    database = _database(settings)
+    now = time.time()
+    with database.transaction() as tx:
+        site = site_records.add_site(tx, new, now=now)
+        released = site_records.release_packages(tx, site.id, shelf.packages, now=now, released_by="sites add")
+    print(f"{site.code}: {site.name}")
+    for package in released:
+        print(f"  released: {package.name} {package.version}")
+    for name, why in shelf.refused.items():
+        print(f"  not released: {name}: {why}", file=sys.stderr)
+    if not released:
+        print("  no model package is released for this site: its studies will stand unscored", file=sys.stderr)
+    return 0
+
+
+def _set_site(settings: Settings, options: argparse.Namespace) -> int:
+    database = _database(settings)
+    with database.transaction() as tx:
+        site = site_records.get_site(tx, options.code)
+        before = site.policy
+        policy = SitePolicy(
+            quiet_s={**before.quiet_s, **parse_quiet(options.quiet_seconds or [])},
+            unknown_age=options.unknown_age or before.unknown_age,
+            conflict_answer=options.conflict_answer or before.conflict_answer,
+        )
+        site_records.set_policy(tx, site.id, policy)
+    print(f"{site.code}: {_policy_words(policy)}")
+    return 0
+
+
+def _list_sites(settings: Settings, _options: argparse.Namespace) -> int:
+    with _database(settings).reading() as rx:
+        for site in site_records.list_sites(rx):
+            place = f"{site.country}  {site.language}  {site.time_zone}"
+            print(f"{site.code}  {site.name}  {place}  {_policy_words(site.policy)}")
+    return 0
+
+
+def _add_peer(settings: Settings, options: argparse.Namespace) -> int:
+    sha256 = certificate_fingerprint(options.certificate) if options.certificate else None
+    new = NewPeer(options.ae_title, options.network, sha256)
+    with _database(settings).transaction() as tx:
+        site_records.add_peer(tx, site_records.get_site(tx, options.site).id, new, now=time.time())
+    over = "TLS with its certificate" if sha256 else "plain or TLS connections"
+    print(f"{new.ae_title} may send to {options.site} from {new.network} over {over}")
+    return 0
+
+
+def _list_peers(settings: Settings, _options: argparse.Namespace) -> int:
+    with _database(settings).reading() as rx:
+        for peer in site_records.list_peers(rx):
+            tls = f"certificate {peer.certificate_sha256[:16]}" if peer.certificate_sha256 else "no certificate"
+            state = f"disabled {_when(peer.disabled_at)}" if peer.disabled_at else "enabled"
+            print(f"{peer.site}  {peer.ae_title}  {peer.network}  {tls}  {state}")
+    return 0
+
+
+def _disable_peer(settings: Settings, options: argparse.Namespace) -> int:
+    with _database(settings).transaction() as tx:
+        site = site_records.get_site(tx, options.site)
+        if not site_records.disable_peer(tx, site.id, options.ae_title, now=time.time()):
+            raise SiteRefused(f"{options.site} has no enabled peer {options.ae_title}")
+    print(f"{options.ae_title} may no longer send to {options.site}")
+    return 0
+
+
+def _add_key(settings: Settings, options: argparse.Namespace) -> int:
+    with _database(settings).transaction() as tx:
+        key = new_key(tx, site_id=site_records.get_site(tx, options.site).id, name=options.name, now=time.time())
+    print(key.text)
+    print(f"This is shown once. `pandok keys revoke {key.prefix}` ends it.", file=sys.stderr)
+    return 0
+
+
+def _list_keys(settings: Settings, _options: argparse.Namespace) -> int:
+    with _database(settings).reading() as rx:
+        for key in list_keys(rx):
+            state = f"revoked {_when(key.revoked_at)}" if key.revoked_at else "live"
+            print(f"{key.site}  {key.prefix}  {key.name}  since {_when(key.created_at)}  {state}")
+    return 0
+
+
+def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
+    with _database(settings).transaction() as tx:
+        if not revoke_key(tx, options.prefix, now=time.time()):
+            raise SiteRefused(f"there is no live key {options.prefix}; `pandok keys list` shows all")
+    print(f"{options.prefix} opens nothing any more")
+    return 0
+
+
+def _list_releases(settings: Settings, _options: argparse.Namespace) -> int:
+    with _database(settings).reading() as rx:
+        for one in site_records.list_releases(rx):
+            print(
+                f"{one.site}  {one.package} {one.package_version}  {one.package_sha256[:16]}  since {_when(one.since)}"
+            )
+    return 0
+
+
+def _add_releases(settings: Settings, options: argparse.Namespace) -> int:
+    shelf = open_shelf(settings)
+    with _database(settings).transaction() as tx:
+        site = site_records.get_site(tx, options.site)
+        fresh = site_records.release_packages(tx, site.id, shelf.packages, now=time.time(), released_by="releases add")
+    for package in fresh:
+        print(f"{site.code}: released {package.name} {package.version}")
+    if not fresh:
+        print(f"{site.code}: every installed package already serves it")
+    return 0
+
+
+def _sign_in(settings: Settings, options: argparse.Namespace) -> int:
+    with _database(settings).transaction() as tx:
+        site_id = site_records.get_site(tx, options.site).id if options.site else None
+        print(new_sign_in_link(tx, settings, now=time.time(), site_id=site_id))
+    print("Works once, within 15 minutes.", file=sys.stderr)
+    return 0
+
+
+def _operate_study(settings: Settings, options: argparse.Namespace) -> int:
+    from service.pipeline import cancel_study, restart_study  # loads the durable engine
+
+    act = restart_study if options.action == "restart" else cancel_study
+    if not act(_database(settings), settings, options.public_id, time.time()):
+        print("there is no such study, or it is not in a state in which this can be done", file=sys.stderr)
+        return EXIT_REFUSED
+    print(f"{options.public_id}: {options.action} is asked for; the worker acts on it")
+    return 0
+
+
+def _list_problems(settings: Settings, options: argparse.Namespace) -> int:
+    with _database(settings).reading() as rx:
+        site_id = site_records.get_site(rx, options.site).id if options.site else None
+        page = problems.Page(site_id, options.limit, is_open=None if options.all else True)
+        rows = problems.newest_problems(rx, page)
+    for row in rows:
+        what = f"{row['kind']}  {row['reason']}  {row['status']}  {row['door']}  {row['sender']}"
+        print(f"{row['id']}  {_when(row['occurred_at'])}  {what}  x{row['count']}  {row['detail']}")
+    return 0
+
+
+def _check(settings: Settings, _options: argparse.Namespace) -> int:
+    findings = cli_check.check(settings)
+    for finding in findings:
+        print(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}: {finding.words}")
+    return 0 if all(finding.ok for finding in findings) else EXIT_REFUSED
+
+
+def _database(settings: Settings) -> Database:
+    """Open the tables as they must be: a command run before the first start makes them."""
+    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.sqlalchemy_url)
+    database.migrate()
+    return database
+
+
+def _policy_words(policy: SitePolicy) -> str:
+    quiet = ",".join(f"{modality}={seconds:g}s" for modality, seconds in sorted(policy.quiet_s.items()))
+    return f"quiet {quiet or 'as set'}  unknown age {policy.unknown_age}  conflict {policy.conflict_answer}"
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pandok", description="Self-hosted AI for remote reading.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the service until Ctrl-C or SIGTERM")
+    serve.add_argument("--only", choices=PARTS, help="run one part, where parts run on several machines")
+    serve.set_defaults(run=_serve)
+
+    demo = commands.add_parser("demo", help="run the service with real studies in it")
+    demo.add_argument("films", nargs="?", type=Path, help="a folder with further DICOM files to send")
+    demo.set_defaults(run=_demo)
+
+    _site_commands(commands.add_parser("sites", help="the organisations that send studies"))
+    _peer_commands(commands.add_parser("peers", help="who may send DICOM"))
+    _key_commands(commands.add_parser("keys", help="who may send and ask over HTTP"))
+
+    releases = commands.add_parser("releases", help="which model packages serve which site")
+    actions = releases.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list").set_defaults(run=_list_releases)
+    add = actions.add_parser("add", help="let the installed versions serve a site from now on")
+    add.add_argument("site")
+    add.set_defaults(run=_add_releases)
+
+    sign_in = commands.add_parser("sign-in", help="print a one-time link for a person")
+    sign_in.add_argument("--site", help="a person of this site, who sees nothing else; without it, of the installation")
+    sign_in.set_defaults(run=_sign_in)
+
+    studies = commands.add_parser("studies", help="restart or cancel the scoring of a study")
+    studies.add_argument("action", choices=("restart", "cancel"))
+    studies.add_argument("public_id")
+    studies.set_defaults(run=_operate_study)
+
+    problems_ = commands.add_parser("problems", help="what was refused, held aside or given up")
+    problems_.add_argument("--site")
+    problems_.add_argument("--limit", type=int, default=50)
+    problems_.add_argument("--all", action="store_true", help="resolved ones too")
+    problems_.set_defaults(run=_list_problems)
+
+    check = commands.add_parser("check", help="look whether the service could start")
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _site_commands(sites: argparse.ArgumentParser) -> None:
+    actions = sites.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list").set_defaults(run=_list_sites)
+    add = actions.add_parser("add", help="add a site and release the installed packages for it")
+    add.add_argument("code")
+    add.add_argument("--name", required=True)
+    add.add_argument("--country", required=True, help="two letters, such as VN")
+    add.add_argument("--language", required=True, choices=LANGUAGES)
+    add.add_argument("--time-zone", required=True, help="such as Asia/Ho_Chi_Minh")
+    _policy_options(add)
+    add.set_defaults(run=_add_site)
+    change = actions.add_parser("set", help="change a site's policy")
+    change.add_argument("code")
+    _policy_options(change)
+    change.set_defaults(run=_set_site)
+
+
+def _policy_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--quiet-seconds", nargs="+", metavar="MODALITY=SECONDS", help="such as CR=60; default=60 is for all others"
+    )
+    command.add_argument("--unknown-age", choices=("unscored", "adult"))
+    command.add_argument("--conflict-answer", choices=("refuse", "warn"))
+
+
+def _peer_commands(peers: argparse.ArgumentParser) -> None:
+    actions = peers.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list").set_defaults(run=_list_peers)
+    add = actions.add_parser("add", help="let a DICOM peer send for a site")
+    add.add_argument("site")
+    add.add_argument("ae_title")
+    add.add_argument("--network", default="127.0.0.1/32", help="where it calls from, such as 192.0.2.0/24")
+    add.add_argument("--certificate", type=Path, help="PEM file: then it may send over TLS with it alone")
+    add.set_defaults(run=_add_peer)
+    disable = actions.add_parser("disable")
+    disable.add_argument("site")
+    disable.add_argument("ae_title")
+    disable.set_defaults(run=_disable_peer)
+
+
+def _key_commands(keys: argparse.ArgumentParser) -> None:
+    actions = keys.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list").set_defaults(run=_list_keys)
+    add = actions.add_parser("add", help="print a new key of a site, once")
+    add.add_argument("site")
+    add.add_argument("--name", required=True, help="what it is for")
+    add.set_defaults(run=_add_key)
+    revoke = actions.add_parser("revoke")
+    revoke.add_argument("prefix")
+    revoke.set_defaults(run=_revoke_key)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

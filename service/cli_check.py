@@ -1,0 +1,99 @@
+"""Looks whether the service could start and score here: settings, tables, folders, packages, provider."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnxruntime
+from alembic.migration import MigrationContext
+from sqlalchemy.exc import SQLAlchemyError
+
+from service import site_records
+from service.database import Database
+from service.health import newest_migration
+from service.settings import GIB, Settings
+from service.sites import open_shelf
+from service.startup import CannotStart, check_settings
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    words: str
+
+
+def check(settings: Settings) -> list[Finding]:
+    """Look at everything; nothing is changed."""
+    return [_settings(settings), _folder(settings), *_tables(settings), *_packages(settings), _provider(settings)]
+
+
+def _settings(settings: Settings) -> Finding:
+    try:
+        check_settings(settings)
+    except CannotStart as why:
+        return Finding("settings", False, str(why))
+    return Finding("settings", True, "safe to start with")
+
+
+def _folder(settings: Settings) -> Finding:
+    folder = settings.data_folder
+    present = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    if not os.access(present, os.W_OK):
+        return Finding("data folder", False, f"{present} cannot be written")
+    free = shutil.disk_usage(present).free
+    words = f"{folder}, {free / GIB:.1f} GiB free"
+    return Finding("data folder", free >= settings.min_free_bytes, words)
+
+
+def _tables(settings: Settings) -> Iterator[Finding]:
+    if settings.database_url is None and not (settings.data_folder / "pandok.db").is_file():
+        yield Finding("tables", True, "not made yet; the first start makes them")
+        return
+    database = Database(settings.sqlalchemy_url)
+    try:
+        with database.reading() as rx:
+            present = MigrationContext.configure(rx).get_current_revision()
+            if present != newest_migration():
+                yield Finding("tables", True, f"at {present}; the next start brings them to {newest_migration()}")
+                return
+            yield Finding("tables", True, f"up to date ({present})")
+            sites = site_records.list_sites(rx)
+            released = {one.site for one in site_records.list_releases(rx)}
+    except SQLAlchemyError as error:
+        yield Finding("tables", False, f"do not answer ({type(error).__name__})")
+        return
+    finally:
+        database.close()
+    yield Finding("sites", True, f"{len(sites)}; `pandok sites add` makes one" if not sites else str(len(sites)))
+    for site in sites:
+        if site.code not in released:
+            yield Finding(f"site {site.code}", False, "no model package is released for it; `pandok releases add`")
+
+
+def _packages(settings: Settings) -> Iterator[Finding]:
+    shelf = open_shelf(settings)
+    for package in shelf.packages:
+        yield Finding(f"package {package.name}", True, f"{package.version}, {package.sha256[:16]}")
+    for name, why in shelf.refused.items():
+        yield Finding(f"package {name}", False, why)
+    if not shelf.packages:
+        yield Finding("packages", False, "none loads: every study would stand unscored")
+
+
+def _provider(settings: Settings) -> Finding:
+    wanted = _PROVIDERS[settings.execution_provider]
+    has = wanted in onnxruntime.get_available_providers()
+    words = f"{settings.execution_provider} is {'there' if has else 'not in this installation of onnxruntime'}"
+    return Finding("execution provider", has, words)

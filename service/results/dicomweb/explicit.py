@@ -1,0 +1,99 @@
+"""Stored files → Explicit VR Little Endian, the transfer syntax that DICOMweb gives when none is asked for."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from preprocessing.windows import HeaderRefused, open_window
+from service.archive import PREAMBLE, Archive, StoredFileDamaged
+
+CONVERTIBLE = frozenset({str(ImplicitVRLittleEndian), str(ExplicitVRBigEndian), str(DeflatedExplicitVRLittleEndian)})
+"""Native pixels in another coding of the data set: no pixel value changes."""
+MAX_CONVERTED_BYTES = 256 << 20
+"""A conversion holds the file in memory; a larger one is sent as it is stored."""
+
+PYDICOM_ERRORS = (
+    ArithmeticError, AttributeError, EOFError, InvalidDicomError, LookupError, MemoryError, NotImplementedError,
+    RecursionError, StoredFileDamaged, HeaderRefused, TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
+"""What pydicom is known to raise on files that a sender made: it has no error of its own for most of them."""
+
+_WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
+
+
+def to_explicit(archive: Archive, path: Path, *, transfer_syntax_uid: str, size_bytes: int) -> bytes | None:
+    """Return a stored file in Explicit VR Little Endian; None when it cannot be converted.
+
+    Args:
+        archive: Knows where the data set begins.
+        path: A file of the archive.
+        transfer_syntax_uid: Of the stored file; one of CONVERTIBLE.
+        size_bytes: Of the stored data set.
+    """
+    if size_bytes > MAX_CONVERTED_BYTES:
+        return None
+    try:
+        with path.open("rb") as file:
+            dataset = dcmread(_inflated(archive, file, size_bytes) if _is_deflated(transfer_syntax_uid) else file)
+            if transfer_syntax_uid == str(ExplicitVRBigEndian):
+                _swap(dataset)
+            return _written(dataset)
+    except PYDICOM_ERRORS:
+        return None
+
+
+def _is_deflated(transfer_syntax_uid: str) -> bool:
+    return transfer_syntax_uid == str(DeflatedExplicitVRLittleEndian)
+
+
+def _inflated(archive: Archive, file: io.BufferedReader, size_bytes: int) -> io.BytesIO:
+    """Return a deflated file as one in Explicit VR Little Endian, inflated no further than we convert."""
+    offset = archive.dataset_offset(file)
+    window = open_window(file, offset=offset, length=size_bytes, is_deflated=True)
+    whole = io.BytesIO()
+    whole.write(PREAMBLE)
+    syntax = str(ExplicitVRLittleEndian).encode() + b"\0"
+    element = b"\x02\x00\x10\x00UI" + struct.pack("<H", len(syntax)) + syntax
+    whole.write(b"\x02\x00\x00\x00UL\x04\x00" + struct.pack("<I", len(element)) + element)
+    position = 0
+    while chunk := window.peek(position, 1 << 18):
+        whole.write(chunk)
+        position += len(chunk)
+        if position > MAX_CONVERTED_BYTES:
+            raise HeaderRefused("limit")
+    whole.seek(0)
+    return whole
+
+
+def _swap(dataset: Dataset) -> None:
+    """Turn the words of binary values round: pydicom writes those as they were read, whatever the byte order."""
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                _swap(item)
+        elif (width := _WORD_BYTES.get(element.VR)) and isinstance(element.value, bytes):
+            value = element.value[: len(element.value) // width * width]
+            element.value = b"".join(value[i : i + width][::-1] for i in range(0, len(value), width))
+
+
+def _written(dataset: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.preamble = bytes(128)
+    # The coding is said here and not taken from the data set, which remembers the one that it was read in.
+    dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True, enforce_file_format=True)
+    return buffer.getvalue()

@@ -1,0 +1,220 @@
+"""The SQL of search and retrieve. Every query is scoped to sites inside, before any limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
+
+from preprocessing.header import InstanceHeader, from_json
+from service import tables
+from service.intake.studies import fold
+from service.results.dicomweb.attributes import ATTRIBUTES, Attribute, Level
+from service.results.dicomweb.qido import Between, Condition, Empty, Like, Match, OneOf, Search
+
+COUNTED = 1_000
+"""Remaining results are counted up to here: a full count of a large archive is not worth what it costs."""
+LAST = "\U0010ffff"
+"""Sorts after every text: a prefix is a range, which an index serves on every database (ENGINE section 4)."""
+
+_STUDY, _SERIES, _INSTANCE = tables.study.c, tables.series.c, tables.instance.c
+_OWNER_TABLE = {Level.STUDY: tables.study, Level.SERIES: tables.series, Level.INSTANCE: tables.instance}
+_OWNER = {level: table.c for level, table in _OWNER_TABLE.items()}
+_ORDER = {
+    Level.STUDY: (_STUDY.study_date.desc(), _STUDY.id.desc()),
+    Level.SERIES: (_SERIES.id,),
+    Level.INSTANCE: (_INSTANCE.id,),
+}
+_COUNTS = frozenset({"modalities_in_study", "number_of_series", "number_of_instances"})
+_IN_HEADER = tuple(a.column for a in ATTRIBUTES if a.level is Level.INSTANCE and a.column not in tables.instance.c)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A study, series or instance as an address names it."""
+
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the rows that a search finds."""
+
+    rows: list[dict[str, object]]
+    remaining: int
+    remaining_is_at_least: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """An instance that can be retrieved."""
+
+    site_id: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    content_sha256: str
+    size_bytes: int
+    header: InstanceHeader
+
+
+def all_sites(rx: Connection) -> tuple[int, ...]:
+    """Return every site: named one by one, so that indexes that begin with the site serve those who see all."""
+    return tuple(rx.execute(select(tables.site.c.id).order_by(tables.site.c.id)).scalars())
+
+
+def search(rx: Connection, sites: Sequence[int], place: Place, query: Search) -> Page:
+    """Return one page of what a search finds in these sites, in an order that stays the same."""
+    found = _from(query).where(_among(_OWNER[query.level].site_id, sites), *_at(place))
+    for condition in query.conditions:
+        found = found.where(_condition(condition))
+    page = found.order_by(*_ORDER[query.level]).limit(query.limit + 1).offset(query.offset)
+    rows = [dict(row) for row in rx.execute(page).mappings()]
+    remaining, is_at_least = 0, False
+    if len(rows) > query.limit:
+        beyond = found.with_only_columns(_STUDY.id).limit(COUNTED + 1).offset(query.offset + query.limit)
+        remaining = rx.execute(select(func.count()).select_from(beyond.subquery())).scalar_one()
+        is_at_least = remaining > COUNTED
+    rows = rows[: query.limit]
+    if query.level is Level.INSTANCE:
+        rows = [{**_of_header(row.pop("header")), **row} for row in rows]
+    if any(attribute.column in _COUNTS for attribute in query.attributes):
+        _add_counts(rx, rows)
+    return Page([{**row, "availability": "ONLINE"} for row in rows], min(remaining, COUNTED), is_at_least)
+
+
+def instances(rx: Connection, sites: Sequence[int], place: Place) -> list[StoredInstance]:
+    """Return what can be retrieved at a place, series by series."""
+    query = (
+        select(
+            _INSTANCE.site_id, _STUDY.study_instance_uid, _SERIES.series_instance_uid, _INSTANCE.sop_instance_uid,
+            _INSTANCE.sop_class_uid, _INSTANCE.transfer_syntax_uid, _INSTANCE.content_sha256, _INSTANCE.size_bytes,
+            _INSTANCE.header,
+        )
+        .join_from(tables.instance, tables.series, _SERIES.id == _INSTANCE.series_id)
+        .join(tables.study, _STUDY.id == _INSTANCE.study_id)
+        .where(_among(_STUDY.site_id, sites), *_at(place))
+        .order_by(_INSTANCE.series_id, _INSTANCE.id)
+    )  # fmt: skip
+    return [StoredInstance(*row[:-1], from_json(row[-1])) for row in rx.execute(query)]
+
+
+def _from(query: Search) -> Select[Any]:
+    """Select what the search returns, by the names that attributes use, and the study's id to count by."""
+    columns: list[ColumnElement[Any]] = [_STUDY.id.label("study_id")]
+    for attribute in query.attributes:
+        column = _column(attribute)
+        if column is not None:
+            columns.append(column.label(attribute.column))
+    if query.level is Level.INSTANCE:
+        columns.append(_INSTANCE.header)
+    rows = select(*columns).select_from(_OWNER_TABLE[query.level])
+    if query.level is Level.INSTANCE:
+        rows = rows.join(tables.series, _SERIES.id == _INSTANCE.series_id)
+    if query.level >= Level.SERIES:
+        rows = rows.join(tables.study, _STUDY.id == _SERIES.study_id)
+    return rows
+
+
+def _column(attribute: Attribute) -> ColumnElement[Any] | None:
+    """Return where an attribute is kept; None for what is computed or read from the stored header."""
+    if attribute.column == "series_instance_count":
+        return _SERIES.instance_count
+    return _OWNER[attribute.level].get(attribute.column)
+
+
+def _at(place: Place) -> list[ColumnElement[bool]]:
+    named = (
+        (_STUDY.study_instance_uid, place.study_instance_uid),
+        (_SERIES.series_instance_uid, place.series_instance_uid),
+        (_INSTANCE.sop_instance_uid, place.sop_instance_uid),
+    )
+    return [column == uid for column, uid in named if uid is not None]
+
+
+def _among(column: ColumnElement[Any], values: Sequence[object]) -> ColumnElement[bool]:
+    return column == values[0] if len(values) == 1 else column.in_(values)
+
+
+def _condition(condition: Condition) -> ColumnElement[bool]:
+    attribute, match = condition.attribute, condition.match
+    if attribute.matching == "modalities":
+        inner = tables.series.alias()
+        return exists().where(inner.c.study_id == _STUDY.id, _matches(inner.c.modality, match))
+    if attribute.matching == "name":
+        return _name_matches(match)
+    column = _column(attribute)
+    if column is None:
+        raise ValueError(f"{attribute.keyword} is not kept in a column")
+    return _matches(column, match)
+
+
+def _matches(column: ColumnElement[Any], match: Match) -> ColumnElement[bool]:
+    match match:
+        case OneOf(values):
+            return _among(column, values)
+        case Between(low, high):
+            # `10` as the end of a range of times is the whole of that hour: what begins with it is still inside.
+            ends = [column >= low] if low else []
+            return and_(*ends, *([column < high + LAST] if high else []))
+        case Like(pattern):
+            return _like(column, pattern)
+        case Empty():
+            return or_(column.is_(None), column == "")
+
+
+def _like(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
+    prefix = pattern[:-1]
+    if pattern.endswith("*") and "*" not in prefix and "?" not in prefix:
+        return and_(column >= prefix, column < prefix + LAST)
+    return column.like(_like_pattern(pattern), escape="\\")
+
+
+def _like_pattern(pattern: str) -> str:
+    escaped = "".join(f"\\{character}" if character in "\\%_" else character for character in pattern)
+    return escaped.replace("*", "%").replace("?", "_")
+
+
+def _name_matches(match: Match) -> ColumnElement[bool]:
+    """Names are compared folded: without case, accents and component marks, in each of their scripts."""
+    column = _STUDY.patient_name_folded
+    match match:
+        case Like(pattern):
+            folded = fold(pattern)
+            ways = [_like(column, folded)]
+        case OneOf(values):
+            folded = fold(str(values[0]))
+            # One component group is enough: `Kim^Minjun` finds `Kim^Minjun=김^민준`.
+            ways = [column == folded, _like(column, f"{folded} *")]
+        case _:
+            return _matches(column, match)
+    if not folded.isascii():
+        # Another script's name may be the second or third group. No index serves that, so only such names pay for it.
+        ways += [column.like(_like_pattern(f"* {folded}"), escape="\\")]
+        if isinstance(match, OneOf):
+            ways += [column.like(_like_pattern(f"* {folded} *"), escape="\\")]
+    return or_(*ways)
+
+
+def _add_counts(rx: Connection, rows: list[dict[str, Any]]) -> None:
+    """Add what a study holds, results included: all that can be retrieved counts."""
+    study_ids = sorted({row["study_id"] for row in rows})
+    held: dict[int, list[tuple[str | None, int]]] = {}
+    query = select(_SERIES.study_id, _SERIES.modality, _SERIES.instance_count).where(_SERIES.study_id.in_(study_ids))
+    for study_id, modality, count in rx.execute(query):
+        held.setdefault(study_id, []).append((modality, count))
+    for row in rows:
+        series = held.get(row["study_id"], [])
+        row["modalities_in_study"] = sorted({modality for modality, _ in series if modality})
+        row["number_of_series"] = len(series)
+        row["number_of_instances"] = sum(count for _, count in series)
+
+
+def _of_header(header: dict[str, Any]) -> dict[str, object]:
+    return {name: header.get(name) for name in _IN_HEADER}
