@@ -68,7 +68,7 @@ def grey_table(
         The table, for the bit patterns of `sample`'s type.
     """
     notes: list[str] = []
-    stored = _stored_values(sample, largest, header, elements, notes)
+    stored = stored_values(sample, largest, header, elements, notes)
     is_padding = _padding(stored, header, elements)
     modality = _modality_values(stored, header, elements, notes)
     shown = sample.ravel()
@@ -84,7 +84,7 @@ def grey_table(
     return GreyTable(np.clip(grey, -MARGIN, 1 + MARGIN).astype(np.float32), tuple(notes))
 
 
-def _stored_values(
+def stored_values(
     sample: NDArray[np.unsignedinteger[Any]],
     largest: int,
     header: InstanceHeader,
@@ -200,9 +200,10 @@ def _voi(
     if header.bits_stored == 8 and "modality_lut" not in notes:
         # An 8-bit capture without a window is shown as it is, and so is what training reads.
         notes.append("full_range")
-        return (values - values.min()) / np.ptp(values)
-    notes.append("percentile_window")
-    low, high = _robust_range(values[shown])
+        low, high = float(values.min()), float(values.max())
+    else:
+        notes.append("percentile_window")
+        low, high = _robust_range(values[shown])
     return (values - low) / (high - low)
 
 

@@ -89,6 +89,7 @@ def read_stored(path: Path, header: InstanceHeader) -> Stored:
         UnsupportedImage: As `read_grey`.
     """
     decoder = decoder_name(header.transfer_syntax_uid)
+    _check_photometric(header)
     try:
         with path.open("rb") as file:
             raw, elements = read_frame(file, header)
@@ -102,6 +103,16 @@ def read_stored(path: Path, header: InstanceHeader) -> Stored:
     step = max(1, int((raw.size / _SAMPLE_PIXELS) ** 0.5))
     table = grey_table(raw[::step, ::step], header, elements, largest=int(raw.max()))
     return Stored(raw, table, table.notes + notes, decoder)
+
+
+def _check_photometric(header: InstanceHeader) -> None:
+    photometric = header.photometric_interpretation or ""
+    if not photometric:
+        raise UnsupportedImage(Reason.PIXEL_DATA_DAMAGED, "the header does not say what black and white are")
+    is_grey = photometric in ("MONOCHROME1", "MONOCHROME2")
+    is_subsampled = photometric == "YBR_FULL_422" and not is_encapsulated(header.transfer_syntax_uid)
+    if is_grey != (header.samples_per_pixel in (1, None)) or is_subsampled:
+        raise UnsupportedImage(Reason.COLOUR_IMAGE, "a colour picture, not a radiograph")
 
 
 def look_up(patterns: Raw, table: NDArray[np.float32]) -> NDArray[np.float32]:

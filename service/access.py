@@ -6,8 +6,10 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import urlsplit
 
+from fastapi import Depends
 from sqlalchemy import Connection
 from starlette.datastructures import Headers
 from starlette.requests import Request, cookie_parser
@@ -60,17 +62,11 @@ def caller(request: Request) -> Caller:
     return found
 
 
-def person(request: Request) -> Caller:
-    """Return who calls, when that is a signed-in person and not a site's key.
-
-    Raises:
-        NotSignedIn: Nobody we know.
-        Forbidden: A site's key.
-    """
-    found = caller(request)
-    if not found.is_person:
+def person(who: Annotated[Caller, Depends(caller)]) -> Caller:
+    """Return who calls, when that is a signed-in person. Raises Forbidden for a site's key."""
+    if not who.is_person:
         raise Forbidden("A site's key may not do this; a signed-in person may.")
-    return found
+    return who
 
 
 @dataclass(frozen=True, slots=True)

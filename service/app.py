@@ -19,10 +19,7 @@ from service.errors import add_handlers
 from service.gate import Doorway, Gate
 from service.intake.receive import Intake
 from service.intake.routes import router as intake_router
-try:  # TEMPORARY-F
-    from service.results.routes import router as results_router
-except ImportError:
-    results_router = APIRouter()
+from service.results.routes import router as results_router
 from service.settings import Settings
 from service.sites import open_shelf
 from service.worklist.names import finding_names

@@ -104,7 +104,11 @@ class Engine:
                 notification_listener_polling_interval_sec=poll_s,
             )
         )
-        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)(self._run)
+
+        def run(study_id: int, revision: int, number: int) -> None:  # the engine takes no bound methods
+            self._run(Attempt(study_id, revision, number))
+
+        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)(run)
 
     def start(self) -> None:
         """Open the engine's tables, take up what this worker's slot left behind, and begin to take work."""
@@ -183,11 +187,11 @@ class Engine:
         self.forget(Attempt.of(status.workflow_id) for status in found)
         return len(found)
 
-    def _run(self, study_id: int, revision: int, number: int) -> None:
+    def _run(self, attempt: Attempt) -> None:
         with self._lock:
             self._active += 1
         try:
-            self._path(self._step, Attempt(study_id, revision, number))
+            self._path(self._step, attempt)
         finally:
             with self._lock:
                 self._active -= 1

@@ -15,7 +15,7 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 WORDS = frozenset(
     {
-        "ae_title", "alarm", "by", "caller", "code", "decoder", "door", "error", "executor", "frames", "host",
+        "ae_title", "alarm", "by", "caller", "code", "decoder", "door", "error", "executor", "frames", "host", "how",
         "kind", "method", "outcome", "package", "package_version", "part", "phase", "provider", "public_id",
         "reason", "recipe", "request_id", "route", "sender", "signal", "site", "stage", "state", "step",
     }
@@ -23,8 +23,8 @@ WORDS = frozenset(
 """Fields that may hold a short word of ours. AE titles and key prefixes name machines, not people."""
 NUMBERS = frozenset(
     {
-        "associations", "attempt", "attempts", "batch", "count", "deaths", "errno", "failed", "instance_id",
-        "instances", "number", "packages", "pid", "port", "position", "problems", "processes", "queue_depth",
+        "associations", "attempt", "attempts", "batch", "connections", "count", "deaths", "errno", "failed", "files",
+        "instance_id",        "instances", "number", "packages", "pid", "port", "position", "problems", "processes", "queue_depth",
         "revision", "revision_id", "run_id", "runs", "series", "series_id", "site_id", "status", "studies", "study_id",
         "tls_port",
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,6 +192,14 @@ def load_calibration(run_folder: Path) -> list[Calibrated]:
         Calibrated(row["finding"], Calibration(**row["calibration"]), OperatingPoint(**row["operating_point"]))
         for row in rows
     ]
+
+
+def load_evaluation(run_folder: Path) -> list[FindingEvaluation]:
+    """Return the final evaluation of a run, as `evaluate_run` wrote it."""
+    record = json.loads((run_folder / "evaluation.json").read_text(encoding="utf-8"))
+    figures = ("auroc", "auprc", "sensitivity", "specificity", "thumbnail_auroc", "auroc_gain")
+    rows: list[dict[str, Any]] = record["findings"]
+    return [FindingEvaluation(**{**row, **{name: Interval(**row[name]) for name in figures}}) for row in rows]
 
 
 def _judge(

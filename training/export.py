@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -91,10 +92,10 @@ def export_package(
         ExportRefused: Torch and ONNX Runtime differ by more than PARITY in probability.
         models.package.PackageRefused: The result does not pass the loader.
     """
-    onnx = to_onnx(network, description)
+    content = to_onnx(network, description)
     with tempfile.TemporaryDirectory() as work:
         draft = Path(work) / description.name
-        _write(draft, onnx, description, outputs, text)
+        _write(draft, content, description, outputs, text)
         difference = parity(network, Session(load_package(draft, recipes=recipes)), images, to_probabilities)
         if difference > PARITY:
             raise ExportRefused(f"torch and ONNX Runtime differ by {difference:.1e} in probability")
@@ -124,7 +125,17 @@ def to_onnx(network: nn.Module, description: PackageDescription) -> bytes:
             opset_version=OPSET,
             verbose=False,
         )
-        return path.read_bytes()
+        return without_traces(path.read_bytes())
+
+
+def without_traces(content: bytes) -> bytes:
+    """Return the ONNX file without the exporter's stack traces: they name folders of the machine that made it."""
+    model = onnx.load_from_string(content)
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return bytes(model.SerializeToString())
 
 
 @torch.no_grad()
@@ -146,7 +157,7 @@ def parity(
 
 
 def _write(
-    folder: Path, onnx: bytes, description: PackageDescription, outputs: OutputsDescription, text: PackageText
+    folder: Path, content: bytes, description: PackageDescription, outputs: OutputsDescription, text: PackageText
 ) -> None:
     texts = {
         METADATA: _json(metadata(description, outputs, text)),
@@ -156,12 +167,12 @@ def _write(
         LICENCE: text.licence,
         **text.extra_files,
     }
-    for path, content in texts.items():
+    for path, words in texts.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(content, encoding="utf-8")
+        target.write_text(words, encoding="utf-8")
     (folder / ONNX).parent.mkdir()
-    (folder / ONNX).write_bytes(onnx)
+    (folder / ONNX).write_bytes(content)
     (folder / HASHES).write_text(_json({"sha256": hash_files(folder)}), encoding="utf-8")
 
 

@@ -29,6 +29,12 @@ class FilmNetwork(nn.Module):
         self.head = nn.Conv2d(FEATURES, outputs, kernel_size=1)
         nn.init.normal_(self.head.weight, std=0.01)
 
+    def freeze(self, blocks: int) -> None:
+        """Keep the filters of the stem and the first blocks as they are; their statistics still follow the films."""
+        if blocks:
+            for part in (self.backbone._conv_stem, self.backbone._bn0, *self.backbone._blocks[:blocks]):
+                part.requires_grad_(requires_grad=False)
+
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (n, k) and class activation maps (n, k, h, w) of images (n, 1, rows, columns), 0..1."""
         features = extract(self.backbone, image)  # (n, 1280, rows/32, columns/32)

@@ -106,11 +106,17 @@ class DecodePool:
     def start(self) -> None:
         """Start the zygotes. Raises DecodeUnavailable when they cannot: no half-ready worker."""
         zygotes = [_Zygote(self._recipes) for _ in range(self._processes)]
+        try:
+            for zygote in zygotes:
+                zygote.start()
+            for zygote in zygotes:
+                zygote.await_ready()
+        except BaseException:
+            for zygote in zygotes:
+                zygote.discard()
+            raise
         for zygote in zygotes:
             self._all.append(zygote)
-            zygote.start()
-        for zygote in zygotes:
-            zygote.await_ready()
             self._idle.put(zygote)
 
     def prepare(self, path: Path, header: Mapping[str, object], recipe: str) -> Prepared:
@@ -142,6 +148,10 @@ class DecodePool:
         finally:
             self._idle.put(zygote)
 
+    def pids(self) -> list[int]:
+        """Return the process ids of the living zygotes."""
+        return [pid for zygote in self._all if (pid := zygote.pid) is not None]
+
     def close(self) -> None:
         """Kill the zygotes and, with them, what they are decoding; who waits for one is told so."""
         self._closed = True
@@ -165,6 +175,12 @@ class _Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._buffer = b""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id, while there is a process."""
+        process = self._process
+        return process.pid if process is not None else None
 
     def start(self) -> None:
         """Start the process without waiting for it."""

@@ -121,6 +121,11 @@ class Scoring:
             heat_map.unlink(missing_ok=True)
         return RawScores(tuple(float(value) for value in logits), values, str(answer["provider"]))
 
+    def pid(self) -> int | None:
+        """Return the process id of the scoring process, while there is one."""
+        process = self._process
+        return process.pid if process is not None else None
+
     def close(self) -> None:
         """Stop the process; requests under way fail."""
         with self._lock:
@@ -180,6 +185,7 @@ class _Process:
             start_new_session=True,
             bufsize=0,
         )
+        self.pid = self._process.pid
         self._lock = threading.Lock()
         self._waiting: dict[str, Future[dict[str, object]]] = {}
         self._ready: Future[dict[str, dict[str, str]]] = Future()

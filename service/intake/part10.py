@@ -5,18 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from service.intake.dimse.capabilities import TRANSFER_SYNTAXES
 from service.intake.outcomes import IntakeReason, Sender
 from service.intake.receive import Intake
 from service.intake.spool import DatasetTooLarge, Spooled
 from service.intake.verify import MEDIA_STORAGE_DIRECTORY, is_valid_uid
-
-SUPPORTED_TRANSFER_SYNTAXES = frozenset(
-    "1.2.840.10008.1.2" + tail
-    for tail in (
-        "", ".1", ".1.99", ".2", ".5",
-        ".4.50", ".4.51", ".4.57", ".4.70", ".4.80", ".4.81", ".4.90", ".4.91", ".4.201", ".4.202", ".4.203",
-    )
-)  # fmt: skip
 
 MAX_FILE_META_BYTES = 65_536
 """Group 2 of real files is a few hundred bytes; only private information (0002,0102) can make it long."""
@@ -172,7 +165,7 @@ class Part10Splitter:
         elif transfer_syntax_uid is None:
             detail = "the file does not name its transfer syntax; export it again"
             self._turn(IntakeReason.TRANSFER_SYNTAX_NOT_SUPPORTED, detail)
-        elif transfer_syntax_uid not in SUPPORTED_TRANSFER_SYNTAXES:
+        elif transfer_syntax_uid not in TRANSFER_SYNTAXES:
             self._turn(IntakeReason.TRANSFER_SYNTAX_NOT_SUPPORTED)
         else:
             dataset = bytes(self._head[self._next_element :])

@@ -87,6 +87,15 @@ async def _store(request: Request, sender: Sender, study_instance_uid: str | Non
         )
 
 
+@router.get("/api/sites", tags=["intake"])
+def list_sites(request: Request, who: SignedIn) -> Mapping[str, Any]:
+    """List the sites that this caller may send for."""
+    database: Database = request.app.state.database
+    with database.reading() as connection:
+        sites = [site for site in site_records.list_sites(connection) if who.may_see(site.id)]
+    return {"sites": [{"code": site.code, "name": site.name} for site in sites]}
+
+
 @router.post("/api/uploads", tags=["intake"])
 async def upload_file(request: Request, who: SignedIn, site_id: SiteId) -> Response:
     """Take one Part-10 file, or one zip of them, as the request's body; answer an outcome for each file.

@@ -56,6 +56,14 @@ class NewResult:
     run_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a run's network saw and where it looked, by their names in the workspace."""
+
+    tensor_sha256: str
+    heat_map_sha256: str
+
+
 def save_findings(tx: Connection, *, run_id: int, findings: Sequence[Finding]) -> None:
     """Write the findings of a run, over those of an earlier attempt; known rows keep their ids."""
     t = tables.finding
@@ -101,6 +109,20 @@ def findings_of(tx: Connection, study_id: int, revision: int) -> list[RunResult]
     )  # fmt: skip
     found = _findings_by_run(tx, [row["id"] for row in runs])
     return [_run_result(row, found.get(row["id"], ())) for row in runs]
+
+
+def what_was_seen(rx: Connection, sites: Sequence[int], run_id: int) -> Seen | None:
+    """Return what a run of these sites left in the workspace; None when it left nothing or is another site's."""
+    t = tables.run
+    row = rx.execute(
+        select(t.c.tensor_sha256, t.c.heat_map_sha256).where(
+            t.c.id == run_id,
+            t.c.site_id.in_(sites),
+            t.c.tensor_sha256.is_not(None),
+            t.c.heat_map_sha256.is_not(None),
+        )
+    ).first()
+    return Seen(*row) if row else None
 
 
 def published_for(tx: Connection, study_id: int, revision: int) -> PublishedFor:

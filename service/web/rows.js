@@ -24,7 +24,7 @@ export function fillRow(row, item, open) {
       note(say("images", { n: item.instance_count })),
     ),
     element("td", "findings", ...findings(item), ...item.flags.map(flag)),
-    element("td", "quiet", item.site),
+    element("td", "quiet nowrap", item.site),
     element("td", "quiet nowrap", since(item.first_image_at)),
   );
 }

@@ -189,6 +189,7 @@ function redraw() {
   if (view.selected) refreshDetails(view.selected);
   const sign = document.getElementById("live");
   if (sign.dataset.how) live(sign.dataset.how);
+  checkReady();
 }
 
 await loadWords();

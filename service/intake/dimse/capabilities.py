@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from preprocessing.pixels import SUPPORTED_TRANSFER_SYNTAXES
+
 VERIFICATION = "1.2.840.10008.1.1"
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 
@@ -53,24 +55,5 @@ STORAGE_CLASSES: frozenset[str] = frozenset(
 
 ABSTRACT_SYNTAXES: frozenset[str] = STORAGE_CLASSES | {VERIFICATION}
 
-TRANSFER_SYNTAXES: frozenset[str] = frozenset(
-    {
-        IMPLICIT_VR_LITTLE_ENDIAN,
-        "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
-        "1.2.840.10008.1.2.1.99",  # Deflated
-        "1.2.840.10008.1.2.2",  # Explicit VR Big Endian, retired; old consoles still send it
-        "1.2.840.10008.1.2.4.50",  # JPEG Baseline
-        "1.2.840.10008.1.2.4.51",  # JPEG Extended
-        "1.2.840.10008.1.2.4.57",  # JPEG Lossless
-        "1.2.840.10008.1.2.4.70",  # JPEG Lossless SV1
-        "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
-        "1.2.840.10008.1.2.4.81",  # JPEG-LS Near-lossless
-        "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
-        "1.2.840.10008.1.2.4.91",  # JPEG 2000
-        "1.2.840.10008.1.2.4.201",  # HTJ2K Lossless
-        "1.2.840.10008.1.2.4.202",  # HTJ2K Lossless RPCL
-        "1.2.840.10008.1.2.4.203",  # HTJ2K
-        "1.2.840.10008.1.2.5",  # RLE Lossless
-    }
-)
-"""Only what preprocessing has a pinned decoder for: what is accepted here must be readable later."""
+TRANSFER_SYNTAXES: frozenset[str] = frozenset(SUPPORTED_TRANSFER_SYNTAXES)
+"""Those of STANDARDS 1A.2 with a pinned decoder: what is accepted here must be readable later."""

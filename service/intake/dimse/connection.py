@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+from typing import cast
 
 from service.intake.dimse.pdus import HEADER_BYTES, AbortReason, Malformed, PduType
 
@@ -96,9 +97,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; nothing is read before the listener has looked at the address."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the loop's type
-        self._transport = transport
-        transport.pause_reading()
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are no subclass of it
+        self._transport.pause_reading()
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
         sock = transport.get_extra_info("socket")
@@ -222,8 +222,8 @@ class Connection(asyncio.BufferedProtocol):
         self._finish(End.CLOSED)
 
     def expire(self, end: End) -> None:
-        """Have the association end, with a word to the peer; cut what was closing already."""
-        if self._closing_since is None:
+        """Have the association end, with a word to the peer; cut where no word gets through."""
+        if self._closing_since is None and not self._is_write_paused:
             self._finish(end)
         else:
             self.cut(end)

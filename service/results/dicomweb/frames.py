@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
@@ -117,10 +118,10 @@ class Frames:
                     chunk = window.read(start, min(_CHUNK, position + length - start))
                     yield _turned(chunk, word) if word > 1 else chunk
 
-    def _window(self, file: object) -> Window:
-        offset = self._archive.dataset_offset(file)  # type: ignore[arg-type]  # a file opened for reading bytes
+    def _window(self, file: BinaryIO) -> Window:
+        offset = self._archive.dataset_offset(file)
         length = self._instance.size_bytes
-        return open_window(file, offset=offset, length=length, is_deflated=self._is_deflated)  # type: ignore[arg-type]
+        return open_window(file, offset=offset, length=length, is_deflated=self._is_deflated)
 
 
 _Spans = tuple[tuple[int, int], ...]
@@ -143,7 +144,8 @@ def _spans(pixels: PixelData, header: InstanceHeader, window: Window) -> list[_S
         return [fragments] if fragments else []
     if len(fragments) == frames:
         return [(fragment,) for fragment in fragments]
-    return _by_offsets(window.read(*table), fragments, frames)
+    offsets = window.read(*table)
+    return _by_offsets(offsets, fragments, frames) if offsets else _by_ends(window, fragments, frames)
 
 
 def _by_offsets(table: bytes, fragments: Sequence[tuple[int, int]], frames: int) -> list[_Spans]:
@@ -154,6 +156,21 @@ def _by_offsets(table: bytes, fragments: Sequence[tuple[int, int]], frames: int)
     starts = [origin + offset for offset in struct.unpack(f"<{frames}I", table)]
     ends = [*starts[1:], fragments[-1][0] + fragments[-1][1] + 1]
     return [tuple(f for f in fragments if start <= f[0] - 8 < end) for start, end in zip(starts, ends, strict=True)]
+
+
+def _by_ends(window: Window, fragments: Sequence[tuple[int, int]], frames: int) -> list[_Spans]:
+    """Tell frames of several fragments apart by the marker that ends a JPEG, JPEG-LS or JPEG 2000 stream."""
+    found: list[_Spans] = []
+    begun: list[tuple[int, int]] = []
+    for position, length in fragments:
+        begun.append((position, length))
+        tail = window.read(position + max(0, length - 4), min(4, length))
+        if tail.rstrip(b"\0").endswith(b"\xff\xd9"):
+            found.append(tuple(begun))
+            begun = []
+    if len(found) != frames or begun:
+        raise NoSuchFrame("frames cannot be told apart")
+    return found
 
 
 def _turned(words: bytes, width: int) -> bytes:

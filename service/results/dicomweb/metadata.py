@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydicom import DataElement, Dataset, dcmread
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.multival import MultiValue
-from pydicom.valuerep import VR, PersonName
+from pydicom.valuerep import VR
 
 from preprocessing.header import InstanceHeader
 from service.results.dicomweb.attributes import Json, element, json_element, person_name
@@ -83,9 +84,9 @@ def _dataset(dataset: Dataset, bulk_address: str) -> Json:
 
 def _element(dataset: Dataset, tag: Any, bulk_address: str) -> Json:
     raw = dataset.get_item(tag)
-    # A deferred value is on the disk yet: it has a length and no value.
-    if isinstance(raw, RawDataElement) and raw.VR in _BULK and raw.length > INLINE_BYTES and not _is_known(raw):
-        return {"vr": str(raw.VR), "BulkDataURI": bulk_address}
+    # A long binary value is told by its length, not read; an implicit data set's elements get their VR here.
+    if isinstance(raw, RawDataElement) and raw.length > INLINE_BYTES and (vr := _vr(raw)) in _BULK:
+        return {"vr": vr, "BulkDataURI": bulk_address}
     read = dataset[tag]
     if read.VR == VR.SQ:
         items = [_dataset(item, f"{bulk_address}/{index}") for index, item in enumerate(read.value)]
@@ -93,9 +94,11 @@ def _element(dataset: Dataset, tag: Any, bulk_address: str) -> Json:
     return _value(read, bulk_address)
 
 
-def _is_known(raw: RawDataElement) -> bool:
-    """UN may become something with a meaning: a known element of an implicit data set's private-looking part."""
-    return raw.VR == "UN" and not raw.tag.is_private and raw.length <= 65_536
+def _vr(raw: RawDataElement) -> str:
+    """Return the VR as written, or as the dictionary has it; of two that it allows the first."""
+    if raw.VR is not None:
+        return str(raw.VR)
+    return str(dictionary_VR(raw.tag)).split(" or ")[0] if dictionary_has_tag(raw.tag) else "UN"
 
 
 def _value(read: DataElement, bulk_address: str) -> Json:
@@ -109,8 +112,8 @@ def _value(read: DataElement, bulk_address: str) -> Json:
         return {"vr": vr, "InlineBinary": base64.b64encode(content).decode()} if content else {"vr": vr}
     values: Iterable[Any] = read.value if isinstance(read.value, MultiValue | list) else [read.value]
     if vr == "PN":
-        return {"vr": vr, "Value": [person_name(str(v)) for v in values if isinstance(v, PersonName) and v]} \
-            if read.value else {"vr": vr}  # fmt: skip
+        names = [person_name(str(v)) for v in values if v]
+        return {"vr": vr, "Value": names} if names else {"vr": vr}
     if vr == "AT":
         return json_element(vr, [f"{int(v):08X}" for v in values if v is not None])
     if vr in _TEXT:
@@ -123,3 +126,21 @@ def _value(read: DataElement, bulk_address: str) -> Json:
 def _decimal(value: float) -> float | str:
     """JSON has no NaN: the standard writes it as text."""
     return value if math.isfinite(value) else str(value)
+
+
+def read_bulk(path: Path, steps: Sequence[str]) -> bytes | None:
+    """Return one binary value of a stored file; None when there is none at this path.
+
+    Args:
+        path: A file of the archive.
+        steps: Tags of eight hexadecimal digits, an item's index from 0 after that of each sequence.
+    """
+    try:
+        with path.open("rb") as file:
+            dataset = dcmread(file, stop_before_pixels=True, defer_size=INLINE_BYTES)
+            for tag, index in zip(steps[:-1:2], steps[1:-1:2], strict=True):
+                dataset = dataset[int(tag, 16)].value[int(index)]
+            value = dataset[int(steps[-1], 16)].value
+    except PYDICOM_ERRORS:
+        return None
+    return value if isinstance(value, bytes) else None

@@ -61,6 +61,7 @@ class StoredInstance:
     transfer_syntax_uid: str
     content_sha256: str
     size_bytes: int
+    is_result: bool
     header: InstanceHeader
 
 
@@ -95,14 +96,15 @@ def instances(rx: Connection, sites: Sequence[int], place: Place) -> list[Stored
         select(
             _INSTANCE.site_id, _STUDY.study_instance_uid, _SERIES.series_instance_uid, _INSTANCE.sop_instance_uid,
             _INSTANCE.sop_class_uid, _INSTANCE.transfer_syntax_uid, _INSTANCE.content_sha256, _INSTANCE.size_bytes,
-            _INSTANCE.header,
+            _INSTANCE.is_result, _INSTANCE.header,
         )
         .join_from(tables.instance, tables.series, _SERIES.id == _INSTANCE.series_id)
         .join(tables.study, _STUDY.id == _INSTANCE.study_id)
         .where(_among(_STUDY.site_id, sites), *_at(place))
         .order_by(_INSTANCE.series_id, _INSTANCE.id)
     )  # fmt: skip
-    return [StoredInstance(*row[:-1], from_json(row[-1])) for row in rx.execute(query)]
+    rows = rx.execute(query).mappings()
+    return [StoredInstance(**{**row, "header": from_json(row["header"])}) for row in rows]
 
 
 def _from(query: Search) -> Select[Any]:

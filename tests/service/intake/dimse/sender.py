@@ -115,9 +115,14 @@ class RawSender:
         called: str = "PANDOK",
         tls: ssl.SSLContext | None = None,
         timeout_s: float = 20.0,
+        receive_buffer_bytes: int = 0,
     ) -> None:
         self.calling, self.called = calling, called
-        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+        self.socket = socket.socket()
+        if receive_buffer_bytes:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        self.socket.settimeout(timeout_s)
+        self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket)

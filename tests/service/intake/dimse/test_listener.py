@@ -160,9 +160,8 @@ def test_a_peer_that_never_reads_its_answers_is_ended(open_listener: OpenListene
     listening = open_listener(association_idle_timeout_s=0.5)
     echoes = data_pdu(pdv(ECHO_ID, COMMAND | LAST, echo_command())) * 2_000
 
-    with listening.call() as sender:
+    with RawSender(listening.port, receive_buffer_bytes=4_096) as sender:
         sender.associate()
-        sender.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         assert _pieces_taken(sender, echoes, most=1_000) < 1_000
 
     echo(listening)
@@ -214,13 +213,13 @@ def test_associations_of_one_peer_are_capped(open_listener: OpenListener) -> Non
         other.associate()
         two.release()
 
-    wait_until("a free seat", lambda: _is_accepted(listening))
+    wait_until("a free seat", lambda: _first_answer(listening)[0] == 2)
 
 
-def _is_accepted(listening: Listening) -> bool:
+def _first_answer(listening: Listening) -> tuple[int, bytes]:
     with listening.call() as sender:
         sender.send(associate_rq())
-        return sender.pdu()[0] == 2
+        return sender.pdu()
 
 
 def test_associations_in_all_are_capped(open_listener: OpenListener) -> None:
@@ -255,12 +254,11 @@ def test_a_stop_lets_a_sender_finish_and_turns_new_ones_away(open_listener: Open
     first, second = make_radiograph(), make_radiograph()
     begun = store_pdus(first)
 
-    with listening.call() as sender, listening.call() as late:
+    with listening.call() as sender:
         sender.associate()
         sender.send(*begun[:-1])
         listening.begin_stop()
-        late.send(associate_rq())
-        assert late.ends() == STOPPING
+        wait_until("new senders are turned away", lambda: _first_answer(listening) == STOPPING)
         sender.send(begun[-1])
         assert sender.answer().Status == 0x0000
         assert sender.store(second).Status == 0x0000

@@ -1,0 +1,292 @@
+"""The addresses of QIDO-RS and WADO-RS."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from service import site_records
+from service.access import Caller, caller
+from service.archive import Archive
+from service.database import Database
+from service.errors import Invalid, NotFound, ServiceError
+from service.results.dicomweb import qido, records, wado
+from service.results.dicomweb.accept import Accepted, parse_accept
+from service.results.dicomweb.attributes import Level
+from service.results.dicomweb.frames import OCTETS, FrameForm, Frames, NoSuchFrame, frame_form
+from service.results.dicomweb.metadata import read_bulk, read_metadata
+from service.results.dicomweb.records import Place, StoredInstance
+from service.results.dicomweb.rendered import RENDERED_TYPES, NotRendered, View, parse_view, render
+from service.results.dicomweb.wado import DICOM, Part
+
+router = APIRouter(prefix="/dicomweb", tags=["dicomweb"])
+log = logging.getLogger("pandok.results")
+
+DICOM_JSON = "application/dicom+json"
+_MAX_FRAMES = 10_000
+
+StudyPath = "/studies/{study_instance_uid}"
+SeriesPath = StudyPath + "/series/{series_instance_uid}"
+InstancePath = SeriesPath + "/instances/{sop_instance_uid}"
+
+
+def sites_of(
+    request: Request,
+    who: Annotated[Caller, Depends(caller)],
+    site: Annotated[str | None, Query(max_length=32)] = None,
+) -> tuple[int, ...]:
+    """Return the sites whose rows exist for this request: a person of the installation may name one."""
+    database: Database = request.app.state.database
+    with database.reading() as rx:
+        if site is not None:
+            found = site_records.find_site(rx, site)
+            if found is None or not who.may_see(found.id):
+                raise NotFound("There is no such site.")
+            return (found.id,)
+        return records.all_sites(rx) if who.site_id is None else (who.site_id,)
+
+
+def accepted_of(
+    accept: Annotated[str | None, Header()] = None,
+    accept_parameter: Annotated[str | None, Query(alias="accept", max_length=1_000)] = None,
+) -> tuple[Accepted, ...]:
+    """Return what the client takes: the query parameter is for clients that cannot set a header (PS3.18 8.3.3)."""
+    return parse_accept(accept_parameter or accept)
+
+
+def place_of(
+    study_instance_uid: str | None = None, series_instance_uid: str | None = None, sop_instance_uid: str | None = None
+) -> Place:
+    """Return the place that an address names."""
+    return Place(study_instance_uid, series_instance_uid, sop_instance_uid)
+
+
+Sites = Annotated[tuple[int, ...], Depends(sites_of)]
+Accepts = Annotated[tuple[Accepted, ...], Depends(accepted_of)]
+
+
+# ------------------------------------------------------------------------------------------------ search
+
+
+@router.get("/studies")
+def search_studies(request: Request, sites: Sites, accepts: Accepts) -> Response:
+    """QIDO-RS: find studies."""
+    return _search(request, sites, accepts, Level.STUDY, Place())
+
+
+@router.get("/series")
+def search_all_series(request: Request, sites: Sites, accepts: Accepts) -> Response:
+    """QIDO-RS: find series of any study."""
+    return _search(request, sites, accepts, Level.SERIES, Place())
+
+
+@router.get("/instances")
+def search_all_instances(request: Request, sites: Sites, accepts: Accepts) -> Response:
+    """QIDO-RS: find instances of any study."""
+    return _search(request, sites, accepts, Level.INSTANCE, Place())
+
+
+@router.get(StudyPath + "/series")
+def search_series(request: Request, sites: Sites, accepts: Accepts, study_instance_uid: str) -> Response:
+    """QIDO-RS: find series of a study."""
+    return _search(request, sites, accepts, Level.SERIES, Place(study_instance_uid))
+
+
+@router.get(StudyPath + "/instances")
+def search_instances_of_study(request: Request, sites: Sites, accepts: Accepts, study_instance_uid: str) -> Response:
+    """QIDO-RS: find instances of a study."""
+    return _search(request, sites, accepts, Level.INSTANCE, Place(study_instance_uid))
+
+
+@router.get(SeriesPath + "/instances")
+def search_instances_of_series(
+    request: Request, sites: Sites, accepts: Accepts, study_instance_uid: str, series_instance_uid: str
+) -> Response:
+    """QIDO-RS: find instances of a series."""
+    return _search(request, sites, accepts, Level.INSTANCE, Place(study_instance_uid, series_instance_uid))
+
+
+def _search(
+    request: Request, sites: Sequence[int], accepts: Sequence[Accepted], level: Level, place: Place
+) -> Response:
+    if not any(one.takes(DICOM_JSON) or one.takes("application/json") for one in accepts):
+        raise _not_acceptable("Search answers are application/dicom+json.")
+    within = Level.SERIES if place.series_instance_uid else Level.STUDY if place.study_instance_uid else None
+    query = qido.parse_search(level, within, request.query_params.multi_items())
+    database: Database = request.app.state.database
+    with database.reading() as rx:
+        page = records.search(rx, sites, place, query)
+    warnings = qido.warning_headers(query, page.remaining, is_at_least=page.remaining_is_at_least)
+    headers = {"Warning": ", ".join(warnings)} if warnings else {}
+    if not page.rows:
+        return Response(status_code=204, headers=headers)
+    found = qido.answer(query, page.rows, _base(request))
+    return Response(json.dumps(found), media_type=DICOM_JSON, headers=headers)
+
+
+# ---------------------------------------------------------------------------------------------- retrieve
+
+
+@router.get(StudyPath)
+@router.get(SeriesPath)
+@router.get(InstancePath)
+def retrieve(request: Request, sites: Sites, accepts: Accepts, place: Annotated[Place, Depends(place_of)]) -> Response:
+    """WADO-RS: give every instance at a place, as `multipart/related` or, of one instance, as a file."""
+    archive: Archive = request.app.state.archive
+    instances = _instances(request, sites, place)
+    chosen = wado.choose(archive, instances, accepts)
+    if not chosen:
+        raise _not_acceptable("Stored in a compressed transfer syntax: ask for it with transfer-syntax=*.")
+    parts = wado.parts(archive, chosen, _base(request))
+    first = next(one for one in accepts if one.takes(DICOM))
+    if not first.is_multipart:
+        if place.sop_instance_uid is None:
+            raise _not_acceptable("Several instances are given as multipart/related only.")
+        [part] = parts
+        headers = {"Content-Disposition": 'attachment; filename="instance.dcm"'}
+        return StreamingResponse(part.body, media_type=part.content_type, headers=headers)
+    return _multipart(parts, DICOM, status=200 if len(chosen) == len(instances) else 206)
+
+
+@router.get(StudyPath + "/metadata")
+@router.get(SeriesPath + "/metadata")
+@router.get(InstancePath + "/metadata")
+def retrieve_metadata(
+    request: Request, sites: Sites, accepts: Accepts, place: Annotated[Place, Depends(place_of)]
+) -> Response:
+    """WADO-RS: give the attributes of every instance at a place, bulk values by address."""
+    if not any(one.takes(DICOM_JSON) or one.takes("application/json") for one in accepts):
+        raise _not_acceptable("Metadata are application/dicom+json.")
+    archive: Archive = request.app.state.archive
+    instances = _instances(request, sites, place)
+    return StreamingResponse(_metadata(archive, instances, _base(request)), media_type=DICOM_JSON)
+
+
+def _metadata(archive: Archive, instances: Sequence[StoredInstance], base: str) -> Iterator[bytes]:
+    """Give a JSON array, one instance at a time: a study of thousands is never in memory."""
+    for index, instance in enumerate(instances):
+        path = archive.path(instance.site_id, instance.content_sha256)
+        found = read_metadata(path, instance.header, f"{wado.address(base, instance)}/bulkdata")
+        yield (b"," if index else b"[") + json.dumps(found).encode()
+    yield b"]"
+
+
+@router.get(InstancePath + "/frames/{numbers}")
+def retrieve_frames(
+    request: Request, sites: Sites, accepts: Accepts, place: Annotated[Place, Depends(place_of)], numbers: str
+) -> Response:
+    """WADO-RS: give frames of an instance, the first of which is 1."""
+    [instance] = _instances(request, sites, place)
+    wanted = _frame_numbers(numbers)
+    form = _form(instance, accepts, count=len(wanted))
+    try:
+        frames = Frames(request.app.state.archive, instance)
+        bodies = [frames.frame(number) for number in wanted]
+    except NoSuchFrame as error:
+        raise NotFound("The instance has no such frame, or its pixel data is not whole.") from error
+    return _frames(bodies, form)
+
+
+@router.get(InstancePath + "/bulkdata/{path:path}")
+def retrieve_bulk(
+    request: Request, sites: Sites, accepts: Accepts, place: Annotated[Place, Depends(place_of)], path: str
+) -> Response:
+    """WADO-RS: give a binary value by the address that the metadata name."""
+    [instance] = _instances(request, sites, place)
+    archive: Archive = request.app.state.archive
+    if path.upper() == "7FE00010":
+        try:
+            frames = Frames(archive, instance)
+        except NoSuchFrame as error:
+            raise NotFound("The instance has no pixel data, or it is not whole.") from error
+        form = _form(instance, accepts, count=frames.count)
+        return _frames([frames.frame(number) for number in range(1, frames.count + 1)], form)
+    taken = next((one for one in accepts if one.takes(OCTETS)), None)
+    if taken is None:
+        raise _not_acceptable("Binary values are application/octet-stream.")
+    value = read_bulk(archive.path(instance.site_id, instance.content_sha256), path.split("/"))
+    if value is None:
+        raise NotFound("The instance has no such binary value.")
+    return _frames([iter([value])], FrameForm(OCTETS, taken.is_multipart))
+
+
+@router.get(InstancePath + "/rendered")
+def retrieve_rendered(
+    request: Request,
+    sites: Sites,
+    accepts: Accepts,
+    place: Annotated[Place, Depends(place_of)],
+    view: Annotated[View, Depends(parse_view)],
+) -> Response:
+    """WADO-RS: give a picture of one of our own results; others are drawn by the viewer from their frames."""
+    [instance] = _instances(request, sites, place)
+    media_type = next((t for one in accepts for t in RENDERED_TYPES if one.takes(t)), None)
+    if media_type is None:
+        raise _not_acceptable(f"Pictures are {' or '.join(RENDERED_TYPES)}.")
+    try:
+        picture = render(Frames(request.app.state.archive, instance), instance, view, media_type)
+    except (NotRendered, NoSuchFrame) as error:
+        raise _not_acceptable("Only colour pictures made by this service are rendered.") from error
+    return Response(picture, media_type=media_type)
+
+
+# ---------------------------------------------------------------------------------------------- answers
+
+
+def _instances(request: Request, sites: Sequence[int], place: Place) -> list[StoredInstance]:
+    """Return what stands at a place. Raises NotFound, also for what only another site has."""
+    database: Database = request.app.state.database
+    with database.reading() as rx:
+        found = records.instances(rx, sites, place)
+    if not found:
+        raise NotFound
+    if len({instance.site_id for instance in found}) > 1:
+        raise Invalid("More than one site has this study: add ?site=CODE to the address.", code="site_missing")
+    archive: Archive = request.app.state.archive
+    present = [one for one in found if archive.path(one.site_id, one.content_sha256).is_file()]
+    if len(present) < len(found):
+        log.error("stored file missing", extra={"site_id": found[0].site_id, "files": len(found) - len(present)})
+        # An incomplete study must not look like a whole one.
+        raise ServiceError(500, "stored_file_missing", "A stored file is missing. The operator finds it in the log.")
+    return found
+
+
+def _form(instance: StoredInstance, accepts: Sequence[Accepted], *, count: int) -> FrameForm:
+    form = frame_form(instance, accepts, count=count)
+    if form is None:
+        raise _not_acceptable("Frames are given as they are stored: ask for */* or with transfer-syntax=*.")
+    return form
+
+
+def _frames(bodies: Sequence[Iterator[bytes]], form: FrameForm) -> Response:
+    if not form.is_multipart:
+        return StreamingResponse(bodies[0], media_type=form.content_type)
+    parts = (Part(form.content_type, None, body) for body in bodies)
+    return _multipart(parts, form.content_type.split(";")[0], status=200)
+
+
+def _multipart(parts: Iterator[Part], part_type: str, *, status: int) -> Response:
+    boundary = wado.new_boundary()
+    media_type = f'multipart/related; type="{part_type}"; boundary={boundary}'
+    return StreamingResponse(wado.multipart(parts, boundary), status_code=status, media_type=media_type)
+
+
+def _frame_numbers(text: str) -> list[int]:
+    numbers = text.split(",")
+    if len(numbers) > _MAX_FRAMES or not all(n.isascii() and n.isdigit() and len(n) < 10 for n in numbers):
+        raise Invalid("Frames are whole numbers from 1 on, with commas between.")
+    return [int(number) for number in numbers]
+
+
+def _not_acceptable(words: str) -> ServiceError:
+    return ServiceError(406, "not_acceptable", words)
+
+
+def _base(request: Request) -> str:
+    settings: Any = request.app.state.settings
+    return (settings.public_url or str(request.base_url)).rstrip("/") + "/dicomweb"

@@ -1,0 +1,43 @@
+"""The results' addresses: DICOMweb, and heat maps for a viewer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import Response
+
+from service.database import Database
+from service.errors import NotFound
+from service.results import records
+from service.results.dicomweb.routes import router as dicomweb_router
+from service.results.dicomweb.routes import sites_of
+from service.results.overlay import heat_map_png
+from service.settings import Settings
+from service.workspace import NotInWorkspace, Workspace
+
+router = APIRouter()
+RunId = Annotated[int, Path(ge=1, lt=2**63)]
+router.include_router(dicomweb_router)
+
+
+@router.get("/api/runs/{run_id}/heat-maps/{channel}", tags=["results"])
+def heat_map(
+    request: Request, sites: Annotated[tuple[int, ...], Depends(sites_of)], run_id: RunId, channel: int
+) -> Response:
+    """Give one output's class activation as a transparent PNG that covers exactly the analysed image."""
+    database: Database = request.app.state.database
+    settings: Settings = request.app.state.settings
+    with database.reading() as rx:
+        seen = records.what_was_seen(rx, sites, run_id)
+    if seen is None:
+        raise NotFound
+    workspace = Workspace(settings.work_folder)
+    try:
+        values, placement = workspace.heat_map(seen.heat_map_sha256)
+        tensor = workspace.tensor(seen.tensor_sha256)
+    except NotInWorkspace as error:
+        raise NotFound("The heat map was swept: restart the study to make it again.") from error
+    if not 0 <= channel < len(values):
+        raise NotFound
+    return Response(heat_map_png(values[channel], placement, tensor.shape[1:]), media_type="image/png")

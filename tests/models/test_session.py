@@ -1,0 +1,94 @@
+"""Running a package: the same numbers each time, and nothing unusable handed on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from models.package import ONNX, ModelPackage, PackageRefused, load_package
+from models.session import ProviderMissing, ScoringFailed, Session
+from tests.models.tiny import SIZE, TINY_RECIPES, tiny_onnx, write_tiny_package
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> ModelPackage:
+    return load_package(write_tiny_package(tmp_path / "tiny"), recipes=TINY_RECIPES)
+
+
+def pictures(count: int) -> np.ndarray:
+    return np.random.default_rng(0).random((count, 1, SIZE, SIZE), dtype=np.float32)
+
+
+def test_logits_are_the_mean_of_the_heat_map(package: ModelPackage) -> None:
+    batch = pictures(3)
+
+    scores = Session(package).run(batch)
+
+    assert scores.heat_map is not None
+    assert scores.logits.shape == (3, 1)
+    np.testing.assert_allclose(scores.heat_map.mean(axis=(2, 3)), scores.logits, atol=1e-6)
+    np.testing.assert_allclose(scores.logits[:, 0], batch.mean(axis=(1, 2, 3)), atol=1e-6)
+
+
+def test_one_thread_gives_the_same_bits_in_any_batch(package: ModelPackage) -> None:
+    batch = pictures(8)
+
+    together = Session(package, threads=1).run(batch).logits
+    alone = np.concatenate([Session(package, threads=1).run(batch[i : i + 1]).logits for i in range(8)])
+
+    assert together.tobytes() == alone.tobytes()
+
+
+def test_the_provider_in_use_is_told(package: ModelPackage) -> None:
+    assert Session(package, provider="cpu").provider == "CPUExecutionProvider"
+
+
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_missing_gpu_is_loud(package: ModelPackage, provider: str) -> None:
+    with pytest.raises(ProviderMissing, match="was requested"):
+        Session(package, provider=provider)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_are_refused(package: ModelPackage, value: float) -> None:
+    batch = pictures(2)
+    batch[1, 0, 3, 3] = value
+
+    with pytest.raises(ScoringFailed, match="NaN or infinity"):
+        Session(package).run(batch)
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        np.zeros((1, 1, SIZE, SIZE), np.float64),
+        np.zeros((1, 1, SIZE, SIZE + 1), np.float32),
+        np.zeros((1, SIZE, SIZE), np.float32),
+    ],
+)
+def test_a_batch_of_another_shape_or_type_is_refused(package: ModelPackage, batch: np.ndarray) -> None:
+    with pytest.raises(ScoringFailed, match="the batch is"):
+        Session(package).run(batch)
+
+
+def test_a_network_that_gives_another_shape_than_it_says_is_refused(tmp_path: Path) -> None:
+    def lie(model: onnx.ModelProto) -> None:
+        model.graph.initializer[1].ClearField("raw_data")
+        model.graph.initializer[1].int64_data.extend([0, 1])  # means over batch and channels instead
+        for axis, size in ((0, "batch"), (1, "other")):
+            model.graph.output[1].type.tensor_type.shape.dim[axis].dim_param = size
+
+    folder = write_tiny_package(tmp_path / "liar", onnx_bytes=tiny_onnx(alter=lie))
+
+    with pytest.raises((ScoringFailed, PackageRefused)):
+        Session(load_package(folder, recipes=TINY_RECIPES)).run(pictures(2))
+
+
+def test_weights_changed_after_the_check_are_refused(package: ModelPackage) -> None:
+    (package.folder / ONNX).write_bytes(tiny_onnx(channels=3))
+
+    with pytest.raises(PackageRefused, match="altered after"):
+        Session(package)

@@ -1,0 +1,161 @@
+"""The real web application on a temporary folder: two sites, their keys, people, and studies in every state."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import insert
+
+from service import tables
+from service.access import new_key, new_sign_in_link
+from service.app import create_app
+from service.database import Database
+from service.settings import Settings
+from service.worklist.records import update_item
+from tests.driver import free_port
+from tests.factories import Clock, add_site
+
+
+@dataclass
+class House:
+    """A running application and who may call it."""
+
+    app: FastAPI
+    database: Database
+    settings: Settings
+    clock: Clock
+    site_id: int
+    other_site_id: int
+    stranger: httpx.Client
+    closing: ExitStack
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.settings.web_port}"
+
+    def key(self, site_id: int | None = None) -> str:
+        with self.database.transaction() as tx:
+            return new_key(tx, site_id=site_id or self.site_id, name="test", now=self.clock()).text
+
+    def token(self, site_id: int | None = None) -> str:
+        with self.database.transaction() as tx:
+            return new_sign_in_link(tx, self.settings, now=self.clock(), site_id=site_id).partition("#token=")[2]
+
+    def client(self, **headers: str) -> httpx.Client:
+        """Return a caller without anything remembered."""
+        return self.closing.enter_context(httpx.Client(base_url=self.address, headers=headers, timeout=20))
+
+    def with_key(self, site_id: int | None = None) -> httpx.Client:
+        return self.client(Authorization=f"Bearer {self.key(site_id)}")
+
+    def signed_in(self, site_id: int | None = None) -> httpx.Client:
+        """Return a person's browser, after the one-time link."""
+        person = self.client(**{"X-Pandok": "1"})
+        assert person.post("/api/sign-in", json={"token": self.token(site_id)}).status_code == 204
+        return person
+
+    def add_study(self, *, site_id: int | None = None, ai_priority: int | None = None, **values: Any) -> int:
+        """Add a study's row and its item, as intake and pipeline would leave them; returns its id."""
+        now = self.clock()
+        with self.database.transaction() as tx:
+            number = tx.exec_driver_sql("SELECT count(*) FROM study").scalar_one() + 1
+            row = {
+                "site_id": site_id or self.site_id,
+                "public_id": f"{number:032x}",
+                "study_instance_uid": f"1.2.3.{number}",
+                "patient_name": "TEST^PATIENT",
+                "patient_id": "T1",
+                "modalities": "DX",
+                "series_count": 1,
+                "instance_count": 1,
+                "flags": [],
+                "state": "arriving",
+                "revision": 1,
+                "first_image_at": now,
+                "last_instance_at": now,
+                "arriving_since": now,
+                "settle_by": "quiet",
+                "center_priority": 3,
+            }
+            result = tx.execute(insert(tables.study).values(**{**row, **values}))
+            study_id = int(result.inserted_primary_key[0])
+            update_item(tx, study_id=study_id, now=now, settings=self.settings, ai_priority=ai_priority)
+        return study_id
+
+    def add_scored(self, *findings: dict[str, Any], number: int = 1, study_id: int | None = None, **study: Any) -> int:
+        """Add a study whose revision was scored with these findings."""
+        now = self.clock()
+        study_id = study_id or self.add_study(state="scored", settled_at=now, scored_at=now, **study)
+        site_id = study.get("site_id") or self.site_id
+        with self.database.transaction() as tx:
+            ids = {"site_id": site_id, "study_id": study_id}
+            revision_id = _add(
+                tx, tables.revision, **ids, number=number, state="scored", settled_by="quiet", settled_at=now, attempt=1
+            )
+            series_id = _add(
+                tx, tables.series, **ids, series_instance_uid=f"1.2.4.{study_id}.{number}", modality="DX",
+                instance_count=1, is_result=False,
+            )  # fmt: skip
+            instance_id = _add(
+                tx, tables.instance, **ids, series_id=series_id, sop_instance_uid=f"1.2.5.{study_id}.{number}",
+                sop_class_uid="1.2", transfer_syntax_uid="1.2", instance_number=1, content_sha256="0" * 64,
+                size_bytes=1, header={}, revision=number, door="dimse", received_at=now, is_result=False,
+            )  # fmt: skip
+            run_id = _add(
+                tx, tables.run, **ids, revision_id=revision_id, instance_id=instance_id, package="chest_radiograph",
+                package_version="1.0.0", package_sha256="ab" * 32, recipe="chest_radiograph/1", outcome="done",
+                notes=[], provider="CPUExecutionProvider", started_at=now, finished_at=now,
+            )  # fmt: skip
+            for channel, finding in enumerate(findings):
+                _add(
+                    tx, tables.finding, **ids, revision_id=revision_id, run_id=run_id, channel=channel,
+                    **{"finding": "opacity", "operating_point": "balanced", "threshold": 0.5, "raises_priority": True,
+                       "experimental": False, **finding},
+                )  # fmt: skip
+        return study_id
+
+
+def _add(tx: Any, table: Any, **values: Any) -> int:
+    return int(tx.execute(insert(table).values(**values)).inserted_primary_key[0])
+
+
+@contextmanager
+def open_house(folder: Path, **settings: Any) -> Iterator[House]:
+    """Start the application behind a real HTTP server; it stops when the block ends."""
+    made = Settings(data_folder=folder / "data", **{"min_free_bytes": 0, "web_port": free_port(), **settings})
+    database = Database(made.sqlalchemy_url)
+    database.migrate()
+    site_id, other_site_id = add_site(database, "one"), add_site(database, "two")
+    clock = Clock()
+    app = create_app(made, database=database, clock=clock)
+    with _served(app, made.web_port), ExitStack() as closing:
+        stranger = closing.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{made.web_port}", timeout=20))
+        yield House(app, database, made, clock, site_id, other_site_id, stranger, closing)
+
+
+@contextmanager
+def _served(app: FastAPI, port: int) -> Iterator[None]:
+    config = uvicorn.Config(app, port=port, ws="none", access_log=False, log_config=None, server_header=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive(), "the application did not start"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    try:
+        yield
+    finally:
+        app.state.stopping.set()
+        server.should_exit = True
+        thread.join(20)

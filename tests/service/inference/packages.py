@@ -1,0 +1,137 @@
+"""Tiny real model packages: a graph of a few operators in a whole bundle, made in milliseconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+
+from models.package import HASHES, hash_files
+from preprocessing.recipes import RECIPES
+
+RECIPE = "chest_radiograph/1"
+SIZE = 224
+
+
+def write_package(
+    folder: Path,
+    name: str,
+    *,
+    logits: Sequence[float] = (3.0, -3.0),
+    gate: str | None = None,
+    is_nan: bool = False,
+    version: str = "1.0.0",
+    min_age_years: float | None = 18.0,
+    applies_to: dict[str, Any] | None = None,
+) -> Path:
+    """Write a findings package whose logits are what the caller says plus 0.001 times the mean brightness."""
+    outputs = [
+        {
+            "channel": channel,
+            "finding": f"finding_{channel}",
+            "code_value": "F-0",
+            "code_scheme": "99TEST",
+            "code_meaning": f"Finding {channel}",
+            "names": {"en": f"Finding {channel}", "ko": "소견", "vi": "Dấu hiệu", "ru": "Находка"},
+            "calibration": {"method": "none", "slope": 1.0, "intercept": 0.0, "version": "1"},
+            "operating_point": {
+                "name": "default",
+                "threshold": 0.5,
+                "sensitivity": 0.9,
+                "specificity": 0.9,
+                "chosen_on": "synthetic",
+            },
+            "min_age_years": min_age_years,
+            "max_age_years": None,
+            "raises_priority": channel == 0,
+            "priority_class": 2 if channel == 0 else 3,
+            "experimental": False,
+        }
+        for channel in range(len(logits))
+    ]
+    pandok = {"kind": "findings", "gate": gate, "has_heat_map": True, "applies_to": applies_to or _any_image()}
+    listed = {"outputs": outputs, "scope_classes": [], "scope_threshold": None}
+    return _write(folder / name, name, version, pandok, listed, _graph(logits, is_nan=is_nan, has_heat_map=True))
+
+
+def write_gate(folder: Path, name: str, *, lets_through: bool = True, is_nan: bool = False) -> Path:
+    """Write a scope gate that lets everything through, or refuses everything as `not_a_chest`."""
+    logits = (5.0, -5.0, -6.0) if lets_through else (-5.0, 5.0, -6.0)
+    pandok = {"kind": "scope_gate", "gate": None, "has_heat_map": False, "applies_to": _any_image()}
+    listed = {"outputs": [], "scope_classes": ["in_scope", "not_a_chest", "inverted"], "scope_threshold": 0.5}
+    return _write(folder / name, name, "1.0.0", pandok, listed, _graph(logits, is_nan=is_nan, has_heat_map=False))
+
+
+def _any_image() -> dict[str, Any]:
+    return {
+        "modalities": ["CR", "DX"],
+        "body_parts": ["CHEST"],
+        "views": ["PA", "AP"],
+        "min_age_years": None,
+        "max_age_years": None,
+    }
+
+
+def _graph(logits: Sequence[float], *, is_nan: bool, has_heat_map: bool) -> bytes:
+    """image → mean → logits; NaN comes from the logarithm of a negative number."""
+    k = len(logits)
+    constants = [
+        helper.make_tensor("weight", TensorProto.FLOAT, [1, k], [0.001] * k),
+        helper.make_tensor("bias", TensorProto.FLOAT, [k], list(logits)),
+        helper.make_tensor("shape", TensorProto.INT64, [2], [-1, 1]),
+        helper.make_tensor("minus_one", TensorProto.FLOAT, [1], [-1.0]),
+        helper.make_tensor("kernel", TensorProto.FLOAT, [k, 1, 1, 1], [1.0] * k),
+    ]
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["mean"]),
+        helper.make_node("Reshape", ["mean", "shape"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weight", "bias"], ["raw" if is_nan else "logits"]),
+    ]
+    if is_nan:
+        nodes += [
+            helper.make_node("Abs", ["raw"], ["positive"]),
+            helper.make_node("Mul", ["positive", "minus_one"], ["negative"]),
+            helper.make_node("Log", ["negative"], ["logits"]),
+        ]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", k])]
+    if has_heat_map:
+        nodes += [
+            helper.make_node("AveragePool", ["image"], ["small"], kernel_shape=[32, 32], strides=[32, 32]),
+            helper.make_node("Conv", ["small", "kernel"], ["heat_map"]),
+        ]
+        outputs.append(helper.make_tensor_value_info("heat_map", TensorProto.FLOAT, ["batch", k, 7, 7]))
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, SIZE, SIZE])
+    graph = helper.make_graph(nodes, "tiny", [image], outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _write(
+    folder: Path, name: str, version: str, pandok: dict[str, Any], outputs: dict[str, Any], graph: bytes
+) -> Path:
+    for part in ("configs", "models", "docs"):
+        (folder / part).mkdir(parents=True)
+    described = {
+        "name": name,
+        "recipe": RECIPE,
+        "recipe_sha256": RECIPES[RECIPE].sha256,
+        "input_shape": [1, SIZE, SIZE],
+        "manufacturer": "Tests",
+        "licence": "Apache-2.0",
+        **pandok,
+    }
+    metadata = {"version": version, "intended_use": "Tests only.", "pandok": described}
+    (folder / "configs/metadata.json").write_text(json.dumps(metadata))
+    (folder / "configs/inference.json").write_text("{}")
+    (folder / "configs/outputs.json").write_text(json.dumps(outputs))
+    (folder / "models/model.onnx").write_bytes(graph)
+    (folder / "docs/README.md").write_text("# A package of the tests\n")
+    (folder / "LICENSE").write_text("Apache-2.0\n")
+    (folder / HASHES).write_text(json.dumps({"sha256": hash_files(folder)}))
+    return folder

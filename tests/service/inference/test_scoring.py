@@ -1,0 +1,174 @@
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.package import ModelPackage, load_package
+from models.session import Session
+from service.inference.scoring import PackageUnusable, Scoring, ScoringFailed
+from service.workspace import Workspace
+from tests.service.inference.packages import SIZE, write_gate, write_package
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelPackage]:
+    folder = tmp_path_factory.mktemp("models")
+    made = [
+        write_package(folder, "tiny_findings"),
+        write_package(folder, "tiny_nan", is_nan=True),
+        write_gate(folder, "tiny_gate"),
+    ]
+    return {path.name: load_package(path) for path in made}
+
+
+@pytest.fixture(scope="module")
+def scoring(workspace: Workspace, packages: dict[str, ModelPackage]) -> Iterator[Scoring]:
+    scoring = open_scoring(workspace, packages)
+    scoring.start()
+    yield scoring
+    scoring.close()
+
+
+def open_scoring(workspace: Workspace, packages: dict[str, ModelPackage], **changed: object) -> Scoring:
+    asked = {"provider": "cpu", "threads": 1, "max_batch": 4, "timeout_s": 20.0, **changed}
+    return Scoring(list(packages.values()), workspace_folder=workspace.folder, **asked)  # type: ignore[arg-type]  # by name
+
+
+def tensor(seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return np.random.default_rng(seed).random((1, SIZE, SIZE), dtype=np.float32)
+
+
+def test_scores_are_those_of_a_session_and_name_the_provider(
+    scoring: Scoring, workspace: Workspace, packages: dict[str, ModelPackage]
+) -> None:
+    image = tensor(1)
+
+    raw = scoring.score(packages["tiny_findings"], workspace.put_tensor(image))
+
+    direct = Session(packages["tiny_findings"]).run(image[None])
+    assert raw.logits == tuple(float(value) for value in direct.logits[0])
+    assert direct.heat_map is not None
+    assert raw.heat_map is not None
+    assert np.array_equal(raw.heat_map, direct.heat_map[0])
+    assert raw.provider == "CPUExecutionProvider"
+
+
+def test_package_without_heat_map_gives_none(
+    scoring: Scoring, workspace: Workspace, packages: dict[str, ModelPackage]
+) -> None:
+    raw = scoring.score(packages["tiny_gate"], workspace.put_tensor(tensor(2)))
+
+    assert raw.heat_map is None
+    assert len(raw.logits) == 3
+
+
+def test_images_scored_together_get_the_scores_that_they_get_alone(
+    scoring: Scoring, workspace: Workspace, packages: dict[str, ModelPackage]
+) -> None:
+    package = packages["tiny_findings"]
+    names = [workspace.put_tensor(tensor(seed)) for seed in range(24)]
+
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda name: scoring.score(package, name).logits, names))
+
+    session = Session(package)
+    alone = [session.run(tensor(seed)[None]).logits[0] for seed in range(24)]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_nan_fails_its_own_request_only(
+    scoring: Scoring, workspace: Workspace, packages: dict[str, ModelPackage]
+) -> None:
+    name = workspace.put_tensor(tensor(3))
+
+    with pytest.raises(ScoringFailed, match="NaN"):
+        scoring.score(packages["tiny_nan"], name)
+
+    assert scoring.score(packages["tiny_findings"], name).logits
+
+
+def test_tensor_of_another_shape_fails_its_own_request_only(
+    scoring: Scoring, workspace: Workspace, packages: dict[str, ModelPackage]
+) -> None:
+    small = workspace.put_tensor(np.zeros((1, 8, 8), dtype=np.float32))
+    good = workspace.put_tensor(tensor(4))
+
+    with ThreadPoolExecutor(4) as threads:
+        wanted = [threads.submit(scoring.score, packages["tiny_findings"], name) for name in (good, small, good)]
+
+    assert [future.exception() is None for future in wanted] == [True, False, True]
+
+
+def test_killed_process_fails_its_request_and_the_next_one_is_scored(
+    workspace: Workspace, packages: dict[str, ModelPackage]
+) -> None:
+    scoring = open_scoring(workspace, packages, timeout_s=5.0)
+    scoring.start()
+    name = workspace.put_tensor(tensor(5))
+    try:
+        pid = scoring.pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(scoring.score, packages["tiny_findings"], name)
+            os.kill(pid, signal.SIGKILL)
+
+        with pytest.raises(ScoringFailed):
+            asked.result()
+        assert scoring.score(packages["tiny_findings"], name).logits
+        assert scoring.pid() != pid
+    finally:
+        scoring.close()
+
+
+def test_process_that_does_not_answer_is_replaced(workspace: Workspace, packages: dict[str, ModelPackage]) -> None:
+    scoring = open_scoring(workspace, packages, timeout_s=0.5)
+    scoring.start()
+    name = workspace.put_tensor(tensor(6))
+    try:
+        pid = scoring.pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+
+        with pytest.raises(ScoringFailed, match="within"):
+            scoring.score(packages["tiny_findings"], name)
+
+        assert scoring.score(packages["tiny_findings"], name).logits
+    finally:
+        scoring.close()
+
+
+def test_missing_provider_is_an_alarm_and_never_the_cpu(
+    workspace: Workspace, packages: dict[str, ModelPackage]
+) -> None:
+    scoring = open_scoring(workspace, packages, provider="tensorrt")
+    scoring.start()
+    try:
+        assert scoring.alarm is not None
+        assert "TensorrtExecutionProvider" in scoring.alarm
+        assert scoring.provider is None
+        with pytest.raises(ScoringFailed, match="TensorrtExecutionProvider"):
+            scoring.score(packages["tiny_findings"], workspace.put_tensor(tensor(7)))
+    finally:
+        scoring.close()
+
+
+def test_package_that_was_altered_stops_the_start(workspace: Workspace, tmp_path: Path) -> None:
+    folder = write_package(tmp_path, "tiny_findings")
+    package = load_package(folder)
+    (folder / "docs/README.md").write_text("altered")
+    scoring = open_scoring(workspace, {"tiny_findings": package})
+    try:
+        with pytest.raises(PackageUnusable, match="altered"):
+            scoring.start()
+    finally:
+        scoring.close()

@@ -1,0 +1,106 @@
+"""`/live` and `/ready` tell the truth."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from sqlalchemy import insert
+
+from service import tables
+from service.health import LISTENER_FRESH_S, WORKER_FRESH_S, write_beat
+from tests.service.house import House
+
+
+def be_well(house: House, alarm: str | None = None) -> None:
+    with house.database.transaction() as tx:
+        values = {"started_at": house.clock(), "seen_at": house.clock(), "provider": "CPUExecutionProvider"}
+        tx.execute(insert(tables.executor).values(id=f"w{house.clock()}", alarm=alarm, **values))
+    write_beat(house.settings, house.clock())
+
+
+def failed(house: House) -> set[str]:
+    answer = house.with_key().get("/ready")
+    bad = {name for name, check in answer.json()["checks"].items() if not check["ok"]}
+    assert answer.status_code == (503 if bad else 200)
+    return bad
+
+
+def test_a_service_with_all_its_parts_is_ready(house: House) -> None:
+    be_well(house)
+
+    assert failed(house) == set()
+    assert house.with_key().get("/ready").json()["status"] == "ready"
+
+
+def test_a_web_process_alone_lives_and_is_not_ready(house: House) -> None:
+    assert house.stranger.get("/live").json() == {"status": "alive"}
+    assert failed(house) == {"worker", "listener"}
+
+
+def test_a_worker_that_fell_silent_does_not_count(house: House) -> None:
+    be_well(house)
+    house.clock.advance(WORKER_FRESH_S + 1)
+    write_beat(house.settings, house.clock())
+
+    assert failed(house) == {"worker"}
+
+
+def test_a_listener_that_fell_silent_does_not_count(house: House) -> None:
+    be_well(house)
+    house.clock.advance(LISTENER_FRESH_S + 1)
+
+    assert failed(house) == {"listener"}
+
+
+def test_an_alarm_is_loud_and_does_not_stop_the_intake(house: House) -> None:
+    be_well(house, alarm="cuda was asked for and is missing")
+
+    answer = house.with_key().get("/ready")
+
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "alarm"
+    assert answer.json()["alarms"] == ["cuda was asked for and is missing"]
+
+
+@pytest.mark.parametrize("folder", ["archive", "spool"])
+def test_a_folder_that_is_gone_is_told(house: House, folder: str) -> None:
+    be_well(house)
+    shutil.rmtree(house.settings.data_folder / folder)
+
+    assert failed(house) == {folder}
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_told(house: House) -> None:
+    be_well(house)
+    house.settings.archive_folder.chmod(0o500)
+
+    assert failed(house) == {"archive"}
+
+
+def test_tables_of_another_version_are_told(house: House) -> None:
+    be_well(house)
+    with house.database.transaction() as tx:
+        tx.exec_driver_sql("UPDATE alembic_version SET version_num = 'older'")
+
+    assert failed(house) == {"database"}
+
+
+def test_asking_leaves_nothing_behind(house: House) -> None:
+    be_well(house)
+    before = sorted(house.settings.data_folder.rglob("*"))
+
+    failed(house)
+
+    assert sorted(house.settings.data_folder.rglob("*")) == before
+
+
+def test_metrics_are_shown(house: House) -> None:
+    client = house.with_key()
+    client.get("/api/worklist")
+
+    text = client.get("/metrics").text
+
+    assert 'pandok_http_seconds_count{method="GET",route="/api/worklist",status="200"}' in text

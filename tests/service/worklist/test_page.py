@@ -1,0 +1,105 @@
+"""The page in a real browser: what a reader sees, and that nothing a sender wrote runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.service.house import House
+
+pytestmark = pytest.mark.peers
+
+HOSTILE = "<img src=x onerror=document.title='owned'>^<script>document.title='owned'</script>"
+
+
+@pytest.fixture
+def page(house: House, chromium: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        opened = browser.new_page(viewport={"width": 1600, "height": 900})
+        faults: list[str] = []
+        opened.on("pageerror", lambda error: faults.append(str(error)))
+        opened.on("console", lambda m: faults.append(m.text) if "Content Security" in m.text else None)
+        yield opened
+        browser.close()
+        assert faults == []
+
+
+def enter(house: House, page: Page) -> None:
+    page.goto(f"{house.address}/sign-in#token={house.token()}")
+    page.wait_for_url(f"{house.address}/")
+    page.wait_for_selector("#rows tr, #empty:not([hidden])")
+
+
+def test_the_link_opens_the_list_and_leaves_no_token_behind(house: House, page: Page) -> None:
+    house.add_study(patient_name="Nguyễn^Thị Hoa")
+
+    enter(house, page)
+
+    assert page.locator("#rows .name").all_inner_texts() == ["Nguyễn Thị Hoa"]
+    assert "token" not in page.evaluate("JSON.stringify([location.href, localStorage, document.cookie])")
+
+
+def test_nothing_that_a_sender_wrote_is_read_as_markup(house: House, page: Page) -> None:
+    house.add_study(patient_name=HOSTILE, patient_id=HOSTILE, study_description=HOSTILE, modalities=HOSTILE)
+
+    enter(house, page)
+    page.locator("#rows button").first.click()
+    page.wait_for_selector("#details h2")
+
+    assert page.title() == "Pandok"
+    assert page.locator("#rows img, #rows script, #details script").count() == 0
+    assert "<img src=x" in page.locator("#details h2").inner_text()
+
+
+def test_a_study_without_a_finding_is_never_called_normal(house: House, page: Page) -> None:
+    house.add_scored({"presence": "absent", "probability": 0.1})
+    house.add_scored({"presence": "not_evaluated", "probability": None})
+    house.add_study(state="unscored", reason="lateral_view")
+
+    enter(house, page)
+    page.select_option("#language", "en")
+
+    cells = page.locator("#rows td.findings").all_inner_texts()
+    assert cells == ["No listed finding flagged", "Nothing was evaluated", "Lateral view"]
+    assert "normal" not in page.locator("#rows").inner_text().lower()
+
+
+@pytest.mark.parametrize(
+    ("language", "word"), [("ko", "수신 중"), ("en", "Arriving"), ("vi", "Đang nhận"), ("ru", "Поступает")]
+)
+def test_the_list_speaks_each_language(house: House, page: Page, language: str, word: str) -> None:
+    house.add_study()
+
+    enter(house, page)
+    page.select_option("#language", language)
+
+    assert page.locator("#rows .chip.state-arriving").inner_text() == word
+    assert page.locator("html").get_attribute("lang") == language
+
+
+def test_a_new_study_appears_by_itself(house: House, page: Page) -> None:
+    enter(house, page)
+
+    house.add_study(patient_name="NEW^STUDY")
+
+    page.wait_for_selector("#rows tr", timeout=3000)
+
+
+def test_the_keyboard_is_enough(house: House, page: Page) -> None:
+    for name in ("FIRST", "SECOND", "THIRD"):
+        house.add_study(patient_name=name)
+        house.clock.advance(60)
+
+    enter(house, page)
+    for key in ("j", "j", "j", "k", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#details h2")
+    opened = page.locator("#details h2").inner_text()
+    page.keyboard.press("Escape")
+
+    assert opened == "SECOND"
+    assert page.locator("#details").is_hidden()
+    assert page.evaluate("document.activeElement.textContent") == "SECOND"
