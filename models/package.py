@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,31 +13,26 @@ from typing import Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from models.files import (
+    METADATA,
+    ONNX,
+    OUTPUTS,
+    checked_contents,
+    identity,
+    json_object,
+)
+from models.files import PackageRefused as PackageRefused
 from models.onnx_file import OnnxFileRefused, OnnxSummary, summarize
 from preprocessing.errors import Reason
 from preprocessing.recipes import RECIPES, Recipe
 
 Described = TypeVar("Described")
 
-METADATA = "configs/metadata.json"
-INFERENCE = "configs/inference.json"
-OUTPUTS = "configs/outputs.json"
-HASHES = "configs/hashes.json"
-ONNX = "models/model.onnx"
-CARD = "docs/README.md"
-LICENCE = "LICENSE"
-REQUIRED = (METADATA, INFERENCE, OUTPUTS, HASHES, ONNX, CARD, LICENCE)
+SHIPPED = Path(__file__).parent
+"""Holds the packages that come with the service."""
 
-MAX_ONNX_BYTES = 2 * 1024**3
-"""Protobuf's own limit; a larger network needs external data, which we refuse."""
-MAX_TEXT_BYTES = 4 * 1024**2
-MAX_FILES = 200
 NAME = re.compile(r"[a-z][a-z0-9_]{1,63}")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
-
-
-class PackageRefused(Exception):
-    """A package folder that must not serve: what is wrong with it, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +174,10 @@ def load_package(folder: Path, *, recipes: Mapping[str, Recipe] = RECIPES) -> Mo
             `preprocessing.recipes`, the ONNX file has external data, unknown operators or other inputs and outputs
             than the description says.
     """
-    contents = _checked_contents(folder)
-    metadata = _json_object(contents[METADATA], METADATA)
+    contents = checked_contents(folder)
+    metadata = json_object(contents[METADATA], METADATA)
     described = _parse(TypeAdapter(PackageDescription), metadata.get("pandok"), f"the pandok block of {METADATA}")
-    outputs = _parse(TypeAdapter(OutputsDescription), _json_object(contents[OUTPUTS], OUTPUTS), OUTPUTS)
+    outputs = _parse(TypeAdapter(OutputsDescription), json_object(contents[OUTPUTS], OUTPUTS), OUTPUTS)
     version = str(metadata.get("version"))
     intended_use = metadata.get("intended_use")
     if not NAME.fullmatch(described.name) or not VERSION.fullmatch(version):
@@ -204,7 +197,7 @@ def load_package(folder: Path, *, recipes: Mapping[str, Recipe] = RECIPES) -> Mo
         kind=described.kind,
         folder=folder,
         onnx_path=folder / ONNX,
-        sha256=_identity({path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}),
+        sha256=identity({path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}),
         weights_sha256=hashlib.sha256(contents[ONNX]).hexdigest(),
         recipe=described.recipe,
         recipe_sha256=described.recipe_sha256,
@@ -221,81 +214,9 @@ def load_package(folder: Path, *, recipes: Mapping[str, Recipe] = RECIPES) -> Mo
     )
 
 
-def hash_files(folder: Path) -> dict[str, str]:
-    """Return relative path → SHA-256 of every file of a package but the list of hashes itself.
-
-    Raises:
-        PackageRefused: The folder holds a link or something that is no plain file.
-    """
-    paths = [path for path in _list_files(folder) if path != HASHES]
-    return {path: hashlib.sha256(_read(folder, path)).hexdigest() for path in paths}
-
-
-def _checked_contents(folder: Path) -> dict[str, bytes]:
-    """Read every file once and hold it against configs/hashes.json; what was hashed is what is used."""
-    paths = _list_files(folder)
-    for path in REQUIRED:
-        if path not in paths:
-            raise PackageRefused(f"{path} is missing")
-    hashes = _json_object(_read(folder, HASHES), HASHES).get("sha256")
-    if not isinstance(hashes, dict):
-        raise PackageRefused(f"{HASHES} has no list of hashes")
-    contents = {path: _read(folder, path) for path in paths}
-    for path, content in contents.items():
-        if path == HASHES:
-            continue
-        if path not in hashes:
-            raise PackageRefused(f"{path} is not in {HASHES}")
-        if hashes[path] != hashlib.sha256(content).hexdigest():
-            raise PackageRefused(f"{path} was altered: its hash differs from {HASHES}")
-    for path in hashes:
-        if path not in contents:
-            raise PackageRefused(f"{path} is missing")
-    return contents
-
-
-def _list_files(folder: Path) -> list[str]:
-    """Return the relative paths of all files, sorted; links and special files are refused unopened."""
-    if folder.is_symlink() or not folder.is_dir():
-        raise PackageRefused("the package is not a folder")
-    found: list[str] = []
-    waiting = [folder]
-    while waiting:
-        for entry in sorted(waiting.pop().iterdir()):
-            path = entry.relative_to(folder).as_posix()
-            mode = entry.lstat().st_mode
-            if stat.S_ISDIR(mode):
-                waiting.append(entry)
-            elif stat.S_ISREG(mode):
-                found.append(path)
-            else:
-                raise PackageRefused(f"{path} is a link or a special file")
-            if len(found) + len(waiting) > MAX_FILES:
-                raise PackageRefused(f"more than {MAX_FILES} files")
-    return sorted(found)
-
-
-def _read(folder: Path, path: str) -> bytes:
-    """Read one listed file, at most its allowed size, without following a link put there meanwhile."""
-    limit = MAX_ONNX_BYTES if path == ONNX else MAX_TEXT_BYTES
-    try:
-        descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise PackageRefused(f"{path} cannot be opened: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        if os.fstat(descriptor).st_size > limit:
-            raise PackageRefused(f"{path} is larger than {limit} bytes")
-        return file.read(limit)
-
-
-def _json_object(content: bytes, path: str) -> dict[str, object]:
-    try:
-        value = json.loads(content)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise PackageRefused(f"{path} is not JSON") from error
-    if not isinstance(value, dict):
-        raise PackageRefused(f"{path} is not a JSON object")
-    return value
+def find_packages(folder: Path) -> list[Path]:
+    """Return the package folders directly inside a folder, by name; whether they may serve is for `load_package`."""
+    return sorted(path.parent.parent for path in folder.glob(f"*/{METADATA}"))
 
 
 def _parse(adapter: TypeAdapter[Described], value: object, where: str) -> Described:
@@ -369,9 +290,3 @@ def _check_tensors(described: PackageDescription, outputs: OutputsDescription, s
         shape = summary.outputs["heat_map"].shape
         if shape is None or len(shape) != 4 or shape[:2] != (None, channels):
             raise PackageRefused(f"{ONNX}: output `heat_map` must have shape (batch, {channels}, h, w)")
-
-
-def _identity(hashes: Mapping[str, str]) -> str:
-    """Hash of the sorted list of file hashes: one name for the whole package."""
-    listing = "".join(f"{digest}  {path}\n" for path, digest in sorted(hashes.items()))
-    return hashlib.sha256(listing.encode()).hexdigest()

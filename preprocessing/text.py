@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from itertools import pairwise
 from typing import Final
 
@@ -16,7 +17,7 @@ _ESCAPED_ENCODINGS: Final = frozenset({"iso2022_jp", "iso2022_jp_2"})
 """Python wants the escape sequence in front of the bytes of these."""
 _ASCII_ONLY: Final = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
 _SPELLING: Final = re.compile(r"[\s_-]+")
-_GUESSES: Final = ("euc_kr", "cp1251", "koi8_r", "iso8859_5", "gb18030", "shift_jis")
+_GUESSES: Final = ("euc_kr", "cp1251", "koi8_r", "iso8859_5", "latin_1", "gb18030", "shift_jis")
 """What is tried on bytes that their declaration does not explain: the character sets of our sites first."""
 
 _TERMS: Final[dict[str, str]] = {
@@ -102,17 +103,19 @@ class Charset:
 
 def _is_plausible(text: str, raw: bytes, encoding: str) -> bool:
     """Tell whether text that decoded as declared reads like text; single-byte sets accept nearly any bytes."""
-    if any("\x80" <= character <= "\x9f" for character in text):
+    if _C1_CONTROL.search(text):
         return False
-    if encoding not in _SINGLE_BYTE or _ESC in raw:
-        return True
-    if _is_utf8(raw):
-        return not any(character.isalpha() for character in raw.decode()) or _disorder(text) == 0
-    return _disorder(text) == 0
+    return encoding not in _SINGLE_BYTE or _ESC in raw or _disorder(text, may_be_utf8=_is_utf8(raw)) == 0
 
 
-_LATIN: Final = frozenset({"latin_1", "iso8859", "iso8859_2", "iso8859_3", "iso8859_4", "iso_ir_148", "iso8859_15"})
-_SINGLE_BYTE: Final = _LATIN | {"iso_ir_126", "iso_ir_127", "iso_ir_138", "iso_ir_144", "iso_ir_166"}
+_SINGLE_BYTE: Final = frozenset(
+    {"latin_1", "iso8859", "iso8859_2", "iso8859_3", "iso8859_4", "iso8859_15"}
+    | {"iso_ir_126", "iso_ir_127", "iso_ir_138", "iso_ir_144", "iso_ir_148", "iso_ir_166"}
+)
+_C1_CONTROL: Final = re.compile(r"[\x80-\x9f]")
+_WORD: Final = re.compile(r"[^\x00-\x40\x5b-\x60\x7b-\x7f]+")
+"""Neighbouring letters; everything beyond ASCII counts, so that a symbol inside a word is found."""
+_APOSTROPHES: Final = "’‘·"
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -123,15 +126,26 @@ def _is_utf8(raw: bytes) -> bool:
     return True
 
 
-def _disorder(text: str) -> int:
-    """Count what written names do not do: small letter then capital, symbols in words, heaps of accents."""
+def _disorder(text: str, *, may_be_utf8: bool) -> int:
+    """Count what written words do not do: symbols inside, small letter then capital, nothing but accents.
+
+    A sign that stands by itself, as in `25°` or `№ 5`, is no disorder unless the bytes are also valid UTF-8.
+    """
     wrong = 0
-    for word in re.findall(r"[^\x00-\x40\x5b-\x60\x7b-\x7f]+", text):
-        wrong += sum(not (character.isalpha() or character in "’‘·") for character in word if character > "\x7f")
+    for word in _WORD.findall(text):
+        beyond = [character for character in word if character > "\x7f"]
+        letters = sum(map(_is_letter, beyond))
+        if letters or may_be_utf8:
+            wrong += len(beyond) - letters
         wrong += sum(a.islower() and b.isupper() for a, b in pairwise(word) if b > "\x7f")
-        # No European language strings four accented Latin letters together; Cyrillic read as Latin-1 does.
-        wrong += sum("\xc0" <= character <= "\u024f" for character in word) >= max(4, len(word) * 0.7)
+        # No language writes a word in accented Latin-1 letters alone; Cyrillic read as Latin-1 looks like that.
+        accented = sum("\xc0" <= character <= "\xff" for character in word)
+        wrong += accented >= 3 and accented >= 0.7 * len(word)
     return wrong
+
+
+def _is_letter(character: str) -> bool:
+    return character.isalpha() or character in _APOSTROPHES or unicodedata.category(character).startswith("M")
 
 
 def _guess(raw: bytes) -> tuple[str, str | None]:
@@ -139,7 +153,7 @@ def _guess(raw: bytes) -> tuple[str, str | None]:
     if _is_utf8(raw):
         return raw.decode("utf-8"), "utf-8"
     best: tuple[int, str, str] | None = None
-    for encoding in _GUESSES:
+    for encoding in _GUESSES if _ESC not in raw else ():
         try:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
@@ -147,21 +161,34 @@ def _guess(raw: bytes) -> tuple[str, str | None]:
         cost = _cost(text, encoding)
         if cost is not None and (best is None or cost < best[0]):
             best = cost, text, encoding
-    if best is not None:
-        return best[1], best[2]
-    latin = raw.decode("latin_1")
-    return latin, "latin_1" if _disorder(latin) == 0 else None
+    return (best[1], best[2]) if best is not None else (raw.decode("latin_1"), None)
 
 
 def _cost(text: str, encoding: str) -> int | None:
     """Rate a decoding: 0 is how such a name is written, more is less likely, None is out of the question."""
     letters = [character for character in text if character > "\x7f"]
-    if any("\x80" <= character <= "\x9f" for character in letters):
+    first, last = _SCRIPTS[encoding]
+    if any(not first <= character <= last for character in letters):
         return None
     if encoding == "euc_kr":
-        return 0 if all("\uac00" <= character <= "\ud7a3" for character in letters) else None
+        return 0
+    disorder = _disorder(text, may_be_utf8=False)
+    if encoding == "latin_1":
+        return 2 if disorder == 0 else None
     if encoding in ("gb18030", "shift_jis"):
-        return 3 if all("\u3041" <= character <= "\u9fff" for character in letters) else None
-    if not all("\u0400" <= character <= "\u04ff" for character in letters):
-        return None
-    return 1 + _disorder(text) * 2
+        return 3
+    mixed = sum(not word.isascii() and any(c.isascii() for c in word) for word in _WORD.findall(text))
+    vowels = sum(character.lower() in "аеёиоуыэюя" for character in letters) / len(letters)
+    # The Cyrillic sets turn each other's capitals into small letters; only the vowels then tell.
+    return 1 + 2 * disorder + 4 * mixed + (not 0.25 <= vowels <= 0.65)
+
+
+_SCRIPTS: Final = {
+    "euc_kr": ("\uac00", "\ud7a3"),
+    "cp1251": ("\u0401", "\u045f"),
+    "koi8_r": ("\u0401", "\u045f"),
+    "iso8859_5": ("\u0401", "\u045f"),
+    "latin_1": ("\xa1", "\xff"),
+    "gb18030": ("\u3041", "\u9fff"),
+    "shift_jis": ("\u3041", "\u9fff"),
+}

@@ -106,7 +106,9 @@ def public_address(settings: Settings) -> str:
     if settings.public_url:
         return settings.public_url.rstrip("/")
     scheme = "https" if settings.web_certificate else "http"
-    host = f"[{settings.web_host}]" if ":" in settings.web_host else settings.web_host
+    any_address = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is bound is no address to go to
+    host = any_address.get(settings.web_host, settings.web_host)
+    host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{settings.web_port}"
 
 

@@ -9,21 +9,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
-from sqlalchemy import Connection
 
-from service import health, pages, pipeline
+from service import health, interventions, pages
 from service.access import Access
 from service.archive import Archive
 from service.database import Database
 from service.errors import add_handlers
 from service.gate import Doorway, Gate
-from service.intake.receive import Intake
 from service.intake.routes import router as intake_router
+from service.receiving import make_intake
 from service.results.routes import router as results_router
 from service.settings import Settings
 from service.sites import open_shelf
 from service.worklist.names import finding_names
-from service.worklist.records import update_item
 from service.worklist.routes import router as worklist_router
 from service.worklist.watch import Watch
 
@@ -68,24 +66,15 @@ def create_app(
     app.state.watch = Watch(tables)
     app.state.stopping = threading.Event()
     app.state.health = health.Health(settings, tables, archive, intake, clock)
-    app.state.finding_names = finding_names(open_shelf(settings).packages)
-    app.state.restart_study = lambda public_id: pipeline.restart_study(tables, settings, public_id, clock())
-    app.state.cancel_study = lambda public_id: pipeline.cancel_study(tables, settings, public_id, clock())
+    app.state.finding_names = functools.cache(lambda: finding_names(open_shelf(settings).packages))
+    app.state.restart_study = lambda public_id: interventions.restart_study(tables, settings, public_id, clock())
+    app.state.cancel_study = lambda public_id: interventions.cancel_study(tables, settings, public_id, clock())
     add_handlers(app)
     for router in _routers(pages.pages_router(assets)):
         app.include_router(router)
     doorway = Doorway(access, OPEN_PATHS, functools.partial(pages.stranger_page, assets))
     app.add_middleware(Gate, doorway=doorway)
     return app
-
-
-def make_intake(settings: Settings, database: Database, archive: Archive, clock: Callable[[], float]) -> Intake:
-    """Return an intake that puts a study into the worklist with its first image."""
-
-    def on_new_study(tx: Connection, study_id: int, now: float) -> None:
-        update_item(tx, study_id=study_id, now=now, settings=settings)
-
-    return Intake(database=database, archive=archive, settings=settings, on_new_study=on_new_study, clock=clock)
 
 
 def _routers(pages_router: APIRouter) -> tuple[APIRouter, ...]:

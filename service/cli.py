@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import cli_check, site_records
+from service import site_records
 from service.access import new_key, new_sign_in_link
 from service.access_records import list_keys, revoke_key
 from service.database import Database
@@ -81,9 +83,8 @@ def _add_site(settings: Settings, options: argparse.Namespace) -> int:
     )
     new = NewSite(options.code, options.name, options.country.upper(), options.language, options.time_zone, policy)
     shelf = open_shelf(settings)
-    database = _database(settings)
     now = time.time()
-    with database.transaction() as tx:
+    with _writing(settings) as tx:
         site = site_records.add_site(tx, new, now=now)
         released = site_records.release_packages(tx, site.id, shelf.packages, now=now, released_by="sites add")
     print(f"{site.code}: {site.name}")
@@ -97,8 +98,7 @@ def _add_site(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _set_site(settings: Settings, options: argparse.Namespace) -> int:
-    database = _database(settings)
-    with database.transaction() as tx:
+    with _writing(settings) as tx:
         site = site_records.get_site(tx, options.code)
         before = site.policy
         policy = SitePolicy(
@@ -112,7 +112,7 @@ def _set_site(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _list_sites(settings: Settings, _options: argparse.Namespace) -> int:
-    with _database(settings).reading() as rx:
+    with _reading(settings) as rx:
         for site in site_records.list_sites(rx):
             place = f"{site.country}  {site.language}  {site.time_zone}"
             print(f"{site.code}  {site.name}  {place}  {_policy_words(site.policy)}")
@@ -122,7 +122,7 @@ def _list_sites(settings: Settings, _options: argparse.Namespace) -> int:
 def _add_peer(settings: Settings, options: argparse.Namespace) -> int:
     sha256 = certificate_fingerprint(options.certificate) if options.certificate else None
     new = NewPeer(options.ae_title, options.network, sha256)
-    with _database(settings).transaction() as tx:
+    with _writing(settings) as tx:
         site_records.add_peer(tx, site_records.get_site(tx, options.site).id, new, now=time.time())
     over = "TLS with its certificate" if sha256 else "plain or TLS connections"
     print(f"{new.ae_title} may send to {options.site} from {new.network} over {over}")
@@ -130,7 +130,7 @@ def _add_peer(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _list_peers(settings: Settings, _options: argparse.Namespace) -> int:
-    with _database(settings).reading() as rx:
+    with _reading(settings) as rx:
         for peer in site_records.list_peers(rx):
             tls = f"certificate {peer.certificate_sha256[:16]}" if peer.certificate_sha256 else "no certificate"
             state = f"disabled {_when(peer.disabled_at)}" if peer.disabled_at else "enabled"
@@ -139,7 +139,7 @@ def _list_peers(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def _disable_peer(settings: Settings, options: argparse.Namespace) -> int:
-    with _database(settings).transaction() as tx:
+    with _writing(settings) as tx:
         site = site_records.get_site(tx, options.site)
         if not site_records.disable_peer(tx, site.id, options.ae_title, now=time.time()):
             raise SiteRefused(f"{options.site} has no enabled peer {options.ae_title}")
@@ -148,7 +148,7 @@ def _disable_peer(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _add_key(settings: Settings, options: argparse.Namespace) -> int:
-    with _database(settings).transaction() as tx:
+    with _writing(settings) as tx:
         key = new_key(tx, site_id=site_records.get_site(tx, options.site).id, name=options.name, now=time.time())
     print(key.text)
     print(f"This is shown once. `pandok keys revoke {key.prefix}` ends it.", file=sys.stderr)
@@ -156,7 +156,7 @@ def _add_key(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _list_keys(settings: Settings, _options: argparse.Namespace) -> int:
-    with _database(settings).reading() as rx:
+    with _reading(settings) as rx:
         for key in list_keys(rx):
             state = f"revoked {_when(key.revoked_at)}" if key.revoked_at else "live"
             print(f"{key.site}  {key.prefix}  {key.name}  since {_when(key.created_at)}  {state}")
@@ -164,7 +164,7 @@ def _list_keys(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
-    with _database(settings).transaction() as tx:
+    with _writing(settings) as tx:
         if not revoke_key(tx, options.prefix, now=time.time()):
             raise SiteRefused(f"there is no live key {options.prefix}; `pandok keys list` shows all")
     print(f"{options.prefix} opens nothing any more")
@@ -172,7 +172,7 @@ def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _list_releases(settings: Settings, _options: argparse.Namespace) -> int:
-    with _database(settings).reading() as rx:
+    with _reading(settings) as rx:
         for one in site_records.list_releases(rx):
             print(
                 f"{one.site}  {one.package} {one.package_version}  {one.package_sha256[:16]}  since {_when(one.since)}"
@@ -182,7 +182,7 @@ def _list_releases(settings: Settings, _options: argparse.Namespace) -> int:
 
 def _add_releases(settings: Settings, options: argparse.Namespace) -> int:
     shelf = open_shelf(settings)
-    with _database(settings).transaction() as tx:
+    with _writing(settings) as tx:
         site = site_records.get_site(tx, options.site)
         fresh = site_records.release_packages(tx, site.id, shelf.packages, now=time.time(), released_by="releases add")
     for package in fresh:
@@ -193,7 +193,7 @@ def _add_releases(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _sign_in(settings: Settings, options: argparse.Namespace) -> int:
-    with _database(settings).transaction() as tx:
+    with _writing(settings) as tx:
         site_id = site_records.get_site(tx, options.site).id if options.site else None
         print(new_sign_in_link(tx, settings, now=time.time(), site_id=site_id))
     print("Works once, within 15 minutes.", file=sys.stderr)
@@ -201,10 +201,12 @@ def _sign_in(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _operate_study(settings: Settings, options: argparse.Namespace) -> int:
-    from service.pipeline import cancel_study, restart_study  # loads the durable engine
+    from service.interventions import cancel_study, restart_study
 
     act = restart_study if options.action == "restart" else cancel_study
-    if not act(_database(settings), settings, options.public_id, time.time()):
+    with _database(settings) as database:
+        done = act(database, settings, options.public_id, time.time())
+    if not done:
         print("there is no such study, or it is not in a state in which this can be done", file=sys.stderr)
         return EXIT_REFUSED
     print(f"{options.public_id}: {options.action} is asked for; the worker acts on it")
@@ -212,7 +214,7 @@ def _operate_study(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _list_problems(settings: Settings, options: argparse.Namespace) -> int:
-    with _database(settings).reading() as rx:
+    with _reading(settings) as rx:
         site_id = site_records.get_site(rx, options.site).id if options.site else None
         page = problems.Page(site_id, options.limit, is_open=None if options.all else True)
         rows = problems.newest_problems(rx, page)
@@ -223,18 +225,36 @@ def _list_problems(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _check(settings: Settings, _options: argparse.Namespace) -> int:
-    findings = cli_check.check(settings)
+    from service.cli_check import check  # loads onnxruntime
+
+    findings = check(settings)
     for finding in findings:
         print(f"{'ok  ' if finding.ok else 'BAD '} {finding.what}: {finding.words}")
     return 0 if all(finding.ok for finding in findings) else EXIT_REFUSED
 
 
-def _database(settings: Settings) -> Database:
+@contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
     """Open the tables as they must be: a command run before the first start makes them."""
     settings.data_folder.mkdir(parents=True, exist_ok=True)
     database = Database(settings.sqlalchemy_url)
-    database.migrate()
-    return database
+    try:
+        database.migrate()
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def _writing(settings: Settings) -> Iterator[Connection]:
+    with _database(settings) as database, database.transaction() as tx:
+        yield tx
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[Connection]:
+    with _database(settings) as database, database.reading() as rx:
+        yield rx
 
 
 def _policy_words(policy: SitePolicy) -> str:

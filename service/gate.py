@@ -53,6 +53,8 @@ class Doorway:
 @dataclass(slots=True)
 class _Answer:
     status: int = 0
+    is_stream: bool = False
+    """Lasts as long as a page is open: its duration says nothing of how quick we are."""
 
 
 class Gate:
@@ -78,7 +80,7 @@ class Gate:
         try:
             await self._answer(scope, receive, self._sealed(send, answer), answer)
         finally:
-            _note(scope, answer.status, time.perf_counter() - started)
+            _note(scope, answer, time.perf_counter() - started)
             request_id.reset(mark)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, answer: _Answer) -> None:
@@ -119,6 +121,7 @@ class Gate:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers[name] = value
+                answer.is_stream = headers.get("content-type", "").startswith("text/event-stream")
                 headers.setdefault("Cache-Control", "no-store")
                 headers["X-Request-Id"] = request_id.get() or ""
                 if is_secure:
@@ -128,18 +131,19 @@ class Gate:
         return sealed
 
 
-def _note(scope: Scope, status: int, seconds: float) -> None:
+def _note(scope: Scope, answer: _Answer, seconds: float) -> None:
     """Log and measure by the route's template: paths and queries hold UIDs and names."""
     template = getattr(scope.get("route"), "path", None) or "none"
     caller = scope.get("state", {}).get("caller")
     method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") else "other"
-    HTTP_SECONDS.labels(method, template, str(status)).observe(seconds)
+    if not answer.is_stream:
+        HTTP_SECONDS.labels(method, template, str(answer.status)).observe(seconds)
     log.info(
         "answered",
         extra={
             "method": method,
             "route": template,
-            "status": status,
+            "status": answer.status,
             "duration_ms": round(seconds * 1000, 1),
             "caller": caller.name if caller else "stranger",
         },

@@ -15,17 +15,16 @@ from typing import Annotated
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 
 from service.access import Caller, caller
 from service.archive import Archive
 from service.database import Database
+from service.inference import worker_records
 from service.intake.receive import Intake
 from service.metrics import CONTENT_TYPE, exposition
 from service.settings import Settings
-from service.tables import executor
 
 log = logging.getLogger("pandok.health")
 
@@ -87,16 +86,14 @@ class Health:
     def _worker(self) -> Check:
         try:
             with self.database.reading() as rx:
-                fresh = self.clock() - WORKER_FRESH_S
-                query = select(executor.c.provider, executor.c.alarm).where(executor.c.seen_at >= fresh)
-                rows = rx.execute(query).all()
+                workers = worker_records.list_fresh(rx, seen_after=self.clock() - WORKER_FRESH_S)
         except SQLAlchemyError as error:
             return Check(False, f"the database does not answer ({type(error).__name__})")
-        if not rows:
+        if not workers:
             return Check(False, f"no worker was seen in the last {WORKER_FRESH_S:.0f} s")
-        providers = sorted({row.provider for row in rows if row.provider})
-        alarms = tuple(sorted({row.alarm for row in rows if row.alarm}))
-        return Check(True, f"{len(rows)} seen; scoring on {', '.join(providers) or 'nothing yet'}", alarms)
+        providers = sorted({provider for provider, _ in workers if provider})
+        alarms = tuple(sorted({alarm for _, alarm in workers if alarm}))
+        return Check(True, f"{len(workers)} seen; scoring on {', '.join(providers) or 'nothing yet'}", alarms)
 
     def _listener(self) -> Check:
         beat = read_beat(self.settings)

@@ -24,9 +24,9 @@ WORDS = frozenset(
 NUMBERS = frozenset(
     {
         "associations", "attempt", "attempts", "batch", "connections", "count", "deaths", "errno", "failed", "files",
-        "instance_id",        "instances", "number", "packages", "pid", "port", "position", "problems", "processes", "queue_depth",
-        "revision", "revision_id", "run_id", "runs", "series", "series_id", "site_id", "status", "studies", "study_id",
-        "tls_port",
+        "instance_id", "instances", "number", "packages", "pid", "port", "position", "problems", "processes",
+        "queue_depth", "revision", "revision_id", "run_id", "runs", "series", "series_id", "site_id", "status",
+        "studies", "study_id", "tls_port",
     }
 )  # fmt: skip
 """Fields that may hold a number and nothing else."""

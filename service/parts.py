@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,14 +17,12 @@ import uvicorn
 import uvloop
 from pydantic import ValidationError
 
-from service import worker
-from service.app import create_app, make_intake
 from service.archive import Archive
 from service.database import Database
 from service.health import LISTENER_BEAT_S, write_beat
-from service.intake.dimse.listener import run_listener as listen
 from service.intake.receive import Intake
 from service.logs import start_logs
+from service.receiving import make_intake
 from service.settings import Settings
 from service.startup import EXIT_CONFIGURATION, PARTS, READY_LINE, SUPERVISED, CannotStart, Part, check_settings
 
@@ -41,14 +40,14 @@ class WebServer(uvicorn.Server):
         self._stopping = stopping
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]  # any iterator will do for `with`
+    def capture_signals(self) -> Iterator[None]:
         """Take SIGTERM and SIGINT as a wish to stop."""
         with stop_on_signal(self._stop):
             yield
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]  # not ours to name
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Say that we are ready once the port is open."""
-        await super().startup(sockets)  # type: ignore[arg-type]
+        await super().startup(sockets)
         if self.started:
             self._ready()
 
@@ -59,6 +58,8 @@ class WebServer(uvicorn.Server):
 
 def run_web(settings: Settings, ready: Ready) -> None:
     """Serve HTTP until a signal."""
+    from service.app import create_app  # each part loads its own rooms only: sooner up, and smaller
+
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -97,6 +98,8 @@ def run_listener(settings: Settings, ready: Ready) -> None:
 
 
 async def _listen(settings: Settings, database: Database, intake: Intake, ready: Ready) -> None:
+    from service.intake.dimse.listener import run_listener as listen
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -129,6 +132,8 @@ def _beat(settings: Settings) -> None:
 
 def run_worker(settings: Settings, ready: Ready) -> None:
     """Take durable jobs until a signal."""
+    from service import worker
+
     stop = threading.Event()
     with stop_on_signal(stop.set):
         worker.run_worker(settings, stop, ready)

@@ -21,6 +21,7 @@ from service.inference.plan import Planned, most_telling, plan
 from service.inference.records import Run
 from service.inference.revision_records import Revision
 from service.inference.run import Runner
+from service.interventions import end_as_failed, note_dead_letter
 from service.metrics import RUNS_TOTAL, UNSCORED_TOTAL
 from service.results.findings import ai_priority, judge_findings
 from service.results.publish import publish_revision
@@ -101,7 +102,7 @@ class Pipeline:
         except Stopped:
             return
 
-    # ------------------------------------------------------------------------------------------ steps
+    # ------------------------------------------------------------ steps
 
     def begin(self, revision: Revision) -> None:
         """Mark the revision as running."""
@@ -255,7 +256,7 @@ class Pipeline:
         detail = f"step {failed_step} failed {settings.step_attempts} times"
         end_as_failed(self._database, _attempt(revision), detail, now=self._clock(), settings=settings)
 
-    # ------------------------------------------------------------------------------------------ inside steps
+    # ------------------------------------------------------------ inside steps
 
     def _while_wanted(self, attempt: Attempt, function: Callable[..., T], arguments: tuple[object, ...]) -> _Answer[T]:
         """Do a step's work unless the attempt is no longer wanted."""
@@ -288,74 +289,6 @@ class Pipeline:
             if package is not None and run.outcome == "done":
                 raised.append(ai_priority(run.findings, package.outputs))
         return min((one for one in raised if one is not None), default=None)
-
-
-def end_as_failed(database: Database, attempt: Attempt, detail: str, *, now: float, settings: Settings) -> bool:
-    """End an attempt that the pipeline could not finish: unscored, in the list, with a row for the operator.
-
-    Returns False when the attempt has ended already or is no longer the one that counts.
-    """
-    with database.transaction() as tx:
-        revision = revision_records.find_revision(tx, attempt.study_id, attempt.revision)
-        if revision is None or revision.attempt != attempt.number or revision.state not in ("settled", "running"):
-            return False
-        note_dead_letter(tx, revision, detail, now)
-        if not revision.is_newest:
-            revision_records.supersede(tx, revision, now)
-            return True
-        reason = Reason.PIPELINE_FAILED
-        revision_records.end_revision(tx, revision.id, state="unscored", reason=reason, detail=detail, now=now)
-        revision_records.set_study_state(tx, revision, state="unscored", reason=reason, now=now)
-        update_item(tx, study_id=revision.study_id, now=now, settings=settings)
-    log.error("pipeline gave up", extra={"study_id": attempt.study_id, "revision": attempt.revision})
-    UNSCORED_TOTAL.labels(reason.value).inc()
-    return True
-
-
-def note_dead_letter(tx: Connection, revision: Revision, detail: str, now: float) -> None:
-    """Write the row that an operator sees of work that was given up."""
-    records.note_problem(
-        tx,
-        kind="dead_letter",
-        reason=Reason.PIPELINE_FAILED,
-        detail=detail,
-        site_id=revision.site_id,
-        study_id=revision.study_id,
-        now=now,
-    )
-
-
-def restart_study(database: Database, settings: Settings, public_id: str, now: float) -> bool:
-    """Score the newest revision of a study again, from the first step, poison included.
-
-    Returns False when there is nothing to restart: no such study, or its images are still arriving.
-    """
-    with database.transaction() as tx:
-        revision = revision_records.find_newest(tx, public_id)
-        if revision is None:
-            return False
-        revision_records.begin_attempt(tx, revision)
-        revision_records.set_study_state(tx, revision, state="settled", reason=None, now=now)
-        update_item(tx, study_id=revision.study_id, now=now, settings=settings)
-    return True
-
-
-def cancel_study(database: Database, settings: Settings, public_id: str, now: float) -> bool:
-    """Stop scoring the newest revision of a study, which stays in the list, unscored.
-
-    The engine is told by the worker; the path itself stops before its next step. Returns False when nothing of the
-    study waits or runs.
-    """
-    with database.transaction() as tx:
-        revision = revision_records.find_newest(tx, public_id)
-        if revision is None or revision.state not in ("settled", "running"):
-            return False
-        reason, detail = Reason.CANCELED, "canceled by an operator"
-        revision_records.end_revision(tx, revision.id, state="canceled", reason=reason, detail=detail, now=None)
-        revision_records.set_study_state(tx, revision, state="unscored", reason=reason, now=now)
-        update_item(tx, study_id=revision.study_id, now=now, settings=settings)
-    UNSCORED_TOTAL.labels(reason.value).inc()
-    return True
 
 
 def _attempt(revision: Revision) -> Attempt:

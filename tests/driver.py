@@ -174,10 +174,14 @@ class Service:
             queue += children.get(found[-1], [])
         return found
 
+    def _family(self) -> list[int] | None:
+        found = self.descendants()
+        return found if len(found) > 3 else None
+
     def kill_one(self, chance: random.Random) -> str:
         """Kill one process with -9; the supervisor only now and then, since it takes all the others with it."""
-        supervisor, *children = self.descendants()
-        victim = supervisor if not children or chance.random() < 0.1 else chance.choice(children)
+        supervisor, *children = wait_until("the service has processes", self._family)
+        victim = supervisor if chance.random() < 0.1 else chance.choice(children)
         name = "supervisor" if victim == supervisor else role(victim)
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)

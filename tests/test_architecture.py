@@ -19,7 +19,9 @@ MAY_IMPORT = {
 ROOMS = ("intake", "inference", "results", "worklist")
 """On the study's path: a room may import earlier rooms only."""
 
-JOINERS = {"app", "cli", "demo", "health", "parts", "pipeline", "serve", "worker"}
+JOINERS = {
+    "app", "cli", "cli_check", "demo", "health", "interventions", "parts", "pipeline", "receiving", "serve", "worker",
+}  # fmt: skip
 """They may import every room; no room imports them."""
 
 HEAVY = {"torch", "monai", "sklearn", "matplotlib", "onnx", "onnxscript"}

@@ -19,20 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.package import (
-    CARD,
-    HASHES,
-    INFERENCE,
-    LICENCE,
-    METADATA,
-    ONNX,
-    OUTPUTS,
-    ModelPackage,
-    OutputsDescription,
-    PackageDescription,
-    hash_files,
-    load_package,
-)
+from models.files import CARD, HASHES, INFERENCE, LICENCE, METADATA, ONNX, OUTPUTS, hash_files
+from models.package import ModelPackage, OutputsDescription, PackageDescription, load_package
 from models.session import Session
 from preprocessing.recipes import RECIPES, Recipe
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from preprocessing.errors import Reason, UnsupportedImage
 from preprocessing.recipes import Recipe
 from training.cases import Case, load_grey, of_split
-from training.negatives import distorted, drawn, inverted, package_pictures, turned, upside_down, varied
+from training.drawings import drawn
+from training.negatives import distorted, inverted, package_pictures, turned, upside_down, varied
 from training.network import GREY_MEAN, GREY_STD, backbone
 from training.train import rate
 

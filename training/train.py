@@ -43,8 +43,8 @@ class TrainingConfig:
     averaging: float = 0.98
     """Decay of the running average of weights, which is what is validated and kept."""
     dropout: float = 0.3
-    frozen_blocks: int = 3
-    """Blocks after the stem whose ImageNet filters stay: edges are edges, and they are half of the work."""
+    frozen_blocks: int = 5
+    """Blocks after the stem whose ImageNet filters stay: edges are edges, and they are more than half of the work."""
     threads: int = 2
     pretrained: bool = True
 

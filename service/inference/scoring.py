@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,7 @@ class Scoring:
 
     Args:
         packages: What to open sessions for.
+        required: Hashes of those without which a worker must not start.
         workspace_folder: Where the tensors are.
         provider: The execution provider that is asked for.
         threads: Threads inside one operator.
@@ -67,6 +68,7 @@ class Scoring:
         self,
         packages: Sequence[ModelPackage],
         *,
+        required: Collection[str] = (),
         workspace_folder: Path,
         provider: Literal["cpu", "cuda", "tensorrt"],
         threads: int,
@@ -74,6 +76,8 @@ class Scoring:
         timeout_s: float,
     ) -> None:
         self._folders = {str(package.folder.absolute()): package for package in packages}
+        self._required = frozenset(required)
+        self._refused: dict[str, str] = {}
         self._timeout_s = timeout_s
         self._command = [
             *(sys.executable, "-P", "-m", "service.inference.scoring_child"),
@@ -94,7 +98,8 @@ class Scoring:
     def start(self) -> None:
         """Start the process and learn how each package is run.
 
-        A missing provider is an alarm, and its runs fail visibly. Raises PackageUnusable for any other refusal.
+        A missing provider is an alarm, and its runs fail visibly; so does a refused package that is not required.
+        Raises PackageUnusable when a required package is refused or the process does not start.
         """
         self._heat_maps.mkdir(parents=True, exist_ok=True)
         with self._lock:
@@ -115,7 +120,7 @@ class Scoring:
             answer = process.ask(request_id, request, self._timeout_s)
             logits = answer.get("logits")
             if not isinstance(logits, list):
-                raise ScoringFailed(self._why(answer))
+                raise ScoringFailed(self.alarm or self._refused.get(package.sha256) or str(answer.get("failed")))
             values = np.load(heat_map, allow_pickle=False) if answer["heat_map"] else None
         finally:
             heat_map.unlink(missing_ok=True)
@@ -133,10 +138,6 @@ class Scoring:
             process, self._process = self._process, None
         if process is not None:
             process.kill()
-
-    def _why(self, answer: dict[str, object]) -> str:
-        """The answer's own words, or the alarm that explains them."""
-        return self.alarm or str(answer.get("failed", "no scores"))
 
     def _running(self) -> _Process:
         """Return the live process; a dead one is replaced."""
@@ -158,12 +159,17 @@ class Scoring:
             self._process.kill()
         self._process = process = _Process(self._command)
         alarms: list[str] = []
+        self._refused = {}
         for folder, state in process.await_ready(START_TIMEOUT_S).items():
-            name = self._folders[folder].name
+            package = self._folders[folder]
             if "refused" in state:
-                process.kill()
-                raise PackageUnusable(f"package {name} cannot be loaded: {state['refused']}")
-            if "provider_missing" in state:
+                words = f"package {package.name} cannot be loaded: {state['refused']}"
+                self._refused[package.sha256] = words
+                log.error("package refused", extra={"package": package.name, "reason": words[:120]})
+                if package.sha256 in self._required:
+                    process.kill()
+                    raise PackageUnusable(words)
+            elif "provider_missing" in state:
                 alarms.append(state["provider_missing"])
             else:
                 self.provider = state["provider"]

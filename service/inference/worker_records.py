@@ -27,6 +27,15 @@ def list_silent(tx: Connection, *, silent_s: float) -> list[str]:
     return list(tx.execute(select(t.c.id).where(t.c.seen_at < _database_time(tx) - silent_s)).scalars())
 
 
+def list_fresh(tx: Connection, *, seen_after: float) -> list[tuple[str | None, str | None]]:
+    """Return what each worker seen after that moment scores on, and its alarm."""
+    t = tables.executor
+    return [
+        (row.provider, row.alarm)
+        for row in tx.execute(select(t.c.provider, t.c.alarm).where(t.c.seen_at >= seen_after))
+    ]
+
+
 def forget_executor(tx: Connection, executor_id: str, *, silent_s: float) -> None:
     """Remove a worker that is still silent; one that comes back says so itself."""
     t = tables.executor

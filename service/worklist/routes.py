@@ -76,7 +76,7 @@ def worklist_events(request: Request, _who: CallerNow) -> StreamingResponse:
 @router.get("/names")
 def list_finding_names(request: Request, _who: CallerNow) -> list[FindingName]:
     """List how the findings of the installed packages are called in each language."""
-    names: list[FindingName] = request.app.state.finding_names
+    names: list[FindingName] = request.app.state.finding_names()  # reads the packages, the first time
     return names
 
 

@@ -13,7 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from models.package import HASHES, ONNX, OUTPUTS, PackageRefused, load_package
+from models.files import HASHES, ONNX, OUTPUTS
+from models.package import PackageRefused, load_package
 from tests.models.tiny import (
     TINY_RECIPES,
     findings_metadata,

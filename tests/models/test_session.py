@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from models.package import ONNX, ModelPackage, PackageRefused, load_package
+from models.files import ONNX
+from models.package import ModelPackage, PackageRefused, load_package
 from models.session import ProviderMissing, ScoringFailed, Session
 from tests.models.tiny import SIZE, TINY_RECIPES, tiny_onnx, write_tiny_package
 

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from models.package import CARD, HASHES, INFERENCE, LICENCE, METADATA, ONNX, OUTPUTS, hash_files
+from models.files import CARD, HASHES, INFERENCE, LICENCE, METADATA, ONNX, OUTPUTS, hash_files
 from preprocessing.header import InstanceHeader
 from preprocessing.recipes import Prepared, Recipe
 

@@ -117,7 +117,8 @@ def test_failed_step_is_told_to_the_path_which_goes_on(bench: Bench) -> None:
         try:
             step("never", lambda: 1 / 0)
         except StepFailed as failed:
-            step("tell", lambda: seen.append(failed.step))
+            name = failed.step
+            step("tell", lambda: seen.append(name))
 
     attempt = bench.run(walk)
 

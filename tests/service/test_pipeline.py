@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from service import tables
 from service.attempt import Attempt
-from service.pipeline import cancel_study, end_as_failed, restart_study
+from service.interventions import cancel_study, end_as_failed, restart_study
 from service.worklist.records import update_item
 from tests.service.pipeline_bench import Bench, Tools, open_bench, open_tools
 
@@ -44,7 +44,7 @@ def cancel(bench: Bench) -> bool:
     return cancel_study(bench.parts.database, bench.parts.settings, public_id, bench.clock())
 
 
-# ------------------------------------------------------------------------------------------------ the straight path
+# ------------------------------------------------------------ the straight path
 
 
 def test_settled_study_ends_scored_with_findings_in_the_worklist(open_one: OpenBench) -> None:
@@ -103,7 +103,7 @@ def test_study_walked_twice_ends_as_if_walked_once(open_one: OpenBench) -> None:
     assert len([row for row in bench.rows(tables.instance) if row["is_result"]]) == 2
 
 
-# ------------------------------------------------------------------------------------------------ revisions
+# ------------------------------------------------------------ revisions
 
 
 def test_late_image_makes_revision_two_and_only_the_new_image_is_decoded(open_one: OpenBench) -> None:
@@ -156,7 +156,7 @@ def test_study_whose_late_images_still_arrive_stays_arriving_when_the_older_revi
     assert bench.study() == ("arriving", None)
 
 
-# ------------------------------------------------------------------------------------------------ unscored, with a reason
+# ------------------------------------------------------------ unscored, with a reason
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_damaged_file_is_found_told_and_not_scored(open_one: OpenBench) -> None:
     assert problem["sop_instance_uid"] == stored["sop_instance_uid"]
 
 
-# ------------------------------------------------------------------------------------------------ poison
+# ------------------------------------------------------------ poison
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_quarantined_image_is_never_decoded_again_until_an_operator_restarts(ope
     assert len(bench.rows(tables.problem)) == 1
 
 
-# ------------------------------------------------------------------------------------------------ steps that fail
+# ------------------------------------------------------------ steps that fail
 
 
 @pytest.mark.parametrize("step", ["verify", "plan", "prepare", "judge"])
@@ -350,7 +350,7 @@ def test_dead_letter_is_told_once_and_only_for_the_attempt_that_counts(open_one:
     assert len(bench.rows(tables.problem)) == 1
 
 
-# ------------------------------------------------------------------------------------------------ the operator
+# ------------------------------------------------------------ the operator
 
 
 def test_restart_scores_again_and_replaces_findings(open_one: OpenBench) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from training.negatives import drawn
+from training.drawings import drawn
 
 NIH_FINDINGS = (
-    "no_finding", "atelectasis", "cardiomegaly", "consolidation", "edema", "effusion", "emphysema", "fibrosis", "hernia",
-    "infiltration", "mass", "nodule", "pleural_thickening", "pneumonia", "pneumothorax",
+    "no_finding", "atelectasis", "cardiomegaly", "consolidation", "edema", "effusion", "emphysema", "fibrosis",
+    "hernia", "infiltration", "mass", "nodule", "pleural_thickening", "pneumonia", "pneumothorax",
 )  # fmt: skip
 
 

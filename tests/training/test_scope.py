@@ -8,7 +8,8 @@ import torch
 
 from preprocessing.errors import Reason
 from preprocessing.recipes import RECIPES
-from training.negatives import distorted, drawn, inverted, package_pictures, turned, upside_down, varied
+from training.drawings import drawn
+from training.negatives import distorted, inverted, package_pictures, turned, upside_down, varied
 from training.scope import FEATURES, IN_SCOPE, NOT_A_CHEST, SCOPE_CLASSES, ScopeNetwork, slightly_varied
 
 
@@ -54,9 +55,11 @@ def test_classes_are_reasons_that_the_service_knows() -> None:
 def test_a_picture_unlike_anything_known_is_not_a_chest_however_sure_the_classifier_is() -> None:
     torch.manual_seed(0)
     network = ScopeNetwork(8, 4, pretrained=False).eval()
-    torch.nn.init.zeros_(network.classifier[4].weight)  # type: ignore[arg-type]
-    torch.nn.init.zeros_(network.classifier[4].bias)  # type: ignore[arg-type]
-    network.classifier[4].bias.data[IN_SCOPE] = 30.0  # type: ignore[union-attr]
+    last = network.classifier[4]
+    assert isinstance(last, torch.nn.Linear)
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.zeros_(last.bias)
+    last.bias.data[IN_SCOPE] = 30.0
     network.distance_line.copy_(torch.tensor([20.0, -20.0]))
 
     with torch.no_grad():

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -51,28 +49,20 @@ class Patience:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Receives straight into one buffer that never grows past its room; whoever is late is cut off by `check`.
+    """Receives straight into one buffer that never grows past its room; `check` finds whoever is late.
 
     Args:
+        address: Where it comes from.
         patience: The deadlines.
         buffer_bytes: Room for what has not been read yet; at least one whole PDU with its header.
-        on_made: Called with the connection once its address is known; reading is paused until `resume`.
-        on_lost: Called when the connection is gone.
     """
 
-    def __init__(
-        self,
-        patience: Patience,
-        *,
-        buffer_bytes: int,
-        on_made: Callable[[Connection], None],
-        on_lost: Callable[[Connection], None],
-    ) -> None:
+    def __init__(self, address: str, patience: Patience, *, buffer_bytes: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._patience = patience
-        self._on_made, self._on_lost = on_made, on_lost
         self._transport: asyncio.Transport | None = None
-        self.address = ""
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self.address = address
         self.certificate_sha256: str | None = None
         """Of the client's certificate, when it showed one over TLS."""
         self.is_in_message = False
@@ -82,30 +72,25 @@ class Connection(asyncio.BufferedProtocol):
         self._start = self._end = 0
         self._wanted_end = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._is_paused = True
         self._is_write_paused = False
         self._ended: End | None = None
-        self._is_lost = False
 
-        now = self._loop.time()
-        self._first_pdu_due: float | None = now + patience.first_pdu_s
-        self._last_byte_at = self._waiting_since = now
-        self._window_start, self._window_bytes = now, 0
+        self._first_pdu_due: float | None = None
+        self._last_byte_at = self._waiting_since = self._window_start = self._loop.time()
+        self._window_bytes = 0
         self._closing_since: float | None = None
 
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; nothing is read before the listener has looked at the address."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are no subclass of it
-        self._transport.pause_reading()
-        peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if peer else ""
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            # Every response is one small write that the peer waits for.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._on_made(self)
+        """Take the transport; over TLS, hands have been shaken."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
+        secured = transport.get_extra_info("ssl_object")
+        certificate = secured.getpeercert(binary_form=True) if secured is not None else None
+        self.certificate_sha256 = sha256(certificate).hexdigest() if certificate else None
+        now = self._loop.time()
+        self._first_pdu_due = now + self._patience.first_pdu_s
+        self._last_byte_at = self._waiting_since = self._window_start = now
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's signature
         """Offer the free room behind what has arrived."""
@@ -116,8 +101,8 @@ class Connection(asyncio.BufferedProtocol):
         self._end += nbytes
         self._window_bytes += nbytes
         self._last_byte_at = self._loop.time()
-        if self._end == len(self._buffer):
-            self._pause()
+        if self._end == len(self._buffer) and self._transport is not None:
+            self._transport.pause_reading()
         if self._end >= self._wanted_end:
             self._wake()
 
@@ -128,9 +113,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's signature
         """Wake whoever waits."""
-        self._is_lost = True
         self._finish(End.CLOSED)
-        self._on_lost(self)
+        if not self._lost.done():
+            self._lost.set_result(None)
 
     def pause_writing(self) -> None:
         """The peer does not read its answers."""
@@ -143,43 +128,13 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the association calls
 
-    def resume(self) -> None:
-        """Begin, or go on, to read."""
-        if self._is_paused and self._transport is not None and not self._transport.is_closing():
-            self._is_paused = False
-            self._transport.resume_reading()
-
-    async def start_tls(self, context: ssl.SSLContext, *, timeout_s: float) -> bool:
-        """Shake hands as the server. False when the peer failed to, in time; the connection is then closed."""
-        assert self._transport is not None  # noqa: S101 - called after connection_made
-        self._first_pdu_due = None  # the handshake has a deadline of its own
-        try:
-            transport = await self._loop.start_tls(
-                self._transport,
-                self,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=timeout_s,
-                ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
-            )
-        except OSError:  # ssl.SSLError is one, and so is a handshake out of time
-            transport = None
-        if transport is None or self._is_lost:
-            self.cut(End.CLOSED)
-            return False
-        self._transport, self._is_paused = transport, False
-        certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        self.certificate_sha256 = sha256(certificate).hexdigest() if certificate else None
-        self._first_pdu_due = self._loop.time() + self._patience.first_pdu_s
-        return True
-
     def grow(self, buffer_bytes: int) -> None:
         """Give an accepted association the room for full data PDUs. No PDU may be held meanwhile."""
         buffer = memoryview(bytearray(max(buffer_bytes, len(self._buffer))))
         held = self._end - self._start
         buffer[:held] = self._buffer[self._start : self._end]
         self._buffer, self._start, self._end = buffer, 0, held
-        self.resume()
+        self._read_on()
 
     async def next_pdu(self, limits: Mapping[int, int]) -> tuple[int, memoryview]:
         """Return type and body of the next PDU; the body is valid until the next call.
@@ -234,6 +189,15 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
+    @property
+    def is_made(self) -> bool:
+        """There was a connection: a handshake that the peer broke off makes none."""
+        return self._transport is not None
+
+    async def lost(self) -> None:
+        """Wait until the connection is really gone."""
+        await self._lost
+
     # Deadlines
 
     def check(self, now: float) -> End | None:
@@ -271,7 +235,7 @@ class Connection(asyncio.BufferedProtocol):
                 held = self._end - self._start
                 self._buffer[:held] = self._buffer[self._start : self._end]
                 self._start, self._end = 0, held
-                self.resume()
+                self._read_on()
             self._wanted_end = self._start + wanted
             await self._wait()
 
@@ -294,7 +258,6 @@ class Connection(asyncio.BufferedProtocol):
             self._ended = end
         self._wake()
 
-    def _pause(self) -> None:
-        if not self._is_paused and self._transport is not None:
-            self._is_paused = True
-            self._transport.pause_reading()
+    def _read_on(self) -> None:
+        if self._transport is not None and not self._transport.is_closing() and self._end < len(self._buffer):
+            self._transport.resume_reading()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from service.database import Database
 from service.intake.dimse.association import Association, Parts
 from service.intake.dimse.callers import Callers
-from service.intake.dimse.connection import Connection, End, Patience
+from service.intake.dimse.connection import CLOSE_TIMEOUT_S, Connection, End, Patience
 from service.intake.dimse.pdus import HEADER_BYTES
 from service.intake.dimse.seats import Seats
 from service.intake.receive import Intake
@@ -27,6 +28,8 @@ LAST_COMMITS_S = 10.0
 """How long instances that are already whole may take to become durable after everything else was cut."""
 _BACKLOG = 256
 _CHECK_S = 1.0
+_ACCEPT_AGAIN_S = 0.2
+"""After a failed accept: out of descriptors, most likely, which others must give back first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,10 @@ async def run_listener(
         reuse_port: Share the ports with other listener processes (SO_REUSEPORT).
     """
     listener = Listener(settings, database, intake)
-    ready(await listener.open(reuse_port=reuse_port))
     checking = asyncio.create_task(listener.check_for_ever())
     stopping = asyncio.create_task(stop.wait())
     try:
+        ready(listener.open(reuse_port=reuse_port))
         await asyncio.wait({checking, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if checking.done():
             checking.result()  # raises: without deadlines nobody may listen
@@ -100,68 +103,86 @@ class Listener:
         self._seats = Seats(total=settings.max_connections, each=settings.max_connections_per_address)
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._servers: list[asyncio.Server] = []
+        self._sockets: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
 
-    async def open(self, *, reuse_port: bool) -> Ports:
+    def open(self, *, reuse_port: bool) -> Ports:
         """Listen; raises when a port or a TLS file cannot be used, or nothing is to listen."""
         settings = self._settings
         plain = tls = None
         if settings.dicom_plain:
-            plain = await self._listen(settings.dicom_port, None, reuse_port=reuse_port)
+            plain = self._listen(settings.dicom_port, None, reuse_port=reuse_port)
         if settings.dicom_tls_port is not None:
-            tls = await self._listen(settings.dicom_tls_port, tls_context(settings), reuse_port=reuse_port)
+            tls = self._listen(settings.dicom_tls_port, tls_context(settings), reuse_port=reuse_port)
         if plain is None and tls is None:
             raise ValueError("neither a plain nor a TLS DICOM port is set")
         return Ports(plain, tls)
 
-    async def _listen(self, port: int, context: ssl.SSLContext | None, *, reuse_port: bool) -> int:
-        def connection() -> Connection:
-            return Connection(
-                self._patience,
-                buffer_bytes=self._settings.max_associate_rq_bytes + HEADER_BYTES,
-                on_made=lambda made: self._made(made, context),
-                on_lost=self._lost,
-            )
+    def _listen(self, port: int, context: ssl.SSLContext | None, *, reuse_port: bool) -> int:
+        host = self._settings.dicom_host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=reuse_port)
+        listening.setblocking(False)
+        self._sockets.append(listening)
+        self._accepting.append(asyncio.create_task(self._accept_for_ever(listening, context)))
+        return int(listening.getsockname()[1])
 
-        server = await asyncio.get_running_loop().create_server(
-            connection,
-            self._settings.dicom_host,
-            port,
-            backlog=_BACKLOG,
-            reuse_port=reuse_port or None,
+    async def _accept_for_ever(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
+        """Take connections while there are seats. TLS begins only with a seat, in a task of its own."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(0)  # a flood of connections may not keep the others waiting
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError as failure:
+                log.warning("connection not accepted", extra={"errno": failure.errno})
+                await asyncio.sleep(_ACCEPT_AGAIN_S)
+                continue
+            if not self._seats.take(address[0]):
+                ASSOCIATIONS_REJECTED_TOTAL.labels(reason="connections").inc()
+                accepted.close()
+                continue
+            task = asyncio.create_task(self._serve(accepted, address[0], context))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+
+    async def _serve(self, accepted: socket.socket, address: str, context: ssl.SSLContext | None) -> None:
+        connection = Connection(
+            address, self._patience, buffer_bytes=self._settings.max_associate_rq_bytes + HEADER_BYTES
         )
-        self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
-
-    def _made(self, connection: Connection, context: ssl.SSLContext | None) -> None:
-        if not self._seats.take(connection.address):
-            ASSOCIATIONS_REJECTED_TOTAL.labels(reason="connections").inc()
+        try:
+            if await self._connect(connection, accepted, context):
+                self._connections.add(connection)
+                await Association(connection, self._parts).run()
+                await connection.lost()
+        finally:
             connection.cut(End.CLOSED)
-            return
-        task = asyncio.get_running_loop().create_task(self._serve(connection, context))
-        self._connections.add(connection)
-        self._tasks.add(task)
-        task.add_done_callback(lambda done: self._done(connection, done))
-
-    def _lost(self, connection: Connection) -> None:
-        if connection in self._connections:
             self._connections.discard(connection)
-            self._seats.leave(connection.address)
+            self._seats.leave(address)
 
-    async def _serve(self, connection: Connection, context: ssl.SSLContext | None) -> None:
-        if context is None:
-            connection.resume()
-        elif not await connection.start_tls(context, timeout_s=self._settings.tls_handshake_timeout_s):
+    async def _connect(self, connection: Connection, accepted: socket.socket, context: ssl.SSLContext | None) -> bool:
+        """Join connection and socket, over TLS after the handshake. False when there is none, in time."""
+        # Every response is one small write that the peer waits for.
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        is_tls = context is not None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection,
+                accepted,
+                ssl=context,
+                ssl_handshake_timeout=self._settings.tls_handshake_timeout_s if is_tls else None,
+                ssl_shutdown_timeout=CLOSE_TIMEOUT_S if is_tls else None,
+            )
+        except OSError:  # ssl.SSLError is one, and so is a handshake out of time
             ASSOCIATIONS_REJECTED_TOTAL.labels(reason="tls_handshake").inc()
-            self._lost(connection)
-            return
-        await Association(connection, self._parts).run()
+            accepted.close()
+            return False
+        return connection.is_made
 
-    def _done(self, connection: Connection, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
-            connection.cut(End.CLOSED)
             log.error("association failed", extra={"error": type(failure).__name__})
 
     async def check_for_ever(self) -> None:
@@ -190,8 +211,11 @@ class Listener:
 
     async def close(self) -> None:
         """Close the sockets and cut what is left; instances that are whole still become durable."""
-        for server in self._servers:
-            server.close()
+        for accepting in self._accepting:
+            accepting.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        for listening in self._sockets:
+            listening.close()
         for connection in list(self._connections):
             connection.expire(End.STOPPING)
         if self._tasks:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
-from preprocessing.elements import PIXEL_DATA, PixelData, read_elements
+from preprocessing.elements import PixelData, read_elements
 from preprocessing.header import InstanceHeader
 from preprocessing.windows import HeaderRefused, Window, open_window
 from service.archive import Archive, StoredFileDamaged
@@ -91,7 +91,7 @@ class Frames:
             with self._path.open("rb") as file:
                 window = self._window(file)
                 found = read_elements(window, transfer_syntax_uid=instance.transfer_syntax_uid, wanted={}).pixel_data
-                if found is None or found.tag != PIXEL_DATA:
+                if found is None:
                     raise NoSuchFrame("no pixel data")
                 self._spans = _spans(found, instance.header, window)
         except (HeaderRefused, StoredFileDamaged, FileNotFoundError) as error:
@@ -131,9 +131,9 @@ def _spans(pixels: PixelData, header: InstanceHeader, window: Window) -> list[_S
     """Return for each frame where its bytes are."""
     frames = max(1, header.number_of_frames or 1)
     if pixels.length_bytes is not None:
-        bits = (
-            (header.rows or 0) * (header.columns or 0) * (header.samples_per_pixel or 1) * (header.bits_allocated or 0)
-        )
+        # Two pixels share their colours in this one; every other uncompressed form has whole samples.
+        samples = 2 if header.photometric_interpretation == "YBR_FULL_422" else header.samples_per_pixel or 1
+        bits = (header.rows or 0) * (header.columns or 0) * samples * (header.bits_allocated or 0)
         size = (bits + 7) // 8
         if size == 0 or (bits % 8 and frames > 1):
             raise NoSuchFrame("frames cannot be told apart")

@@ -64,7 +64,8 @@ def read_metadata(path: Path, header: InstanceHeader, bulk_address: str) -> Json
     ):
         found |= dict([element(keyword, uid)])
     if header.has_pixel_data:
-        found["7FE00010"] = {"vr": "OW", "BulkDataURI": f"{bulk_address}/7FE00010"}
+        tag, vr = pixel_element(header)
+        found[tag] = {"vr": vr, "BulkDataURI": f"{bulk_address}/{tag}"}
     return dict(sorted(found.items()))
 
 
@@ -126,6 +127,13 @@ def _value(read: DataElement, bulk_address: str) -> Json:
 def _decimal(value: float) -> float | str:
     """JSON has no NaN: the standard writes it as text."""
     return value if math.isfinite(value) else str(value)
+
+
+def pixel_element(header: InstanceHeader) -> tuple[str, str]:
+    """Return tag and VR of an instance's pixels: those of real numbers have no Bits Stored (PS3.3 C.7.6.24)."""
+    if header.bits_stored is None and header.bits_allocated in (32, 64):
+        return ("7FE00008", "OF") if header.bits_allocated == 32 else ("7FE00009", "OD")
+    return "7FE00010", "OW"
 
 
 def read_bulk(path: Path, steps: Sequence[str]) -> bytes | None:

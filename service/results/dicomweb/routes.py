@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -17,9 +17,10 @@ from service.database import Database
 from service.errors import Invalid, NotFound, ServiceError
 from service.results.dicomweb import qido, records, wado
 from service.results.dicomweb.accept import Accepted, parse_accept
-from service.results.dicomweb.attributes import Level
+from service.results.dicomweb.attributes import Json, Level
 from service.results.dicomweb.frames import OCTETS, FrameForm, Frames, NoSuchFrame, frame_form
-from service.results.dicomweb.metadata import read_bulk, read_metadata
+from service.results.dicomweb.metadata import pixel_element, read_bulk, read_metadata
+from service.results.dicomweb.native_model import DICOM_XML, to_xml
 from service.results.dicomweb.records import Place, StoredInstance
 from service.results.dicomweb.rendered import RENDERED_TYPES, NotRendered, View, parse_view, render
 from service.results.dicomweb.wado import DICOM, Part
@@ -114,8 +115,7 @@ def search_instances_of_series(
 def _search(
     request: Request, sites: Sequence[int], accepts: Sequence[Accepted], level: Level, place: Place
 ) -> Response:
-    if not any(one.takes(DICOM_JSON) or one.takes("application/json") for one in accepts):
-        raise _not_acceptable("Search answers are application/dicom+json.")
+    form = _item_form(accepts)
     within = Level.SERIES if place.series_instance_uid else Level.STUDY if place.study_instance_uid else None
     query = qido.parse_search(level, within, request.query_params.multi_items())
     database: Database = request.app.state.database
@@ -126,7 +126,9 @@ def _search(
     if not page.rows:
         return Response(status_code=204, headers=headers)
     found = qido.answer(query, page.rows, _base(request))
-    return Response(json.dumps(found), media_type=DICOM_JSON, headers=headers)
+    if form == DICOM_JSON:
+        return Response(json.dumps(found), media_type=DICOM_JSON, headers=headers)
+    return _items(iter(found), form, headers)
 
 
 # ---------------------------------------------------------------------------------------------- retrieve
@@ -139,14 +141,12 @@ def retrieve(request: Request, sites: Sites, accepts: Accepts, place: Annotated[
     """WADO-RS: give every instance at a place, as `multipart/related` or, of one instance, as a file."""
     archive: Archive = request.app.state.archive
     instances = _instances(request, sites, place)
-    chosen = wado.choose(archive, instances, accepts)
+    usable = [one for one in accepts if one.is_multipart or place.sop_instance_uid]
+    chosen = wado.choose(archive, instances, usable)
     if not chosen:
-        raise _not_acceptable("Stored in a compressed transfer syntax: ask for it with transfer-syntax=*.")
+        raise _not_acceptable("Ask for multipart/related; compressed instances are given with transfer-syntax=*.")
     parts = wado.parts(archive, chosen, _base(request))
-    first = next(one for one in accepts if one.takes(DICOM))
-    if not first.is_multipart:
-        if place.sop_instance_uid is None:
-            raise _not_acceptable("Several instances are given as multipart/related only.")
+    if not next(one for one in usable if wado.choose(archive, instances, [one])).is_multipart:
         [part] = parts
         headers = {"Content-Disposition": 'attachment; filename="instance.dcm"'}
         return StreamingResponse(part.body, media_type=part.content_type, headers=headers)
@@ -160,20 +160,17 @@ def retrieve_metadata(
     request: Request, sites: Sites, accepts: Accepts, place: Annotated[Place, Depends(place_of)]
 ) -> Response:
     """WADO-RS: give the attributes of every instance at a place, bulk values by address."""
-    if not any(one.takes(DICOM_JSON) or one.takes("application/json") for one in accepts):
-        raise _not_acceptable("Metadata are application/dicom+json.")
+    form = _item_form(accepts)
     archive: Archive = request.app.state.archive
     instances = _instances(request, sites, place)
-    return StreamingResponse(_metadata(archive, instances, _base(request)), media_type=DICOM_JSON)
+    return _items(_metadata(archive, instances, _base(request)), form, {})
 
 
-def _metadata(archive: Archive, instances: Sequence[StoredInstance], base: str) -> Iterator[bytes]:
-    """Give a JSON array, one instance at a time: a study of thousands is never in memory."""
-    for index, instance in enumerate(instances):
+def _metadata(archive: Archive, instances: Sequence[StoredInstance], base: str) -> Iterator[Json]:
+    """Give one instance at a time: a study of thousands is never in memory."""
+    for instance in instances:
         path = archive.path(instance.site_id, instance.content_sha256)
-        found = read_metadata(path, instance.header, f"{wado.address(base, instance)}/bulkdata")
-        yield (b"," if index else b"[") + json.dumps(found).encode()
-    yield b"]"
+        yield read_metadata(path, instance.header, f"{wado.address(base, instance)}/bulkdata")
 
 
 @router.get(InstancePath + "/frames/{numbers}")
@@ -199,7 +196,7 @@ def retrieve_bulk(
     """WADO-RS: give a binary value by the address that the metadata name."""
     [instance] = _instances(request, sites, place)
     archive: Archive = request.app.state.archive
-    if path.upper() == "7FE00010":
+    if path.upper() == pixel_element(instance.header)[0]:
         try:
             frames = Frames(archive, instance)
         except NoSuchFrame as error:
@@ -256,6 +253,29 @@ def _instances(request: Request, sites: Sequence[int], place: Place) -> list[Sto
     return found
 
 
+def _item_form(accepts: Sequence[Accepted]) -> str:
+    """Return whether data sets are told in JSON or XML, by what the client likes better."""
+    for one in accepts:
+        if one.takes(DICOM_JSON) or one.takes("application/json"):
+            return DICOM_JSON
+        if one.is_multipart and one.takes(DICOM_XML):
+            return DICOM_XML
+    raise _not_acceptable(f"Data sets are told as {DICOM_JSON} or as multipart/related of {DICOM_XML}.")
+
+
+def _items(items: Iterator[Json], form: str, headers: Mapping[str, str]) -> Response:
+    if form == DICOM_XML:
+        return _multipart((Part(DICOM_XML, None, (to_xml(item),)) for item in items), DICOM_XML, headers=headers)
+    return StreamingResponse(_json_array(items), media_type=DICOM_JSON, headers=headers)
+
+
+def _json_array(items: Iterator[Json]) -> Iterator[bytes]:
+    yield b"["
+    for index, item in enumerate(items):
+        yield (b"," if index else b"") + json.dumps(item, allow_nan=False).encode()
+    yield b"]"
+
+
 def _form(instance: StoredInstance, accepts: Sequence[Accepted], *, count: int) -> FrameForm:
     form = frame_form(instance, accepts, count=count)
     if form is None:
@@ -267,13 +287,16 @@ def _frames(bodies: Sequence[Iterator[bytes]], form: FrameForm) -> Response:
     if not form.is_multipart:
         return StreamingResponse(bodies[0], media_type=form.content_type)
     parts = (Part(form.content_type, None, body) for body in bodies)
-    return _multipart(parts, form.content_type.split(";")[0], status=200)
+    return _multipart(parts, form.content_type.split(";")[0])
 
 
-def _multipart(parts: Iterator[Part], part_type: str, *, status: int) -> Response:
+def _multipart(
+    parts: Iterator[Part], part_type: str, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     boundary = wado.new_boundary()
     media_type = f'multipart/related; type="{part_type}"; boundary={boundary}'
-    return StreamingResponse(wado.multipart(parts, boundary), status_code=status, media_type=media_type)
+    body = wado.multipart(parts, boundary)
+    return StreamingResponse(body, status_code=status, media_type=media_type, headers=headers)
 
 
 def _frame_numbers(text: str) -> list[int]:

@@ -96,7 +96,20 @@ def new_boundary() -> str:
 
 
 def multipart(pieces: Iterable[Part], boundary: str) -> Iterator[bytes]:
-    """Give the body of a multipart/related answer (RFC 2387)."""
+    """Give the body of a multipart/related answer (RFC 2387), in few large pieces."""
+    gathered: list[bytes] = []
+    size = 0
+    for piece in _multipart(pieces, boundary):
+        gathered.append(piece)
+        size += len(piece)
+        # Each piece that we give costs a change of threads, so small instances travel together.
+        if size >= CHUNK_BYTES:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    yield b"".join(gathered)
+
+
+def _multipart(pieces: Iterable[Part], boundary: str) -> Iterator[bytes]:
     for part in pieces:
         location = f"Content-Location: {part.location}\r\n" if part.location else ""
         yield f"--{boundary}\r\nContent-Type: {part.content_type}\r\n{location}\r\n".encode("latin-1", "replace")

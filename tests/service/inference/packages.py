@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from models.package import HASHES, hash_files
+from models.files import HASHES, hash_files
 from preprocessing.recipes import RECIPES
 
 RECIPE = "chest_radiograph/1"

@@ -162,13 +162,31 @@ def test_missing_provider_is_an_alarm_and_never_the_cpu(
         scoring.close()
 
 
-def test_package_that_was_altered_stops_the_start(workspace: Workspace, tmp_path: Path) -> None:
+def test_required_package_that_was_altered_stops_the_start(workspace: Workspace, tmp_path: Path) -> None:
     folder = write_package(tmp_path, "tiny_findings")
     package = load_package(folder)
     (folder / "docs/README.md").write_text("altered")
-    scoring = open_scoring(workspace, {"tiny_findings": package})
+    scoring = open_scoring(workspace, {"tiny_findings": package}, required=[package.sha256])
     try:
         with pytest.raises(PackageUnusable, match="altered"):
             scoring.start()
+    finally:
+        scoring.close()
+
+
+def test_refused_package_that_serves_nobody_leaves_the_others_to_score(
+    workspace: Workspace, packages: dict[str, ModelPackage], tmp_path: Path
+) -> None:
+    folder = write_package(tmp_path, "later_altered")
+    altered = load_package(folder)
+    (folder / "docs/README.md").write_text("altered")
+    present = {**packages, "later_altered": altered}
+    scoring = open_scoring(workspace, present, required=[packages["tiny_findings"].sha256])
+    name = workspace.put_tensor(tensor(8))
+    scoring.start()
+    try:
+        assert scoring.score(packages["tiny_findings"], name).logits
+        with pytest.raises(ScoringFailed, match="altered"):
+            scoring.score(altered, name)
     finally:
         scoring.close()

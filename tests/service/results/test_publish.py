@@ -109,7 +109,7 @@ def test_results_are_valid_for_dciodvfy(parts: Parts, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:Invalid value")  # pydicom warns of what this test sends on purpose
 @pytest.mark.filterwarnings("ignore:The value length")
 def test_results_of_odd_headers_are_valid_for_dciodvfy(
-    parts: Parts, tmp_path: Path, attributes: dict[str, str]
+    parts: Parts, tmp_path: Path, attributes: dict[str, Any]
 ) -> None:
     package = make_package()
     study_id = add_scored_study(parts, package, **attributes)

@@ -35,15 +35,18 @@ class Web:
 
     @property
     def database(self) -> Database:
-        return self.app.state.database
+        database: Database = self.app.state.database
+        return database
 
     @property
     def archive(self) -> Archive:
-        return self.app.state.archive
+        archive: Archive = self.app.state.archive
+        return archive
 
     @property
     def settings(self) -> Settings:
-        return self.app.state.settings
+        made: Settings = self.app.state.settings
+        return made
 
     def add_site(self, code: str) -> None:
         self.sites[code] = add_site(self.database, code)
@@ -53,7 +56,7 @@ class Web:
     def client(self, code: str = "north") -> httpx.Client:
         """Return a client with a site's key."""
         headers = {"Authorization": f"Bearer {self.keys[code]}"}
-        return httpx.Client(base_url=f"{self.address}/dicomweb", headers=headers, timeout=30)
+        return httpx.Client(base_url=f"{self.address}/dicomweb", headers=headers, timeout=30, verify=False)
 
     def person(self) -> httpx.Client:
         """Return the client of a signed-in person, who sees every site."""
@@ -63,7 +66,7 @@ class Web:
         token = access.sign_in(link.rpartition("=")[2])
         assert token is not None
         cookies = {access.cookie_name: token}
-        return httpx.Client(base_url=f"{self.address}/dicomweb", cookies=cookies, timeout=30)
+        return httpx.Client(base_url=f"{self.address}/dicomweb", cookies=cookies, timeout=30, verify=False)
 
     def send(self, dataset: Dataset, code: str = "north") -> Dataset:
         """Store a data set for a site, as a door does, and give it back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree import ElementTree as Xml
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -260,7 +261,8 @@ def test_nothing_found_is_204(web: Web) -> None:
         "Foo=1", "StudyDate=yesterday", "StudyDate=2026-01-02-03", "StudyDate=-", "StudyTime=99", "limit=-1", "limit=x",
         "offset=1e3", "limit=99999999999", "StudyInstanceUID=../../etc", "StudyInstanceUID=%27%20OR%201=1",
         "PatientID=a&PatientID=b", "PatientID=a&00100020=b", "fuzzymatching=maybe", "includefield=Foo",
-        "00100020.Foo=1", "SeriesNumber=one", "PatientID=%00", "ZZZZZZZZ=1", "PatientID=" + "x" * 1100, "=1", "99999999=1",
+        "00100020.Foo=1", "SeriesNumber=one", "PatientID=%00", "ZZZZZZZZ=1", "PatientID=" + "x" * 1100,
+        "=1", "99999999=1",
         "PatientID=a*,b&multiplevaluematching=true",
     ],
 )  # fmt: skip
@@ -284,6 +286,19 @@ def test_json_is_given(web: Web, accept: str) -> None:
 def test_another_type_is_406(web: Web) -> None:
     with web.client() as client:
         assert client.get("/studies", headers={"Accept": "text/html"}).status_code == 406
+
+
+def test_studies_are_told_in_xml_when_asked(web: Web) -> None:
+    accept = 'multipart/related; type="application/dicom+xml"'
+    with web.client() as client:
+        answer = client.get("/studies?PatientID=P-1", headers={"Accept": accept})
+
+    body = answer.content.decode()
+    assert answer.headers["Content-Type"].startswith('multipart/related; type="application/dicom+xml"')
+    document = Xml.fromstring(body[body.index("<NativeDicomModel") : body.index("</NativeDicomModel>") + 19])
+    values = {node.get("keyword"): [v.text for v in node.findall("Value")] for node in document}
+    assert values["ModalitiesInStudy"] == ["CR", "CT"]
+    assert document.find(".//Ideographic/GivenName").text == "민준"  # type: ignore[union-attr]  # missing fails too
 
 
 def test_a_site_finds_its_own_only(web: Web) -> None:

@@ -1,0 +1,54 @@
+"""DICOM JSON → the Native DICOM Model in XML, the other form of search answers and metadata (PS3.19 A.1)."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as Xml
+
+from pydicom.datadict import keyword_for_tag
+
+from service.results.dicomweb.attributes import Json
+
+DICOM_XML = "application/dicom+xml"
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NAME_PARTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
+
+
+def to_xml(item: Json) -> bytes:
+    """Return a data set's JSON as an XML document."""
+    root = Xml.Element("NativeDicomModel", {"xml:space": "preserve"})
+    _fill(root, item)
+    content: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
+    return content
+
+
+def _fill(parent: Xml.Element, item: Json) -> None:
+    for name, element in sorted(item.items()):
+        attribute = Xml.SubElement(parent, "DicomAttribute", {"tag": name, "vr": element["vr"]})
+        if keyword := keyword_for_tag(int(name, 16)):
+            attribute.set("keyword", keyword)
+        if "BulkDataURI" in element:
+            Xml.SubElement(attribute, "BulkData", {"uri": element["BulkDataURI"]})
+        if "InlineBinary" in element:
+            Xml.SubElement(attribute, "InlineBinary").text = element["InlineBinary"]
+        for number, value in enumerate(element.get("Value", []), start=1):
+            _add(attribute, element["vr"], number, value)
+
+
+def _add(attribute: Xml.Element, vr: str, number: int, value: object) -> None:
+    if isinstance(value, dict) and vr == "SQ":
+        _fill(Xml.SubElement(attribute, "Item", {"number": str(number)}), value)
+    elif isinstance(value, dict):
+        name = Xml.SubElement(attribute, "PersonName", {"number": str(number)})
+        for group, text in value.items():
+            parts = Xml.SubElement(name, group)
+            for part, words in zip(_NAME_PARTS, text.split("^"), strict=False):
+                if words:
+                    Xml.SubElement(parts, part).text = _clean(words)
+    else:
+        Xml.SubElement(attribute, "Value", {"number": str(number)}).text = _clean(str(value))
+
+
+def _clean(text: str) -> str:
+    """XML has no way to write most control characters."""
+    return _NOT_XML.sub("", text)

@@ -1,0 +1,239 @@
+"""The operator's commands, run as an operator runs them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import ssl
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from service import tables
+from service.access import fingerprint
+from service.cli import main
+from service.database import Database
+from service.settings import Settings
+from tests.conftest import ROOT
+
+SITE = ("--name", "Hà Nội", "--country", "vn", "--language", "vi", "--time-zone", "Asia/Ho_Chi_Minh")
+
+
+@dataclass(frozen=True)
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@dataclass
+class Command:
+    """`pandok` on a folder of its own."""
+
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    def __call__(self, *arguments: str, **environment: str) -> Result:
+        """Run one command in this process."""
+        out, err = io.StringIO(), io.StringIO()
+        with self.monkeypatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name, value in self._environment(environment).items():
+                patch.setenv(name, value)
+            code = main(arguments)
+        return Result(code, out.getvalue(), err.getvalue())
+
+    def process(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run one command as an operator's shell does."""
+        return subprocess.run(
+            [sys.executable, "-m", "service.cli", *arguments], env={**os.environ, **self._environment(environment)},
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def _environment(self, more: dict[str, str]) -> dict[str, str]:
+        return {"PANDOK_DATA_FOLDER": str(self.folder), "PANDOK_MIN_FREE_BYTES": "0", **more}
+
+    def done(self, *arguments: str) -> str:
+        """Run a command that must succeed and return what it printed."""
+        result = self(*arguments)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def rows(self, table: str) -> list[dict[str, object]]:
+        database = Database(Settings(data_folder=self.folder).sqlalchemy_url)
+        with database.reading() as rx:
+            rows = [dict(row) for row in rx.execute(select(tables.metadata.tables[table])).mappings()]
+        database.close()
+        return rows
+
+
+@pytest.fixture
+def pandok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    return Command(tmp_path / "data", monkeypatch)
+
+
+def test_a_site_with_its_policy(pandok: Command) -> None:
+    pandok.done("sites", "add", "hanoi-01", *SITE, "--quiet-seconds", "CR=3", "default=60", "--unknown-age", "adult")
+
+    (row,) = pandok.rows("site")
+    assert (row["code"], row["name"], row["country"]) == ("hanoi-01", "Hà Nội", "VN")
+    assert row["policy"] == {
+        "quiet_s": {"CR": 3.0, "default": 60.0}, "unknown_age": "adult", "conflict_answer": "refuse",
+    }  # fmt: skip
+    assert "hanoi-01" in pandok.done("sites", "list")
+
+
+def test_the_command_is_one_that_a_shell_can_run(pandok: Command) -> None:
+    added = pandok.process("sites", "add", "hanoi-01", *SITE)
+    again = pandok.process("sites", "add", "hanoi-01", *SITE)
+
+    assert (added.returncode, again.returncode) == (0, 1)
+    assert [row["code"] for row in pandok.rows("site")] == ["hanoi-01"]
+
+
+def test_a_policy_can_be_changed_piece_by_piece(pandok: Command) -> None:
+    pandok.done("sites", "add", "hanoi-01", *SITE, "--quiet-seconds", "CR=3")
+
+    pandok.done("sites", "set", "hanoi-01", "--conflict-answer", "warn")
+    pandok.done("sites", "set", "hanoi-01", "--quiet-seconds", "CT=300")
+
+    (row,) = pandok.rows("site")
+    assert row["policy"] == {
+        "quiet_s": {"CR": 3.0, "CT": 300.0}, "unknown_age": "unscored", "conflict_answer": "warn",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("sites", "add", "a b", *SITE), "code"),
+        (("sites", "add", "x", *SITE[:3], "Vietnam", *SITE[4:]), "country"),
+        (("sites", "add", "x", *SITE[:7], "Mars/Olympus"), "time zone"),
+        (("sites", "add", "x", *SITE[:7], "../../etc/passwd"), "time zone"),
+        (("sites", "add", "x", *SITE, "--quiet-seconds", "CR=-1"), "quiet seconds"),
+        (("sites", "add", "x", *SITE, "--quiet-seconds", "CR"), "CR=60"),
+        (("sites", "add", "x", *SITE, "--quiet-seconds", "CR=nan"), "quiet seconds"),
+        (("peers", "add", "nowhere", "PACS"), "no such site"),
+        (("keys", "add", "nowhere", "--name", "x"), "no such site"),
+        (("keys", "revoke", "00000000"), "no live key"),
+        (("studies", "restart", "0" * 32), "no such study"),
+        (("sign-in", "--site", "nowhere"), "no such site"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(pandok: Command, arguments: tuple[str, ...], word: str) -> None:
+    result = pandok(*arguments)
+
+    assert result.returncode == 1
+    assert word in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_peer_with_its_certificate(pandok: Command, tmp_path: Path) -> None:
+    der = b"not really a certificate, but bytes"
+    certificate = tmp_path / "peer.pem"
+    certificate.write_text(ssl.DER_cert_to_PEM_cert(der))
+    pandok.done("sites", "add", "hanoi-01", *SITE)
+
+    pandok.done(
+        "peers", "add", "hanoi-01", "HANOI_PACS", "--network", "192.0.2.0/24", "--certificate", str(certificate)
+    )
+
+    (row,) = pandok.rows("dicom_peer")
+    assert (row["ae_title"], row["network"]) == ("HANOI_PACS", "192.0.2.0/24")
+    assert row["certificate_sha256"] == hashlib.sha256(der).hexdigest()
+
+
+def test_a_disabled_peer_can_come_back(pandok: Command) -> None:
+    pandok.done("sites", "add", "hanoi-01", *SITE)
+    pandok.done("peers", "add", "hanoi-01", "PACS")
+    assert pandok("peers", "add", "hanoi-01", "PACS").returncode == 1
+
+    pandok.done("peers", "disable", "hanoi-01", "PACS")
+    assert "disabled" in pandok.done("peers", "list")
+    pandok.done("peers", "add", "hanoi-01", "PACS")
+
+    assert [row["disabled_at"] for row in pandok.rows("dicom_peer")] == [None]
+
+
+@pytest.mark.parametrize(
+    ("ae_title", "network"),
+    [("SEVENTEEN_LETTERS", "127.0.0.1/32"), (" PACS", "127.0.0.1/32"), ("P\\CS", "127.0.0.1/32"), ("", "127.0.0.1/32"),
+     ("PÄCS", "127.0.0.1/32"), ("PACS", "127.0.0.1/8"), ("PACS", "everywhere")],
+)  # fmt: skip
+def test_a_peer_that_cannot_be_is_refused(pandok: Command, ae_title: str, network: str) -> None:
+    pandok.done("sites", "add", "hanoi-01", *SITE)
+
+    assert pandok("peers", "add", "hanoi-01", ae_title, "--network", network).returncode == 1
+
+
+def test_a_key_is_shown_once_and_kept_as_its_hash(pandok: Command) -> None:
+    pandok.done("sites", "add", "hanoi-01", *SITE)
+
+    key = pandok.done("keys", "add", "hanoi-01", "--name", "gateway").strip()
+
+    (row,) = pandok.rows("api_key")
+    assert key.startswith(f"pdk_{row['prefix']}_")
+    assert row["key_sha256"] == fingerprint(key)
+    listed = pandok.done("keys", "list")
+    assert str(row["prefix"]) in listed
+    assert key.rpartition("_")[2] not in listed
+
+
+def test_a_revoked_key_is_listed_as_such(pandok: Command) -> None:
+    pandok.done("sites", "add", "hanoi-01", *SITE)
+    prefix = pandok.done("keys", "add", "hanoi-01", "--name", "gateway").split("_")[1]
+
+    pandok.done("keys", "revoke", prefix)
+
+    assert "revoked" in pandok.done("keys", "list")
+
+
+def test_a_sign_in_link_keeps_its_token_from_servers(pandok: Command) -> None:
+    link = pandok.done("sign-in").strip()
+
+    address, _, token = link.partition("#token=")
+    assert address == "http://127.0.0.1:8042/sign-in"
+    (row,) = pandok.rows("sign_in_link")
+    assert row["token_sha256"] == fingerprint(token)
+
+
+def test_problems_of_an_empty_service_are_none(pandok: Command) -> None:
+    assert pandok.done("problems") == ""
+
+
+def test_check_looks_and_changes_nothing(pandok: Command) -> None:
+    result = pandok("check")
+
+    assert "execution provider" in result.stdout
+    assert not pandok.folder.exists()
+
+
+def test_check_names_a_provider_that_is_missing(pandok: Command) -> None:
+    result = pandok("check", PANDOK_EXECUTION_PROVIDER="tensorrt")
+
+    assert result.returncode == 1
+    assert "BAD  execution provider" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("environment", "word"),
+    [
+        ({"PANDOK_WEB_HOST": "0.0.0.0"}, "in the clear"),
+        ({"PANDOK_WEB_HOST": "::"}, "in the clear"),
+        ({"PANDOK_WEB_CERTIFICATE": "/nowhere.pem", "PANDOK_WEB_KEY": "/nowhere.key"}, "/nowhere.pem"),
+        ({"PANDOK_WEB_PORT": "many"}, "PANDOK_WEB_PORT"),
+        ({"PANDOK_CONFIG": "/nowhere.toml", "PANDOK_WEB_HOST": "0.0.0.0"}, "in the clear"),
+        ({"PANDOK_DATA_FOLDER": "/proc/pandok"}, "/proc/pandok"),
+    ],
+)
+def test_serve_refuses_to_start_unsafely(pandok: Command, environment: dict[str, str], word: str) -> None:
+    result = pandok.process("serve", **environment)
+
+    assert result.returncode == 78
+    assert word in result.stderr
+    assert "Traceback" not in result.stderr
