@@ -14,35 +14,21 @@ from pathlib import Path
 
 from models.package import ModelPackage, PackageRefused, load_package
 from service.archive import Archive
-from service.attempt import Attempt
 from service.database import Database
-from service.engine import Engine, State
-from service.inference import records, revision_records, worker_records
+from service.engine import Engine
+from service.inference import records
 from service.inference.breaker import Breaker
 from service.inference.decoding import DecodeLimits, DecodePool, DecodeUnavailable
 from service.inference.run import Runner
 from service.inference.scoring import PackageUnusable, Scoring
-from service.intake.records import settle_due
-from service.interventions import end_as_failed
-from service.metrics import QUEUE_DEPTH, STUDIES_SETTLED_TOTAL
 from service.pipeline import Parts, Pipeline
+from service.rounds import Rounds
 from service.settings import Settings
 from service.sites import package_folders
 from service.startup import CannotStart
-from service.worklist.records import update_item
 from service.workspace import Workspace
 
 log = logging.getLogger("pandok.worker")
-
-TICK_S = 0.2
-BEAT_S = 5.0
-SILENT_S = 60.0
-"""A worker that was not heard of for so long is taken for dead; DBOS fences one that was only slow."""
-RECONCILE_S = 5.0
-MISSING_AFTER_S = 30.0
-SWEEP_S = 3_600.0
-KEEP_ENDED_S = 7 * 86_400.0
-KEEP_WORK_S = 3 * 86_400.0
 
 RECIPES = "preprocessing.recipes"
 

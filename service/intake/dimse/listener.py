@@ -60,16 +60,14 @@ async def run_listener(
         reuse_port: Share the ports with other listener processes (SO_REUSEPORT).
     """
     listener = Listener(settings, database, intake)
-    checking = asyncio.create_task(listener.check_for_ever())
     stopping = asyncio.create_task(stop.wait())
     try:
         ready(listener.open(reuse_port=reuse_port))
-        await asyncio.wait({checking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if checking.done():
-            checking.result()  # raises: without deadlines nobody may listen
+        await asyncio.wait({stopping, *listener.standing}, return_when=asyncio.FIRST_COMPLETED)
+        for failed in (task for task in listener.standing if task.done()):
+            failed.result()  # raises: without deadlines, or deaf, the process must not go on
         await listener.stop()
     finally:
-        checking.cancel()
         stopping.cancel()
         await listener.close()
 
@@ -104,7 +102,8 @@ class Listener:
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: list[socket.socket] = []
-        self._accepting: list[asyncio.Task[None]] = []
+        self.standing: list[asyncio.Task[None]] = []
+        """Tasks that end only with the listener."""
 
     def open(self, *, reuse_port: bool) -> Ports:
         """Listen; raises when a port or a TLS file cannot be used, or nothing is to listen."""
@@ -116,6 +115,7 @@ class Listener:
             tls = self._listen(settings.dicom_tls_port, tls_context(settings), reuse_port=reuse_port)
         if plain is None and tls is None:
             raise ValueError("neither a plain nor a TLS DICOM port is set")
+        self.standing.append(asyncio.create_task(self._check_for_ever()))
         return Ports(plain, tls)
 
     def _listen(self, port: int, context: ssl.SSLContext | None, *, reuse_port: bool) -> int:
@@ -124,7 +124,7 @@ class Listener:
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=reuse_port)
         listening.setblocking(False)
         self._sockets.append(listening)
-        self._accepting.append(asyncio.create_task(self._accept_for_ever(listening, context)))
+        self.standing.append(asyncio.create_task(self._accept_for_ever(listening, context)))
         return int(listening.getsockname()[1])
 
     async def _accept_for_ever(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
@@ -162,10 +162,10 @@ class Listener:
 
     async def _connect(self, connection: Connection, accepted: socket.socket, context: ssl.SSLContext | None) -> bool:
         """Join connection and socket, over TLS after the handshake. False when there is none, in time."""
-        # Every response is one small write that the peer waits for.
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         is_tls = context is not None
         try:
+            # Every response is one small write that the peer waits for.
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: connection,
                 accepted,
@@ -185,7 +185,7 @@ class Listener:
         if failure is not None:
             log.error("association failed", extra={"error": type(failure).__name__})
 
-    async def check_for_ever(self) -> None:
+    async def _check_for_ever(self) -> None:
         """End whoever is late, and write down who called in vain."""
         loop = asyncio.get_running_loop()
         deadlines = (self._patience.first_pdu_s, self._patience.idle_s, self._patience.slow_window_s)
@@ -211,9 +211,9 @@ class Listener:
 
     async def close(self) -> None:
         """Close the sockets and cut what is left; instances that are whole still become durable."""
-        for accepting in self._accepting:
-            accepting.cancel()
-        await asyncio.gather(*self._accepting, return_exceptions=True)
+        for task in self.standing:
+            task.cancel()
+        await asyncio.gather(*self.standing, return_exceptions=True)
         for listening in self._sockets:
             listening.close()
         for connection in list(self._connections):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from sqlalchemy import insert, select
 
 from service import tables
@@ -19,6 +20,7 @@ from service.intake.dimse.listener import Ports, run_listener
 from tests.factories import Parts, open_parts
 from tests.service.intake.dimse.sender import RawSender
 
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 OpenListener = Callable[..., "Listening"]
 
 
@@ -81,7 +83,7 @@ class Listening:
         assert not self.failures
 
 
-def start(listening: Listening) -> None:
+def start(listening: Listening, loop_factory: LoopFactory) -> None:
     ready: queue.Queue[Ports | None] = queue.Queue()
 
     async def serve() -> None:
@@ -92,7 +94,8 @@ def start(listening: Listening) -> None:
 
     def body() -> None:
         try:
-            asyncio.run(serve())
+            with asyncio.Runner(loop_factory=loop_factory) as runner:
+                runner.run(serve())
         except BaseException as failure:  # noqa: BLE001 - told to the test's thread
             listening.failures.append(failure)
             ready.put(None)
@@ -106,12 +109,15 @@ def start(listening: Listening) -> None:
 
 
 @contextmanager
-def listening_on(folder: Path, **settings: Any) -> Iterator[Listening]:
+def listening_on(
+    folder: Path, *, loop_factory: LoopFactory = uvloop.new_event_loop, **settings: Any
+) -> Iterator[Listening]:
+    """Listen on the event loop that the service uses, or on another."""
     wanted = {"dicom_port": 0, "shutdown_s": 5.0, **settings}
     with open_parts(folder, **wanted) as parts:
         listening = Listening(parts)
         listening.add_peer("TESTER")
-        start(listening)
+        start(listening, loop_factory)
         try:
             yield listening
         finally:

@@ -12,7 +12,7 @@ from service.archive import Archive
 from service.attempt import Attempt, Step
 from service.engine import Engine, State
 from service.pipeline import Parts as PipelineParts
-from service.worker import MISSING_AFTER_S, SILENT_S, Rounds
+from service.rounds import MISSING_AFTER_S, SILENT_S, Rounds
 from service.workspace import Workspace
 from tests.factories import Clock, Parts, make_radiograph, open_parts
 from tests.service.worker_site import PIXELS, until

@@ -1,0 +1,164 @@
+"""What a worker does beside its workflows: settle, queue, say that it lives, look after what others left."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from service.attempt import Attempt
+from service.engine import Engine, State
+from service.inference import records, revision_records, worker_records
+from service.inference.scoring import Scoring
+from service.intake.records import settle_due
+from service.interventions import end_as_failed
+from service.metrics import QUEUE_DEPTH, STUDIES_SETTLED_TOTAL
+from service.pipeline import Parts
+from service.worklist.records import update_item
+
+log = logging.getLogger("pandok.worker")
+
+TICK_S = 0.2
+BEAT_S = 5.0
+RECONCILE_S = 5.0
+MISSING_AFTER_S = 30.0
+"""How long a queued revision may be without an end before the engine is asked whether it knows it."""
+SILENT_S = 60.0
+"""A worker that was not heard of for so long is taken for dead; the engine fences one that was only slow."""
+SWEEP_S = 3_600.0
+KEEP_ENDED_S = 7 * 86_400.0
+KEEP_WORK_S = 3 * 86_400.0
+
+
+class Rounds:
+    """The duties of one worker, each done again and again.
+
+    Args:
+        parts: What the steps work with.
+        engine: The durable engine, started.
+        scoring: Says what scores are really made on.
+        executor_id: This worker's name.
+    """
+
+    def __init__(self, parts: Parts, engine: Engine, scoring: Scoring, executor_id: str) -> None:
+        self._parts = parts
+        self._database = parts.database
+        self._engine = engine
+        self._scoring = scoring
+        self._executor_id = executor_id
+
+    def go(self, stop: threading.Event, ready: Callable[[], None]) -> None:
+        """Go round until told to stop; an error of one round never ends the worker."""
+        duties: dict[Callable[[], None], float] = {
+            self.settle_and_queue: TICK_S,
+            self.tell_canceled: TICK_S,
+            self.beat: BEAT_S,
+            self.reconcile: RECONCILE_S,
+            self.reap: SILENT_S / 4,
+            self.sweep: SWEEP_S,
+        }
+        due = dict.fromkeys(duties, 0.0)
+        with self._database.transaction() as tx:
+            worker_records.begin_executor(tx, self._executor_id)
+        self.beat()
+        ready()
+        log.info("worker ready", extra={"executor": self._executor_id})
+        while not stop.is_set():
+            for duty, every_s in duties.items():
+                if time.monotonic() >= due[duty]:
+                    due[duty] = time.monotonic() + every_s
+                    try:
+                        duty()
+                    except Exception:
+                        log.exception("round failed", extra={"stage": duty.__name__})
+            stop.wait(TICK_S)
+
+    def settle_and_queue(self) -> None:
+        """Settle what is due and give every waiting revision to the engine; each is there once whatever happens."""
+        now = self._parts.clock()
+        with self._database.reading() as tx:
+            is_due = revision_records.is_any_due(tx, now)
+        if is_due:
+            self._settle(now)
+        with self._database.reading() as tx:
+            waiting = revision_records.list_waiting(tx)
+        for one in waiting:
+            if one.attempt > 1:
+                self._engine.cancel([Attempt(one.study_id, one.number, one.attempt - 1)])
+            attempt = Attempt(one.study_id, one.number, one.attempt)
+            self._engine.enqueue(attempt, center_priority=one.center_priority)
+        if waiting:
+            with self._database.transaction() as tx:
+                revision_records.mark_queued(tx, waiting, now)
+
+    def tell_canceled(self) -> None:
+        """Tell the engine what an operator canceled."""
+        with self._database.reading() as tx:
+            canceled = revision_records.list_canceled(tx)
+        for study_id, number, attempt in canceled:
+            self._engine.cancel([Attempt(study_id, number, attempt)])
+            with self._database.transaction() as tx:
+                revision_records.end_canceled(tx, study_id, number, attempt, self._parts.clock())
+
+    def beat(self) -> None:
+        """Say that this worker lives, what it scores on, and what is wrong with it."""
+        with self._database.reading() as tx:
+            released = records.list_released(tx, self._parts.clock())
+            QUEUE_DEPTH.set(revision_records.count_unfinished(tx))
+        missing = sorted({one.package for one in released if one.package_sha256 not in self._parts.packages})
+        # A release made while we run, of a package that came later: its runs fail visibly until the next start.
+        unloaded = f"released but not loaded: {', '.join(missing)}; start the worker again" if missing else None
+        with self._database.transaction() as tx:
+            worker_records.beat(
+                tx, self._executor_id, provider=self._scoring.provider, alarm=self._scoring.alarm or unloaded
+            )
+
+    def reconcile(self) -> None:
+        """Bring our tables and the engine's together, so that no case is hidden in a queue that forgot it."""
+        for attempt in self._engine.dead():
+            self._end(attempt, "the pipeline could not finish this study")
+            self._engine.forget([attempt])
+        with self._database.reading() as tx:
+            old = revision_records.list_unfinished(tx, queued_before=self._parts.clock() - MISSING_AFTER_S)
+        states = self._engine.states(Attempt(*key) for key in old)
+        for key in old:
+            match states.get(Attempt(*key)):
+                case None:
+                    with self._database.transaction() as tx:
+                        revision_records.queue_again(tx, *key)
+                case State.DONE | State.CANCELED:
+                    self._end(Attempt(*key), "the engine ended this study without an outcome")
+                case _:
+                    continue
+
+    def reap(self) -> None:
+        """Take over what workers had in hand that are dead."""
+        with self._database.reading() as tx:
+            silent = worker_records.list_silent(tx, silent_s=SILENT_S)
+        for executor_id in silent:
+            if executor_id == self._executor_id:
+                continue
+            log.warning("worker taken for dead", extra={"executor": executor_id})
+            self._engine.recover([executor_id])
+            with self._database.transaction() as tx:
+                worker_records.forget_executor(tx, executor_id, silent_s=SILENT_S)
+
+    def sweep(self) -> None:
+        """Remove what nobody needs any more: ended workflows, tensors that can be made again."""
+        now = self._parts.clock()
+        while self._engine.sweep(before=now - KEEP_ENDED_S):
+            continue
+        self._parts.workspace.sweep(now=now, max_age_s=KEEP_WORK_S)
+
+    def _settle(self, now: float) -> None:
+        with self._database.transaction() as tx:
+            settled = settle_due(tx, now)
+            for study in settled:
+                update_item(tx, study_id=study.study_id, now=now, settings=self._parts.settings)
+        for study in settled:
+            STUDIES_SETTLED_TOTAL.labels(study.by).inc()
+
+    def _end(self, attempt: Attempt, detail: str) -> None:
+        parts = self._parts
+        end_as_failed(self._database, attempt, detail, now=parts.clock(), settings=parts.settings)
