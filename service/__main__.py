@@ -5,4 +5,4 @@ import sys
 from service.environment import ROOT, become, prepare
 
 if __name__ == "__main__":
-    become(prepare(ROOT / ".venv-serve", ("demo",)), "-m", "service.cli", "demo", *sys.argv[1:])
+    become(prepare(ROOT / ".venv-serve", ("cpu", "demo")), "-m", "service.cli", "demo", *sys.argv[1:])

@@ -31,7 +31,7 @@ def prepare(folder: Path, extras: tuple[str, ...]) -> Path:
     venv.create(folder, with_pip=True)
     target = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
     subprocess.run(  # noqa: S603 - our own arguments
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", target],
+        [str(python), "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check", "--editable", target],
         check=True,
     )
     stamp.write_text(wanted)

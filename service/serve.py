@@ -18,12 +18,14 @@ from service.logs import start_logs
 from service.settings import Settings
 from service.startup import (
     EXIT_CONFIGURATION,
+    PARTS,
     READY_LINE,
     SUPERVISED,
     Part,
     check_settings,
     first_sign_in_link,
     forget_process,
+    leave_no_metrics,
     metrics_environment,
     prepare_tables,
 )
@@ -162,7 +164,11 @@ def serve(settings: Settings, parts: Sequence[Part], *, say: Callable[[str], Non
     supervisor = Supervisor(parts, settings, on_ready=on_ready)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: supervisor.stop())
-    return supervisor.run()
+    try:
+        return supervisor.run()
+    finally:
+        if set(parts) == set(PARTS):  # where parts run by themselves, another one may be starting in that folder
+            leave_no_metrics(settings)
 
 
 def _hear(process: subprocess.Popen[bytes], is_ready: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import time
@@ -71,26 +72,42 @@ def first_sign_in_link(settings: Settings) -> str | None:
     return link
 
 
-def metrics_environment(settings: Settings) -> dict[str, str]:
-    """Return the variable that lets `/metrics` show every process; the numbers of processes long gone are removed.
+def metrics_folder(settings: Settings) -> Path:
+    """Return where the processes of this service keep their numbers.
 
-    They live in memory where the system has such a folder: prometheus_client maps its files, and a full disk under
-    a mapped file kills the process that writes to it.
+    In memory where the system has such a folder: prometheus_client maps its files, and a full disk under a mapped
+    file kills the process that writes to it.
     """
     memory = Path("/dev/shm")  # noqa: S108 - a folder of ours in it, with our rights alone
     if memory.is_dir() and os.access(memory, os.W_OK):
-        place = settings.data_folder.absolute()
-        folder = memory / f"pandok-{os.getuid()}-{zlib.crc32(os.fsencode(place)):x}"
-    else:
-        folder = settings.data_folder / "metrics"
+        place = os.fsencode(settings.data_folder.absolute())
+        return memory / f"pandok-{os.getuid()}-{zlib.crc32(place):x}"
+    return settings.data_folder / "metrics"
+
+
+def metrics_environment(settings: Settings) -> dict[str, str]:
+    """Return the variable that lets `/metrics` show every process; numbers of processes long gone are removed."""
+    folder = metrics_folder(settings)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise CannotStart(f"{folder} belongs to somebody else")
+    _sweep(folder)
+    return {FOLDER_VARIABLE: str(folder)}
+
+
+def leave_no_metrics(settings: Settings) -> None:
+    """Remove what was kept for `/metrics`, when every part has stopped."""
+    folder = metrics_folder(settings)
+    _sweep(folder)
+    with contextlib.suppress(OSError):  # not empty: a part that another parent started lives on
+        folder.rmdir()
+
+
+def _sweep(folder: Path) -> None:
     for file in folder.glob("*.db"):
         pid = file.stem.rsplit("_", 1)[-1]
         if not (pid.isdigit() and _is_alive(int(pid))):
             file.unlink(missing_ok=True)
-    return {FOLDER_VARIABLE: str(folder)}
 
 
 def forget_process(pid: int) -> None:

@@ -254,7 +254,7 @@ run = Table(
     Column("view", String(16)),
     Column("view_source", String(32)),
     Column("notes", JSON, nullable=False),  # words such as "unknown_age_as_adult", "lossy"
-    Column("decoder", String(32)),
+    Column("decoder", String(64)),
     Column("provider", String(64)),
     Column("tensor_sha256", String(64)),
     Column("heat_map_sha256", String(64)),

@@ -17,7 +17,7 @@ PEERS = {
     "/usr/bin/chromium": "chromium",
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc": "fonts-noto-cjk",
 }
-EXTRAS = ("demo", "training", "test")
+EXTRAS = ("cpu", "demo", "training", "test")
 
 
 def install_peers() -> None:

@@ -20,7 +20,8 @@ ROOMS = ("intake", "inference", "results", "worklist")
 """On the study's path: a room may import earlier rooms only."""
 
 JOINERS = {
-    "app", "cli", "cli_check", "demo", "health", "interventions", "parts", "pipeline", "receiving", "serve", "worker",
+    "app", "cli", "cli_check", "demo", "health", "interventions", "parts", "pipeline", "receiving", "rounds", "serve",
+    "worker",
 }  # fmt: skip
 """They may import every room; no room imports them."""
 

@@ -25,7 +25,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = folder / "bin" / "python"
     subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{ROOT}[demo]"], check=True
+        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{ROOT}[cpu,demo]"], check=True
     )
     return python
 

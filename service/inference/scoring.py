@@ -176,7 +176,7 @@ class Scoring:
         self.alarm = alarms[0] if alarms else None
         if self.alarm:
             self.provider = None
-            log.error("execution provider missing", extra={"alarm": self.alarm})
+            log.error("execution provider missing", extra={"alarm": self.alarm[:120]})
 
 
 class _Process:

@@ -43,6 +43,7 @@ class IntakeReason(Enum):
     DAMAGED_HEADER = ("damaged_header", 0xC002, "cannot read the header; export the image again")
     TRUNCATED = ("truncated", 0xC003, "file ends too early; send it again")
     LIMIT_EXCEEDED = ("limit_exceeded", 0xC004, "too many or too large elements; export the image again")
+    NO_STUDY = ("no_study", 0xB007, "no Study or Series UID: held aside; export the image again")
     MISSING_UID = ("missing_uid", 0xA900, "Study, Series, SOP Class or SOP Instance UID missing")
     INVALID_UID = ("invalid_uid", 0xA900, "a UID is not valid (digits and dots, 64 at most)")
     UID_MISMATCH = ("uid_mismatch", 0xA900, "SOP Class or Instance UID differs from the request")
@@ -87,4 +88,7 @@ class Outcome:
     @property
     def is_kept(self) -> bool:
         """The bytes are durable in the archive and the sender may delete its copy."""
-        return self.kind in (Kind.STORED, Kind.DUPLICATE) or self.reason is IntakeReason.CONFLICT_KEPT
+        return self.kind in (Kind.STORED, Kind.DUPLICATE) or self.reason in (
+            IntakeReason.CONFLICT_KEPT,
+            IntakeReason.NO_STUDY,
+        )

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from preprocessing.elements import HeaderRefused
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from sqlalchemy.exc import SQLAlchemyError
 
+from preprocessing.elements import HeaderRefused
 from preprocessing.header import InstanceHeader, read_header
 from service.archive import Archive, make_durable_folder
 from service.database import Database

@@ -12,6 +12,7 @@ from preprocessing.header import InstanceHeader, age_years, to_json
 from service import tables
 from service.intake.outcomes import Door, IntakeReason, Kind, Sender
 from service.intake.studies import PRIORITY_ROUTINE, Settled, fold, quiet_time_s, when_due
+from service.intake.verify import belongs_nowhere
 
 NewStudy = Callable[[Connection, int, float], None]
 """Called in the transaction that first sees a study: (connection, study_id, now)."""
@@ -53,6 +54,9 @@ class _Study:
 def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Kind, IntakeReason | None]:
     """Write the rows of one instance; the same content is accepted once, other content under its UID is held."""
     header, sender = arrival.header, arrival.sender
+    if belongs_nowhere(header):
+        hold(tx, arrival, IntakeReason.NO_STUDY, now)
+        return Kind.HELD, IntakeReason.NO_STUDY
     known = tx.execute(
         select(tables.instance.c.content_sha256).where(
             tables.instance.c.site_id == sender.site_id,

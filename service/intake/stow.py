@@ -13,7 +13,7 @@ from service.errors import Invalid
 from service.intake.batch import Answer, Batch
 from service.intake.body import BodyRefused, SenderLeft, check_before_body, pieces
 from service.intake.multipart import BadMultipart, Event, MultipartReader, PartBegins, PartData, boundary_of
-from service.intake.outcomes import IntakeReason, Outcome, Sender
+from service.intake.outcomes import IntakeReason, Kind, Outcome, Sender
 from service.intake.part10 import Part10Splitter
 from service.intake.receive import Intake
 from service.settings import Settings
@@ -122,7 +122,7 @@ def nothing_kept_status(reasons: set[IntakeReason | None], *, otherwise: int) ->
 
 def _response(answers: Sequence[Answer], base: str, status: int) -> Response:
     outcomes = [answer.outcome for answer in answers]
-    studies = {outcome.study_instance_uid for outcome in outcomes if outcome.is_kept}
+    studies = {o.study_instance_uid for o in outcomes if o.is_kept and o.kind is not Kind.HELD}
     study_url = f"{base}/studies/{studies.pop()}" if len(studies) == 1 else None
     headers = {}
     if study_url is not None:
@@ -164,7 +164,8 @@ def _stored_item(outcome: Outcome, base: str) -> dict[str, object]:
         f"{base}/studies/{outcome.study_instance_uid}/series/{outcome.series_instance_uid}"
         f"/instances/{outcome.sop_instance_uid}"
     )
-    item = {**_reference(outcome), "00081190": _element("UR", url)}
+    is_held = outcome.kind is Kind.HELD  # kept for an operator: there is no address that gives it
+    item = {**_reference(outcome), "00081190": _element("UR", None if is_held else url)}
     if outcome.reason is not None:
         item["00081196"] = _element("US", outcome.status)
     return item

@@ -36,6 +36,15 @@ def storage_classes() -> frozenset[str]:
     ) | {LABEL_MAP_SEGMENTATION}
 
 
+def belongs_nowhere(header: InstanceHeader) -> bool:
+    """Tell whether this is a readable image that names no study or series to stand in.
+
+    It is held for an operator: refusing it would lose a picture that somebody may need, and inventing its UIDs would
+    make a study that the center does not know.
+    """
+    return header.has_pixel_data and not (header.study_instance_uid and header.series_instance_uid)
+
+
 def verify(
     header: InstanceHeader,
     *,
@@ -51,7 +60,9 @@ def verify(
         sop_instance_uid: Likewise.
         study_instance_uid: As the address declared it; None when it did not.
     """
-    own = (header.sop_class_uid, header.sop_instance_uid, header.study_instance_uid, header.series_instance_uid)
+    own = [header.sop_class_uid, header.sop_instance_uid]
+    if not belongs_nowhere(header):
+        own += [header.study_instance_uid, header.series_instance_uid]
     if MEDIA_STORAGE_DIRECTORY in (header.sop_class_uid, sop_class_uid):
         return IntakeReason.DICOMDIR
     if any(not uid for uid in own):

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from service.settings import Settings
+from service.startup import metrics_folder
 from tests.conftest import ROOT
 from tests.driver import free_port
 
@@ -135,6 +137,7 @@ def test_a_stop_is_graceful_even_with_an_open_page(serving: Serving, number: sig
 
     assert all(is_gone(pid) for pid in children.values())
     assert "part did not stop in time" not in serving.errors.read_text()
+    assert not metrics_folder(Settings(data_folder=Path(serving.environment["PANDOK_DATA_FOLDER"]))).exists()
 
 
 def test_no_part_outlives_a_parent_that_was_killed(serving: Serving) -> None:

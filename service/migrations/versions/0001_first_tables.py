@@ -326,7 +326,7 @@ def upgrade() -> None:
         sa.Column("view", sa.String(length=16), nullable=True),
         sa.Column("view_source", sa.String(length=32), nullable=True),
         sa.Column("notes", sa.JSON(), nullable=False),
-        sa.Column("decoder", sa.String(length=32), nullable=True),
+        sa.Column("decoder", sa.String(length=64), nullable=True),
         sa.Column("provider", sa.String(length=64), nullable=True),
         sa.Column("tensor_sha256", sa.String(length=64), nullable=True),
         sa.Column("heat_map_sha256", sa.String(length=64), nullable=True),

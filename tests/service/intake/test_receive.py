@@ -90,7 +90,6 @@ def test_site_may_ask_for_a_warning_on_conflict(tmp_path: Path) -> None:
     [
         ({"StudyInstanceUID": "../../etc/passwd"}, IntakeReason.INVALID_UID),
         ({"SeriesInstanceUID": "1." * 40 + "1"}, IntakeReason.INVALID_UID),
-        ({"SeriesInstanceUID": ""}, IntakeReason.MISSING_UID),
         ({"SOPClassUID": "1.2.840.10008.1.1"}, IntakeReason.CLASS_NOT_SUPPORTED),
         ({"SOPClassUID": "1.2.840.10008.1.3.10"}, IntakeReason.DICOMDIR),
     ],
@@ -109,6 +108,23 @@ def test_unusable_uids_are_refused_with_a_row_for_the_operator(
     assert problem["reason"] == reason.word
     assert rows(parts, "instance") == []
     assert list(parts.settings.spool_folder.iterdir()) == []
+
+
+def test_object_without_pixels_that_names_no_series_is_refused(parts: Parts) -> None:
+    film = make_radiograph(SeriesInstanceUID="")
+    del film.PixelData
+
+    assert parts.send(film).reason is IntakeReason.MISSING_UID
+
+
+def test_image_that_names_no_study_is_held_and_the_sender_is_warned(parts: Parts) -> None:
+    outcome = parts.send(make_radiograph(StudyInstanceUID=""))
+
+    [held] = rows(parts, "problem")
+    assert (outcome.kind, outcome.status, outcome.is_kept) == (Kind.HELD, 0xB007, True)
+    assert (held["kind"], held["reason"]) == ("held", "no_study")
+    assert parts.archive.is_intact(parts.site_id, str(held["content_sha256"]))
+    assert rows(parts, "study") == []
 
 
 def test_instance_that_differs_from_its_command_is_refused(parts: Parts) -> None:

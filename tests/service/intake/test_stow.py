@@ -8,6 +8,7 @@ import socket
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dicomweb_client.api import DICOMwebClient
@@ -322,7 +323,7 @@ def test_a_connection_that_breaks_off_keeps_what_was_whole(door: Door) -> None:
         pytest.param({"slow_rate_window_s": 0.2, "slow_rate_bytes_per_s": 10**9}, id="slow"),
     ],
 )
-def test_a_sender_that_drips_is_let_go(tmp_path: Path, limits: dict[str, float]) -> None:
+def test_a_sender_that_drips_is_let_go(tmp_path: Path, limits: dict[str, Any]) -> None:
     with (
         open_parts(tmp_path, **limits) as parts,
         open_door(parts) as door,

@@ -21,6 +21,9 @@ from tests.factories import Parts, open_parts
 from tests.service.intake.dimse.sender import RawSender
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+LOOPS = (uvloop.new_event_loop, asyncio.new_event_loop)
+"""The service's own, and the standard one: they differ in when they begin to read and how they shake hands."""
+
 OpenListener = Callable[..., "Listening"]
 
 

@@ -18,7 +18,7 @@ from service.intake.dimse.pdus import AbortReason
 from service.intake.outcomes import IntakeReason
 from tests.driver import wait_until
 from tests.factories import dataset_bytes, make_ct_slice, make_radiograph, phantom
-from tests.service.intake.dimse.conftest import Listening, OpenListener
+from tests.service.intake.dimse.conftest import LOOPS, Listening, LoopFactory, OpenListener
 from tests.service.intake.dimse.sender import (
     ABORT,
     COMMAND,
@@ -133,7 +133,11 @@ def test_an_exchange_sent_byte_by_byte_is_understood(listening: Listening) -> No
     assert_stored_as_sent(listening, dataset)
 
 
-def test_messages_sent_without_waiting_are_answered_in_their_order(listening: Listening) -> None:
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_messages_sent_without_waiting_are_answered_in_their_order(
+    open_listener: OpenListener, loop_factory: LoopFactory
+) -> None:
+    listening = open_listener(loop_factory=loop_factory)
     slices = [make_ct_slice(seed=seed) for seed in range(12)]
     echo = data_pdu(pdv(ECHO_ID, COMMAND | LAST, echo_command(99)))
     messages = b"".join(b"".join(store_pdus(s, CT_ID, message_id=n)) for n, s in enumerate(slices))
@@ -149,7 +153,11 @@ def test_messages_sent_without_waiting_are_answered_in_their_order(listening: Li
     assert listening.stored_uids() == {each.SOPInstanceUID for each in slices}
 
 
-def test_a_large_instance_goes_through_the_bounded_buffer(listening: Listening) -> None:
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_a_large_instance_goes_through_the_bounded_buffer(
+    open_listener: OpenListener, loop_factory: LoopFactory
+) -> None:
+    listening = open_listener(loop_factory=loop_factory)
     dataset = make_radiograph(np.random.default_rng(0).integers(0, 4096, (2000, 2000)).astype(np.uint16))
 
     with listening.call() as sender:
@@ -362,6 +370,8 @@ EXCHANGE, SECOND, FIRST = whole_exchange()
 @pytest.mark.parametrize("part", [0.0, 0.04, 0.2, 0.5, 0.9, 0.999])
 def test_a_break_keeps_what_was_answered_and_leaves_no_spool_file(listening: Listening, how: str, part: float) -> None:
     cut = SECOND + int(part * (len(EXCHANGE) - SECOND))
+    if how == "abort":
+        cut = min(cut, len(EXCHANGE) - len(ABORT) - 1)  # or its bytes would complete the data set
 
     with listening.call() as sender:
         sender.send(EXCHANGE[:SECOND])

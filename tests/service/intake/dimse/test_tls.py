@@ -13,7 +13,7 @@ from service.intake.dimse.listener import tls_context
 from service.settings import Settings
 from tests.factories import make_radiograph, phantom
 from tests.service.intake.dimse.authority import Authority, Certificate
-from tests.service.intake.dimse.conftest import Listening, OpenListener
+from tests.service.intake.dimse.conftest import LOOPS, Listening, LoopFactory, OpenListener
 from tests.service.intake.dimse.sender import (
     COMMAND,
     ECHO_ID,
@@ -66,8 +66,9 @@ def echo(listening: Listening, context: ssl.SSLContext) -> None:
         sender.release()
 
 
-def test_an_instance_comes_in_over_tls(open_tls: OpenListener, authority: Authority) -> None:
-    listening = open_tls()
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_an_instance_comes_in_over_tls(open_tls: OpenListener, authority: Authority, loop_factory: LoopFactory) -> None:
+    listening = open_tls(loop_factory=loop_factory)
     dataset = make_radiograph(phantom(900, 900))
 
     with RawSender(listening.tls_port, tls=client_context(authority)) as sender:
@@ -113,15 +114,18 @@ def test_silent_peers_do_not_keep_others_from_shaking_hands(open_tls: OpenListen
         each.close()
 
 
-def test_a_peer_that_never_shakes_hands_is_cut_off(open_tls: OpenListener, authority: Authority) -> None:
-    listening = open_tls(tls_handshake_timeout_s=0.3, max_connections_per_address=2)
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_a_peer_that_never_shakes_hands_is_cut_off(
+    open_tls: OpenListener, authority: Authority, loop_factory: LoopFactory
+) -> None:
+    listening = open_tls(loop_factory=loop_factory, tls_handshake_timeout_s=0.3, max_connections_per_address=1)
 
     for first in (b"", b"\x16\x03\x01", associate_rq()):
         with socket.create_connection(("127.0.0.1", listening.tls_port), timeout=10) as peer:
             peer.sendall(first)
             assert _is_hung_up(peer)
 
-    echo(listening, client_context(authority))
+        _until_seated(listening, client_context(authority))
 
 
 def _is_hung_up(peer: socket.socket) -> bool:
