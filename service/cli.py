@@ -224,6 +224,10 @@ def _list_problems(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def _alive(settings: Settings, _options: argparse.Namespace) -> int:
+    return 0 if is_alive(settings) else EXIT_REFUSED
+
+
 def _check(settings: Settings, _options: argparse.Namespace) -> int:
     from service.cli_check import check  # loads onnxruntime
 
@@ -303,6 +307,9 @@ def _parser() -> argparse.ArgumentParser:
     problems_.add_argument("--limit", type=int, default=50)
     problems_.add_argument("--all", action="store_true", help="resolved ones too")
     problems_.set_defaults(run=_list_problems)
+
+    alive = commands.add_parser("alive", help="ask the running web server whether it lives: for a container's health")
+    alive.set_defaults(run=_alive)
 
     check = commands.add_parser("check", help="look whether the service could start")
     check.set_defaults(run=_check)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import ssl
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,6 +34,21 @@ class Finding:
     what: str
     ok: bool
     words: str
+
+
+def is_alive(settings: Settings) -> bool:
+    """Tell whether the web server of this machine answers `/live`."""
+    scheme = "https" if settings.web_certificate else "http"
+    context = ssl.create_default_context()
+    context.check_hostname = False  # the certificate is for the name that people use, and this is our own machine
+    context.verify_mode = ssl.CERT_NONE
+    host = "127.0.0.1" if settings.web_host in ("0.0.0.0", "::") else settings.web_host  # noqa: S104 - compared only
+    address = f"{scheme}://{host}:{settings.web_port}/live"
+    try:
+        with urllib.request.urlopen(address, timeout=2, context=context) as answer:  # noqa: S310 - our own address
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def check(settings: Settings) -> list[Finding]:

@@ -27,6 +27,8 @@ from service.sites import NewPeer, NewSite, SitePolicy, open_shelf
 SITE = "demo"
 AE_TITLE = "DEMO_PACS"
 QUIET_S = 3.0
+DATA_FOLDER = Path("demo-data")
+"""Where the demonstration lives when nobody says otherwise: never in a real installation's folder."""
 
 PACKAGE_FILMS = ("RG1_UNCR.dcm", "RG3_UNCR.dcm", "MR2_J2KI.dcm", "693_J2KR.dcm")
 """Of PyPI's pydicom-data: a chest radiograph, a leg, an MR and a CT: one is scored, three say why they are not."""
@@ -39,6 +41,7 @@ def run_demo(settings: Settings, films: Path | None) -> int:
     """Start the service with the demo's site, send the studies and serve until interrupted; returns the exit code."""
     settings = settings.model_copy(
         update={
+            **({} if "data_folder" in settings.model_fields_set else {"data_folder": DATA_FOLDER}),
             "web_port": _free_port(settings.web_host, settings.web_port),
             "dicom_port": _free_port(settings.dicom_host, settings.dicom_port),
         }

@@ -195,7 +195,7 @@ function listen() {
 }
 
 async function prepare() {
-  await loadWords();
+  await loadWords({ likeBrowser: true });
   offerLanguages(part("language"), redraw);
   await offerSites();
 }

@@ -1,13 +1,14 @@
-// The pages' words in four languages: Korean unless the reader chose another.
+// The pages' words in four languages. Readers sit in Korea, so Korean is the default; a center's page follows the browser.
 const LANGUAGES = { ko: "한국어", en: "English", vi: "Tiếng Việt", ru: "Русский" };
 const KEPT_AS = "pandok.language";
 
 let language = "ko";
 let words = {};
 
-export async function loadWords() {
+export async function loadWords({ likeBrowser = false } = {}) {
   const kept = localStorage.getItem(KEPT_AS);
   if (kept in LANGUAGES) language = kept;
+  else if (likeBrowser) language = navigator.languages.map((tag) => tag.slice(0, 2)).find((code) => code in LANGUAGES) ?? "en";
   words = await (await fetch("/assets/words.json")).json();
   translatePage();
 }

@@ -261,7 +261,7 @@ def test_pynetdicom_that_aborts_keeps_what_it_sent(listening: Listening) -> None
     assert listening.stored_uids() == {dataset.SOPInstanceUID}
 
 
-def test_pynetdicom_reads_the_reason_of_a_refusal(listening: Listening) -> None:
+def test_pynetdicom_reads_why_an_image_without_a_study_is_held_aside(listening: Listening) -> None:
     dataset = make_radiograph()
     del dataset.StudyInstanceUID
 
@@ -269,7 +269,7 @@ def test_pynetdicom_reads_the_reason_of_a_refusal(listening: Listening) -> None:
     answer = association.send_c_store(dataset)
     association.release()
 
-    assert (answer.Status, answer.ErrorComment) == (0xA900, IntakeReason.MISSING_UID.comment)
+    assert (answer.Status, answer.ErrorComment) == (IntakeReason.NO_STUDY.status, IntakeReason.NO_STUDY.comment)
 
 
 def test_pynetdicom_is_told_which_contexts_are_not_taken(listening: Listening) -> None:
