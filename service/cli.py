@@ -225,6 +225,8 @@ def _list_problems(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _alive(settings: Settings, _options: argparse.Namespace) -> int:
+    from service.cli_check import is_alive  # loads onnxruntime
+
     return 0 if is_alive(settings) else EXIT_REFUSED
 
 

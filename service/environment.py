@@ -29,11 +29,9 @@ def prepare(folder: Path, extras: tuple[str, ...]) -> Path:
         return python
     print(f"Preparing {folder.name} with {', '.join(('pandok', *extras))} (once; a few minutes) ...", flush=True)
     venv.create(folder, with_pip=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check"]
     target = f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)
-    subprocess.run(  # noqa: S603 - our own arguments
-        [str(python), "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check", "--editable", target],
-        check=True,
-    )
+    subprocess.run([*pip, "--editable", target], check=True)  # noqa: S603 - our own arguments
     stamp.write_text(wanted)
     return python
 
