@@ -21,7 +21,7 @@ class StoredFileDamaged(Exception):
 
 
 class Archive:
-    """Content-addressed files: `<site>/<ab>/<cd>/<sha256>.dcm`, named by the SHA-256 of the data set.
+    """Content-addressed files: `<site>/<ab>/<sha256>.dcm`, named by the SHA-256 of the data set.
 
     Sites share no file, so that one site's retention or keys never touch another's.
     """
@@ -31,7 +31,7 @@ class Archive:
 
     def path(self, site_id: int, content_sha256: str) -> Path:
         """Return where the data set with this hash is, or would be, stored."""
-        return self.folder / str(site_id) / content_sha256[:2] / content_sha256[2:4] / f"{content_sha256}.dcm"
+        return self.folder / str(site_id) / content_sha256[:2] / f"{content_sha256}.dcm"
 
     def place(self, spooled: Path, site_id: int, content_sha256: str) -> Path:
         """Give a synced spool file its name in the archive and return the folder that must be synced next.

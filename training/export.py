@@ -80,7 +80,8 @@ def export_package(
         ExportRefused: Torch and ONNX Runtime differ by more than PARITY in probability.
         models.package.PackageRefused: The result does not pass the loader.
     """
-    content = to_onnx(network, description)
+    names = ["logits", "heat_map"] if description.has_heat_map else ["logits"]
+    content = to_onnx(network, input_shape=description.input_shape, output_names=names)
     with tempfile.TemporaryDirectory() as work:
         draft = Path(work) / description.name
         _write(draft, content, description, outputs, text)
@@ -93,11 +94,10 @@ def export_package(
     return load_package(folder, recipes=recipes)
 
 
-def to_onnx(network: nn.Module, description: PackageDescription) -> bytes:
+def to_onnx(network: nn.Module, *, input_shape: tuple[int, int, int], output_names: Sequence[str]) -> bytes:
     """Return the network as ONNX bytes with a free batch axis and all weights inside."""
     network.eval()
-    example = torch.rand(2, *description.input_shape)
-    names = ["logits", "heat_map"] if description.has_heat_map else ["logits"]
+    example = torch.rand(2, *input_shape)
     with tempfile.TemporaryDirectory() as work, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the exporter warns about its own dependencies
         path = Path(work) / "model.onnx"
@@ -106,7 +106,7 @@ def to_onnx(network: nn.Module, description: PackageDescription) -> bytes:
             (example,),
             path,
             input_names=["image"],
-            output_names=names,
+            output_names=list(output_names),
             dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
             dynamo=True,
             external_data=False,

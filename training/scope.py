@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,6 +18,7 @@ from preprocessing.errors import Reason, UnsupportedImage
 from preprocessing.recipes import Recipe
 from training.cases import Case, load_grey, of_split
 from training.drawings import drawn
+from training.export import to_onnx
 from training.negatives import distorted, inverted, package_pictures, turned, upside_down, varied
 from training.network import GREY_MEAN, GREY_STD, backbone
 from training.train import rate
@@ -29,6 +30,7 @@ SCOPE_CLASSES = (
     Reason.ROTATED.value,
     Reason.INVERTED.value,
 )
+SIZE = 224
 MIDDLE_BLOCK = 10
 FEATURES = 112 * 16 + 320 * 9
 
@@ -43,10 +45,10 @@ class ScopeConfig:
     """Everything that decides a gate besides the data and the code."""
 
     seed: int = 11
-    children: int = 900
+    children: int = 700
     """Kermany films of train that are used; there are three times as many as NIH films."""
-    drawings: int = 2_500
-    package_variants: int = 8
+    drawings: int = 2_000
+    package_variants: int = 6
     """Variants of each picture that installed packages carry."""
     hidden: int = 128
     epochs: int = 30
@@ -68,6 +70,28 @@ class Example:
     kind: str
 
 
+class FrozenFeatures(nn.Module):
+    """EfficientNet-Lite0 as ImageNet left it: middle and last blocks, pooled over a grid so that places count."""
+
+    def __init__(self, *, pretrained: bool) -> None:
+        super().__init__()
+        network = backbone(pretrained=pretrained)
+        self.stem = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
+        self.blocks = network._blocks
+        self.requires_grad_(requires_grad=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return features (n, FEATURES) of images (n, 1, rows, columns), 0..1."""
+        grey = (image - GREY_MEAN) / GREY_STD
+        x = self.stem(grey.expand(-1, 3, -1, -1))
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number == MIDDLE_BLOCK:
+                middle = nn.functional.avg_pool2d(x, 5, stride=3)  # (n, 112, 14, 14) → (n, 112, 4, 4)
+        last = nn.functional.avg_pool2d(x, 3, stride=2)  # (n, 320, 7, 7) → (n, 320, 3, 3)
+        return torch.cat([middle.flatten(1), last.flatten(1)], dim=1)
+
+
 class ScopeNetwork(nn.Module):
     """Frozen ImageNet features, where they lie in the picture, a small classifier and a distance to all chest films.
 
@@ -77,10 +101,7 @@ class ScopeNetwork(nn.Module):
 
     def __init__(self, hidden: int, directions: int, *, pretrained: bool = True) -> None:
         super().__init__()
-        network = backbone(pretrained=pretrained)
-        self.stem = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
-        self.blocks = network._blocks
-        self.requires_grad_(requires_grad=False)
+        self.frozen = FrozenFeatures(pretrained=pretrained)
         self.classifier = nn.Sequential(
             nn.Dropout(0.3),
             nn.Linear(FEATURES, hidden),
@@ -101,18 +122,11 @@ class ScopeNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (n, 5) in the order of SCOPE_CLASSES of images (n, 1, rows, columns), 0..1."""
-        return self.judge(self.features(image))
+        return self.judge(self.standardize(self.frozen(image)))
 
-    def features(self, image: Tensor) -> Tensor:
-        """Return standardized features (n, FEATURES): middle and last blocks, pooled over a grid of places."""
-        grey = (image - GREY_MEAN) / GREY_STD
-        x = self.stem(grey.expand(-1, 3, -1, -1))
-        for number, block in enumerate(self.blocks):
-            x = block(x)
-            if number == MIDDLE_BLOCK:
-                middle = nn.functional.avg_pool2d(x, 5, stride=3)  # (n, 112, 14, 14) → (n, 112, 4, 4)
-        last = nn.functional.avg_pool2d(x, 3, stride=2)  # (n, 320, 7, 7) → (n, 320, 3, 3)
-        return (torch.cat([middle.flatten(1), last.flatten(1)], dim=1) - self.mean) / self.scale
+    def standardize(self, features: Tensor) -> Tensor:
+        """Return features (n, FEATURES), each with mean 0 and spread 1 over what was learned from."""
+        return (features - self.mean) / self.scale
 
     def judge(self, features: Tensor) -> Tensor:
         """Return logits (n, 5) of standardized features."""
@@ -135,7 +149,7 @@ class Described:
     """Many pictures, each as its features: the tensors themselves would fill the memory.
 
     Attributes:
-        features: (n, FEATURES).
+        features: (n, FEATURES), not standardized.
         classes: (n,), indices into SCOPE_CLASSES.
         kinds: n words.
     """
@@ -155,14 +169,8 @@ def train_gate(
     network = ScopeNetwork(config.hidden, config.directions).eval()
     pictures = describe(network, make_examples(of_split(cases, "train"), recipe, config, seed=config.seed))
     show(f"{len(pictures.kinds)} pictures to train on")
-    network.mean.copy_(pictures.features.mean(dim=0))
-    network.scale.copy_(pictures.features.std(dim=0) + 1e-3)
-    features = (pictures.features - network.mean) / network.scale
-    _fit_classifier(network, features, pictures.classes, config, show)
-    _fit_distance(network, features[pictures.classes == IN_SCOPE], config)
-
     validation = describe(network, make_examples(of_split(cases, "val"), recipe, config, seed=config.seed + 1))
-    threshold = _set_limits(network, validation, config)
+    threshold = fit_gate(network, pictures, validation, config, show=show)
     counts = count_kept(network, validation, threshold)
     for kind, (passed, total) in counts.items():
         show(f"val {kind}: {passed} of {total} kept")
@@ -180,6 +188,24 @@ def train_gate(
     return network
 
 
+def fit_gate(
+    network: ScopeNetwork,
+    pictures: Described,
+    validation: Described,
+    config: ScopeConfig,
+    *,
+    show: Callable[[str], None],
+) -> float:
+    """Fit classifier and distance to `pictures`, set their limits on `validation`, return the threshold."""
+    torch.manual_seed(config.seed)
+    network.mean.copy_(pictures.features.mean(dim=0))
+    network.scale.copy_(pictures.features.std(dim=0) + 1e-3)
+    features = network.standardize(pictures.features)
+    _fit_classifier(network, features, pictures.classes, config, show)
+    _fit_distance(network, features[pictures.classes == IN_SCOPE], config)
+    return _set_limits(network, validation, config)
+
+
 def load_gate(run_folder: Path) -> tuple[ScopeNetwork, float]:
     """Return a trained gate and its threshold."""
     record = json.loads((run_folder / "gate.json").read_text(encoding="utf-8"))
@@ -195,7 +221,7 @@ def make_examples(cases: Sequence[Case], recipe: Recipe, config: ScopeConfig, *,
     adults = [case for case in cases if case.age_band == "adult"]
     children = [case for case in cases if case.age_band != "adult"]
     chosen = adults + [children[index] for index in rng.permutation(len(children))[: config.children]]
-    share = len(chosen) / 2_100  # fewer for val
+    share = len(chosen) / 1_850  # fewer for val
     for film in load_grey(chosen):
         yield from _prepared(recipe, film, IN_SCOPE, FILM)
         yield from _prepared(recipe, slightly_varied(film, rng), IN_SCOPE, "chest film, varied")
@@ -235,28 +261,24 @@ def _prepared(recipe: Recipe, picture: Grey, scope_class: int, kind: str) -> Ite
         return
 
 
-@torch.no_grad()
-def describe(network: ScopeNetwork, examples: Iterable[Example], *, batch: int = 64) -> Described:
-    """Return the examples as features, standardized as the network now is."""
+def describe(network: ScopeNetwork, examples: Iterable[Example]) -> Described:
+    """Return the examples as features. ONNX Runtime makes them: on a CPU it is six times as fast as torch."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    content = to_onnx(network.frozen, input_shape=(1, SIZE, SIZE), output_names=["features"])
+    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     features, classes, kinds = [], [], []
-    for part in _batches(examples, batch):
-        images = torch.from_numpy(np.stack([example.image for example in part]))
-        features.append(network.features(images.contiguous(memory_format=torch.channels_last)))
-        classes += [example.scope_class for example in part]
-        kinds += [example.kind for example in part]
-    return Described(torch.cat(features), torch.tensor(classes), tuple(kinds))
-
-
-def _batches(examples: Iterable[Example], size: int) -> Iterator[list[Example]]:
-    waiting = iter(examples)
-    while part := list(itertools.islice(waiting, size)):
-        yield part
+    for example in examples:
+        features.append(torch.from_numpy(session.run(None, {"image": example.image[None]})[0][0]))
+        classes.append(example.scope_class)
+        kinds.append(example.kind)
+    return Described(torch.stack(features), torch.tensor(classes), tuple(kinds))
 
 
 @torch.no_grad()
 def count_kept(network: ScopeNetwork, pictures: Described, threshold: float) -> dict[str, tuple[int, int]]:
     """Return per kind of picture how many are let through, and of how many."""
-    passed = torch.softmax(network.judge(pictures.features), dim=1)[:, IN_SCOPE] >= threshold
+    passed = torch.softmax(network.judge(network.standardize(pictures.features)), dim=1)[:, IN_SCOPE] >= threshold
     counts: dict[str, tuple[int, int]] = {}
     for kind, kept in zip(pictures.kinds, passed.tolist(), strict=True):
         before = counts.get(kind, (0, 0))
@@ -267,7 +289,7 @@ def count_kept(network: ScopeNetwork, pictures: Described, threshold: float) -> 
 @torch.no_grad()
 def _set_limits(network: ScopeNetwork, pictures: Described, config: ScopeConfig) -> float:
     """Set the distance at which a picture becomes strange, from val films, and return the threshold of in_scope."""
-    films = pictures.features[torch.tensor([kind == FILM for kind in pictures.kinds])]
+    films = network.standardize(pictures.features[torch.tensor([kind == FILM for kind in pictures.kinds])])
     limit = float(torch.quantile(network.distance(films), config.least_kept))
     # At the limit the two logits are equal; a fifth more distance is as sure as odds of e^4.
     network.distance_line.copy_(torch.tensor([20.0 / limit, -20.0]))

@@ -95,7 +95,8 @@ class Committer:
                 return
 
     def _commit(self, batch: Sequence[Pending]) -> None:
-        synced = [pending for pending, ok in zip(batch, self._pool.map(self._sync, batch), strict=True) if ok]
+        sync = self._pool.map if len(batch) > 1 else map
+        synced = [pending for pending, ok in zip(batch, sync(self._sync, batch), strict=True) if ok]
         placed = self._place(synced)
         if not placed:
             return

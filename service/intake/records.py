@@ -6,13 +6,30 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from preprocessing.header import InstanceHeader, age_years, to_json
 from service import tables
 from service.intake.outcomes import Door, IntakeReason, Kind, Sender
 from service.intake.studies import PRIORITY_ROUTINE, Settled, fold, quiet_time_s, when_due
 from service.intake.verify import belongs_nowhere
+
+# Built once: an instance takes six of them before its sender gets an answer, and building costs more than running.
+_i, _s, _e = tables.instance.c, tables.study.c, tables.series.c
+_KNOWN = select(_i.content_sha256).where(_i.site_id == bindparam("site"), _i.sop_instance_uid == bindparam("uid"))
+_POLICY = select(tables.site.c.policy).where(tables.site.c.id == bindparam("site"))
+_FIND_STUDY = select(
+    _s.id, _s.patient_id, _s.modalities, _s.flags, _s.state, _s.revision, _s.series_count, _s.instance_count,
+    _s.arriving_since, _s.expected_instances,
+).where(_s.site_id == bindparam("site"), _s.study_instance_uid == bindparam("uid"))  # fmt: skip
+_COUNT_STUDY = update(tables.study).where(_s.id == bindparam("study"))
+_COUNT_SERIES = (
+    update(tables.series)
+    .where(_e.study_id == bindparam("study"), _e.series_instance_uid == bindparam("uid"))
+    .values(instance_count=_e.instance_count + 1)
+    .returning(_e.id)
+)
+_ADD_INSTANCE = insert(tables.instance)
 
 NewStudy = Callable[[Connection, int, float], None]
 """Called in the transaction that first sees a study: (connection, study_id, now)."""
@@ -57,17 +74,10 @@ def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Ki
     if belongs_nowhere(header):
         hold(tx, arrival, IntakeReason.NO_STUDY, now)
         return Kind.HELD, IntakeReason.NO_STUDY
-    known = tx.execute(
-        select(tables.instance.c.content_sha256).where(
-            tables.instance.c.site_id == sender.site_id,
-            tables.instance.c.sop_instance_uid == header.sop_instance_uid,
-        )
-    ).scalar_one_or_none()
+    known = tx.execute(_KNOWN, {"site": sender.site_id, "uid": header.sop_instance_uid}).scalar_one_or_none()
     if known == arrival.content_sha256:
         return Kind.DUPLICATE, None
-    policy: Mapping[str, object] = tx.execute(
-        select(tables.site.c.policy).where(tables.site.c.id == sender.site_id)
-    ).scalar_one()
+    policy: Mapping[str, object] = tx.execute(_POLICY, {"site": sender.site_id}).scalar_one()
     if known is not None:
         reason = IntakeReason.CONFLICT_KEPT if policy.get("conflict_answer") == "warn" else IntakeReason.CONFLICT
         hold(tx, arrival, reason, now)
@@ -76,38 +86,31 @@ def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Ki
     study, series_id = _series(tx, arrival, study)
     study = _count(tx, arrival, study, quiet_time_s(header.modality, policy, rules.quiet_s), rules, now)
     tx.execute(
-        insert(tables.instance).values(
-            site_id=sender.site_id,
-            study_id=study.id,
-            series_id=series_id,
-            sop_instance_uid=header.sop_instance_uid,
-            sop_class_uid=header.sop_class_uid,
-            transfer_syntax_uid=header.transfer_syntax_uid,
-            instance_number=header.instance_number,
-            content_sha256=arrival.content_sha256,
-            size_bytes=arrival.size_bytes,
-            header=to_json(header),
-            revision=study.revision,
-            door=sender.door.value,
-            received_at=now,
-            is_result=False,
-        )
+        _ADD_INSTANCE,
+        {
+            "site_id": sender.site_id,
+            "study_id": study.id,
+            "series_id": series_id,
+            "sop_instance_uid": header.sop_instance_uid,
+            "sop_class_uid": header.sop_class_uid,
+            "transfer_syntax_uid": header.transfer_syntax_uid,
+            "instance_number": header.instance_number,
+            "content_sha256": arrival.content_sha256,
+            "size_bytes": arrival.size_bytes,
+            "header": to_json(header),
+            "revision": study.revision,
+            "door": sender.door.value,
+            "received_at": now,
+            "is_result": False,
+        },
     )
     return Kind.STORED, None
 
 
 def _study(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> _Study:
     header, sender, t = arrival.header, arrival.sender, tables.study
-    row = (
-        tx.execute(
-            select(
-                t.c.id, t.c.patient_id, t.c.modalities, t.c.flags, t.c.state, t.c.revision, t.c.series_count,
-                t.c.instance_count, t.c.arriving_since, t.c.expected_instances,
-            ).where(t.c.site_id == sender.site_id, t.c.study_instance_uid == header.study_instance_uid)
-        )
-        .mappings()
-        .one_or_none()
-    )  # fmt: skip
+    found = tx.execute(_FIND_STUDY, {"site": sender.site_id, "uid": header.study_instance_uid})
+    row = found.mappings().one_or_none()
     if row is not None:
         modalities = tuple(m for m in row["modalities"].split("\\") if m)
         return _Study(**{**row, "modalities": modalities, "flags": tuple(row["flags"])})
@@ -151,12 +154,8 @@ def _study(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> _Study
 
 def _series(tx: Connection, arrival: Arrival, study: _Study) -> tuple[_Study, int]:
     header, t = arrival.header, tables.series
-    found = tx.execute(
-        update(t)
-        .where(t.c.study_id == study.id, t.c.series_instance_uid == header.series_instance_uid)
-        .values(instance_count=t.c.instance_count + 1)
-        .returning(t.c.id)
-    ).scalar_one_or_none()
+    known = {"study": study.id, "uid": header.series_instance_uid}
+    found: int | None = tx.execute(_COUNT_SERIES, known).scalar_one_or_none()
     if found is not None:
         return study, found
     series_id = tx.execute(
@@ -199,20 +198,20 @@ def _count(tx: Connection, arrival: Arrival, study: _Study, quiet_s: float, rule
         expected_instances=study.expected_instances,
     )
     tx.execute(
-        update(tables.study)
-        .where(tables.study.c.id == study.id)
-        .values(
-            modalities="\\".join(study.modalities),
-            flags=list(study.flags),
-            state=study.state,
-            revision=study.revision,
-            arriving_since=study.arriving_since,
-            series_count=study.series_count,
-            instance_count=study.instance_count,
-            last_instance_at=now,
-            settle_at=due.at,
-            settle_by=due.by,
-        )
+        _COUNT_STUDY,
+        {
+            "study": study.id,
+            "modalities": "\\".join(study.modalities),
+            "flags": list(study.flags),
+            "state": study.state,
+            "revision": study.revision,
+            "arriving_since": study.arriving_since,
+            "series_count": study.series_count,
+            "instance_count": study.instance_count,
+            "last_instance_at": now,
+            "settle_at": due.at,
+            "settle_by": due.by,
+        },
     )
     return study
 

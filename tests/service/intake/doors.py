@@ -105,7 +105,7 @@ def open_door(parts: Parts) -> Iterator[Door]:
 def served(app: FastAPI, lifespan: Literal["on", "off"] = "off") -> Iterator[int]:
     """Serve the application by uvicorn on a free port of the loopback; gives the port."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan=lifespan))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan=lifespan))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
     thread.start()
     try:

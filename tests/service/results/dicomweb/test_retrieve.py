@@ -564,7 +564,7 @@ def _store(web: Web, path: Any, seen: set[str]) -> str | None:
     """Store a film with the bytes that it has; None when the intake does not take it or its UID was there before."""
     from preprocessing.elements import find_data_set
     from preprocessing.windows import HeaderRefused
-    from service.intake.outcomes import Door, Sender
+    from service.intake.outcomes import Door, Kind, Sender
 
     with path.open("rb") as file:
         try:
@@ -577,7 +577,7 @@ def _store(web: Web, path: Any, seen: set[str]) -> str | None:
     spooled = intake.open(Sender(web.sites["north"], Door.STOW, "test"), transfer_syntax_uid=syntax or "")
     spooled.write(content)
     outcome = intake.keep_blocking(spooled, sop_class_uid=None, sop_instance_uid=None)
-    if not outcome.is_kept or outcome.sop_instance_uid in seen:
+    if outcome.kind is not Kind.STORED or outcome.sop_instance_uid in seen:
         return None
     seen.add(outcome.sop_instance_uid)
     with web.client() as client:
