@@ -99,7 +99,9 @@ class Health:
         beat = read_beat(self.settings)
         if beat is None:
             return Check(False, "has not started")
-        age_s = self.clock() - beat
+        age_s = self.clock() - beat.at
+        if not beat.takes_instances:
+            return Check(False, "takes nothing: too little free space, or the disk refused to sync")
         return Check(age_s <= LISTENER_FRESH_S, f"last seen {max(age_s, 0):.0f} s ago")
 
 
@@ -108,19 +110,28 @@ def newest_migration() -> str | None:
     return ScriptDirectory(str(Path(__file__).parent / "migrations")).get_current_head()
 
 
-def write_beat(settings: Settings, now: float) -> None:
-    """Note that the listener's loop runs. Raises OSError when the disk refuses."""
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What the listener last said of itself."""
+
+    at: float
+    takes_instances: bool
+
+
+def write_beat(settings: Settings, now: float, *, takes_instances: bool = True) -> None:
+    """Note that the listener's loop runs, and whether it takes instances. Raises OSError when the disk refuses."""
     path = _beat_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps({"at": now, "pid": os.getpid()}))
+    temporary.write_text(json.dumps({"at": now, "pid": os.getpid(), "takes_instances": takes_instances}))
     temporary.replace(path)
 
 
-def read_beat(settings: Settings) -> float | None:
-    """Return when the listener was last seen, or None."""
+def read_beat(settings: Settings) -> Beat | None:
+    """Return what the listener last said, or None."""
     try:
-        return float(json.loads(_beat_path(settings).read_text())["at"])
+        said = json.loads(_beat_path(settings).read_text())
+        return Beat(float(said["at"]), bool(said["takes_instances"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -10,7 +10,7 @@ from preprocessing.errors import Reason
 from service.attempt import Attempt
 from service.database import Database
 from service.inference import records, revision_records
-from service.inference.revision_records import Revision
+from service.inference.revision_records import UNFINISHED, Revision
 from service.metrics import UNSCORED_TOTAL
 from service.settings import Settings
 from service.worklist.records import update_item
@@ -25,7 +25,7 @@ def end_as_failed(database: Database, attempt: Attempt, detail: str, *, now: flo
     """
     with database.transaction() as tx:
         revision = revision_records.find_revision(tx, attempt.study_id, attempt.revision)
-        if revision is None or revision.attempt != attempt.number or revision.state not in ("settled", "running"):
+        if revision is None or revision.attempt != attempt.number or revision.state not in UNFINISHED:
             return False
         note_dead_letter(tx, revision, detail, now)
         if not revision.is_newest:
@@ -76,7 +76,7 @@ def cancel_study(database: Database, settings: Settings, public_id: str, now: fl
     """
     with database.transaction() as tx:
         revision = revision_records.find_newest(tx, public_id)
-        if revision is None or revision.state not in ("settled", "running"):
+        if revision is None or revision.state not in UNFINISHED:
             return False
         reason, detail = Reason.CANCELED, "canceled by an operator"
         revision_records.end_revision(tx, revision.id, state="canceled", reason=reason, detail=detail, now=None)

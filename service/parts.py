@@ -106,26 +106,26 @@ async def _listen(settings: Settings, database: Database, intake: Intake, ready:
         loop.add_signal_handler(number, stop.set)
 
     def on_ready(_ports: object) -> None:
-        _beat(settings)
+        _beat(settings, intake)
         ready()
 
-    beating = asyncio.create_task(_keep_beating(settings))
+    beating = asyncio.create_task(_keep_beating(settings, intake))
     try:
         await listen(settings, database, intake, ready=on_ready, stop=stop)
     finally:
         beating.cancel()
 
 
-async def _keep_beating(settings: Settings) -> None:
+async def _keep_beating(settings: Settings, intake: Intake) -> None:
     """Show that the listener's loop turns: a stuck one stops writing, and `/ready` tells."""
     while True:
         await asyncio.sleep(LISTENER_BEAT_S)
-        _beat(settings)
+        _beat(settings, intake)
 
 
-def _beat(settings: Settings) -> None:
+def _beat(settings: Settings, intake: Intake) -> None:
     try:
-        write_beat(settings, time.time())
+        write_beat(settings, time.time(), takes_instances=intake.has_room())
     except OSError as error:
         log.warning("heartbeat not written", extra={"errno": error.errno})
 

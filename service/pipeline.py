@@ -19,7 +19,7 @@ from service.database import Database
 from service.inference import records, revision_records
 from service.inference.plan import Planned, most_telling, plan
 from service.inference.records import Run
-from service.inference.revision_records import Revision
+from service.inference.revision_records import UNFINISHED, Revision
 from service.inference.run import Runner
 from service.interventions import end_as_failed, note_dead_letter
 from service.metrics import RUNS_TOTAL, UNSCORED_TOTAL
@@ -107,7 +107,7 @@ class Pipeline:
     def begin(self, revision: Revision) -> None:
         """Mark the revision as running."""
         with self._database.transaction() as tx:
-            revision_records.start_revision(tx, revision.id, self._clock())
+            revision_records.start_revision(tx, revision, self._clock())
 
     def verify(self, revision: Revision) -> list[int]:
         """Read every stored file again; return the ids of instances whose file is not what was stored."""
@@ -262,7 +262,7 @@ class Pipeline:
         """Do a step's work unless the attempt is no longer wanted."""
         with self._database.reading() as tx:
             revision = revision_records.find_revision(tx, attempt.study_id, attempt.revision)
-        if revision is None or revision.attempt != attempt.number or revision.state not in ("settled", "running"):
+        if revision is None or revision.attempt != attempt.number or revision.state not in UNFINISHED:
             return {"stopped": True}
         if not revision.is_newest:
             with self._database.transaction() as tx:

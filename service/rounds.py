@@ -11,7 +11,7 @@ from service.attempt import Attempt
 from service.engine import Engine, State
 from service.inference import records, revision_records, worker_records
 from service.inference.scoring import Scoring
-from service.intake.records import settle_due
+from service.intake.records import is_any_due, settle_due
 from service.interventions import end_as_failed
 from service.metrics import QUEUE_DEPTH, STUDIES_SETTLED_TOTAL
 from service.pipeline import Parts
@@ -78,7 +78,7 @@ class Rounds:
         """Settle what is due and give every waiting revision to the engine; each is there once whatever happens."""
         now = self._parts.clock()
         with self._database.reading() as tx:
-            is_due = revision_records.is_any_due(tx, now)
+            is_due = is_any_due(tx, now)
         if is_due:
             self._settle(now)
         with self._database.reading() as tx:

@@ -18,7 +18,7 @@ from service.database import Database
 from service.engine import Engine
 from service.inference import records
 from service.inference.breaker import Breaker
-from service.inference.decoding import DecodeLimits, DecodePool, DecodeUnavailable
+from service.inference.decoding import DecodeLimits, DecodePool
 from service.inference.run import Runner
 from service.inference.scoring import PackageUnusable, Scoring
 from service.pipeline import Parts, Pipeline
@@ -43,7 +43,9 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
         recipes: Module whose RECIPES the decode children use.
 
     Raises:
-        CannotStart: A released package cannot be loaded, or the children do not start.
+        CannotStart: A released package cannot be loaded: starting again changes nothing.
+        DecodeUnavailable: The decode children do not start; a fresh process may have more luck.
+        ScoringFailed: The scoring child does not start; likewise.
     """
     with ExitStack() as stack:
         database = Database(settings.sqlalchemy_url)
@@ -59,7 +61,7 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
         try:
             pool.start()
             scoring.start()
-        except (DecodeUnavailable, PackageUnusable) as error:
+        except PackageUnusable as error:
             raise CannotStart(str(error)) from error
         parts = _make_parts(settings, database, packages, pool, scoring)
         engine = Engine(

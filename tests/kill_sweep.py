@@ -160,6 +160,9 @@ def sweep(*, film: Path, studies: int, kills: int, seed: int, folder: Path, drai
         while counts["unfinished"] and time.monotonic() < deadline:
             time.sleep(2)
             counts = audit(settings, acknowledged)
+    except BaseException:
+        print(service.log[-6_000:])
+        raise
     finally:
         service.stop()
     counts["acknowledged"] = len(acknowledged)

@@ -86,10 +86,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _export(arguments: argparse.Namespace) -> None:
     _check_recipe(arguments.run / "run.json")
     network = load_network(arguments.run)
-    readings, rows = load_calibration(arguments.run), load_evaluation(arguments.run)
+    readings, rows = load_calibration(arguments.run), load_evaluation(arguments.run / "evaluation.json")
+    on_val = load_evaluation(arguments.run / "evaluation_val.json")
     cases = read_cases(arguments.data)
     films = of_split(cases, "val")[:: max(1, len(of_split(cases, "val")) // PARITY_FILMS)]
-    outputs = make_outputs(readings)
+    outputs = make_outputs(readings, {row.finding: row.auroc.low for row in on_val if row.group == "all"})
 
     def to_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
         columns = [probabilities_of(logits[:, i], reading.calibration) for i, reading in enumerate(readings)]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata  # type: ignore[import-untyped]  # it has no stubs
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
@@ -194,9 +194,9 @@ def load_calibration(run_folder: Path) -> list[Calibrated]:
     ]
 
 
-def load_evaluation(run_folder: Path) -> list[FindingEvaluation]:
-    """Return the final evaluation of a run, as `evaluate_run` wrote it."""
-    record = json.loads((run_folder / "evaluation.json").read_text(encoding="utf-8"))
+def load_evaluation(path: Path) -> list[FindingEvaluation]:
+    """Return what `evaluate_run` wrote."""
+    record = json.loads(path.read_text(encoding="utf-8"))
     figures = ("auroc", "auprc", "sensitivity", "specificity", "thumbnail_auroc", "auroc_gain")
     rows: list[dict[str, Any]] = record["findings"]
     return [FindingEvaluation(**{**row, **{name: Interval(**row[name]) for name in figures}}) for row in rows]
@@ -215,7 +215,7 @@ def _judge(
         return bootstrap(patients, truth, statistic)
 
     def gain(films: NDArray[np.intp]) -> float:
-        return float(roc_auc_score(truth[films], probabilities[films]) - roc_auc_score(truth[films], baseline[films]))
+        return area_under_roc(truth[films], probabilities[films]) - area_under_roc(truth[films], baseline[films])
 
     return FindingEvaluation(
         finding=finding,
@@ -223,14 +223,29 @@ def _judge(
         films=len(truth),
         positives=int(truth.sum()),
         patients=len(set(patients)),
-        auroc=interval(lambda films: float(roc_auc_score(truth[films], probabilities[films]))),
-        auprc=interval(lambda films: float(average_precision_score(truth[films], probabilities[films]))),
+        auroc=interval(lambda films: area_under_roc(truth[films], probabilities[films])),
+        auprc=interval(lambda films: average_precision(truth[films], probabilities[films])),
         sensitivity=interval(lambda films: rates(probabilities[films], truth[films], threshold)[0]),
         specificity=interval(lambda films: rates(probabilities[films], truth[films], threshold)[1]),
         calibration_error=calibration_error(probabilities, truth),
-        thumbnail_auroc=interval(lambda films: float(roc_auc_score(truth[films], baseline[films]))),
+        thumbnail_auroc=interval(lambda films: area_under_roc(truth[films], baseline[films])),
         auroc_gain=interval(gain),
     )
+
+
+def area_under_roc(truth: Films, scores: Films) -> float:
+    """Return the chance that a positive film has the higher score; ties count half."""
+    positives = float(truth.sum())
+    negatives = len(truth) - positives
+    ranks = rankdata(scores)
+    return float((ranks[truth == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def average_precision(truth: Films, scores: Films) -> float:
+    """Return the area under the precision-recall curve, as steps; tied films keep their order."""
+    sorted_truth = truth[np.argsort(-scores, kind="stable")]
+    precision = np.cumsum(sorted_truth) / np.arange(1, len(truth) + 1)
+    return float(precision[sorted_truth == 1].mean())
 
 
 def bootstrap(

@@ -232,16 +232,16 @@ def metadata(description: PackageDescription, outputs: OutputsDescription, text:
 def inference(description: PackageDescription) -> dict[str, object]:
     """Return configs/inference.json: a MONAI Bundle config that scores one 8-bit picture through the recipe."""
     return {
-        "imports": ["$import numpy", "$import PIL.Image", "$import preprocessing.recipes"],
+        "imports": ["$import numpy", "$from PIL import Image", "$from preprocessing.recipes import RECIPES"],
         "bundle_root": ".",
         "picture": "film.png",
-        "recipe": f"$preprocessing.recipes.RECIPES['{description.recipe}']",
+        "recipe": f"$RECIPES['{description.recipe}']",
         "session": {
             "_target_": "onnxruntime.InferenceSession",
             "path_or_bytes": "$@bundle_root + '/models/model.onnx'",
             "providers": ["CPUExecutionProvider"],
         },
-        "image": "$@recipe.prepare_array(numpy.asarray(PIL.Image.open(@picture).convert('L'))).tensor[None]",
+        "image": "$@recipe.prepare_array(numpy.asarray(Image.open(@picture).convert('L'))).tensor[None]",
         "logits": "$@session.run(['logits'], {'image': @image})[0]",
         "run": ["$print(@logits)"],
     }

@@ -10,8 +10,10 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
+from preprocessing.errors import UnsupportedImage
+from preprocessing.header import read_header
+from preprocessing.pixels import read_grey
 from preprocessing.recipes import Recipe
 from training.scope import IN_SCOPE, NOT_A_CHEST, Example
 
@@ -29,21 +31,28 @@ def held_out(shared_data: Path, recipe: Recipe) -> Iterator[Example]:
     for row in rows:
         path = shared_data / "dicom" / row["file"]
         if row["file"] == ANIMAL:
-            yield Example(_tensor(path, recipe), NOT_A_CHEST, "an animal's thorax under a perfect chest header")
+            kind, scope_class = "an animal's thorax under a perfect chest header", NOT_A_CHEST
         elif row["file"].startswith(("chest/", "chest_derived/")):
-            yield Example(_tensor(path, recipe), IN_SCOPE, "real chest films as DICOM")
+            kind, scope_class = "real chest films as DICOM", IN_SCOPE
         elif row["file"].startswith("radiography_other/"):
-            yield Example(_tensor(path, recipe), NOT_A_CHEST, "other body parts, real radiographs")
+            kind, scope_class = "other body parts, real radiographs", NOT_A_CHEST
+        else:
+            continue
+        try:
+            yield Example(tensor_whatever_the_header_says(path, recipe), scope_class, kind)
+        except UnsupportedImage:
+            continue  # such as a cine run: pixel reading itself refuses it
 
 
-def _tensor(path: Path, recipe: Recipe) -> NDArray[np.float32]:
-    """The tensor that the gate would get if the header had not stopped the file before."""
-    dataset = pydicom.dcmread(path)
-    stored = dataset.pixel_array
-    if stored.ndim == 3:
-        stored = stored[len(stored) // 2]
-    values = np.asarray(apply_voi_lut(apply_modality_lut(stored, dataset), dataset), dtype=np.float32)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        values = values.max() - values
-    low, high = float(values.min()), float(values.max())
-    return recipe.prepare_array(((values - low) / max(high - low, 1e-6) * 255).astype(np.uint8)).tensor
+def tensor_whatever_the_header_says(path: Path, recipe: Recipe) -> NDArray[np.float32]:
+    """Return the tensor that the gate would get if no header rule had stopped the file before.
+
+    Raises:
+        UnsupportedImage: The pixels cannot be read.
+    """
+    meta = pydicom.filereader.read_file_meta_info(path)
+    offset = 132 + 12 + int(meta.FileMetaInformationGroupLength)
+    with path.open("rb") as file:
+        length = path.stat().st_size - offset
+        header = read_header(file, transfer_syntax_uid=str(meta.TransferSyntaxUID), offset=offset, length=length)
+    return recipe.prepare_array((read_grey(path, header).values * 255).round().astype(np.uint8)).tensor

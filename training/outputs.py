@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.package import Names, Output
@@ -12,6 +12,9 @@ from training.cases import ADULT_OPACITY, ANY_FINDING, CHILD_OPACITY
 LEAST_SPECIFICITY_TO_RAISE = 0.5
 """A finding raises a case only where, on val, more normal films stay in place than move: below that nearly everything
 would be urgent, and an order in which everything is urgent is no order."""
+
+LEAST_AUROC_LOW = 0.7
+"""Below this lower bound on val an output is experimental: it may be looked at, and never moves a case."""
 
 URGENT, ROUTINE = 2, 3
 
@@ -70,13 +73,19 @@ TEXTS = (
 )
 
 
-def make_outputs(readings: Sequence[Calibrated]) -> tuple[Output, ...]:
-    """Return the records of configs/outputs.json; whether a finding raises a case follows from its specificity."""
+def make_outputs(readings: Sequence[Calibrated], auroc_low: Mapping[str, float]) -> tuple[Output, ...]:
+    """Return the records of configs/outputs.json; what an output may do follows from how it did on val.
+
+    Args:
+        readings: Calibration and operating point per channel.
+        auroc_low: Lower end of the AUROC interval on val, per finding.
+    """
     outputs = []
     for channel, (text, reading) in enumerate(zip(TEXTS, readings, strict=True)):
         if text.finding != reading.finding:
             raise ValueError(f"channel {channel} is {text.finding}, but {reading.finding} was calibrated")
-        raises = reading.operating_point.specificity > LEAST_SPECIFICITY_TO_RAISE
+        experimental = auroc_low[text.finding] < LEAST_AUROC_LOW
+        raises = not experimental and reading.operating_point.specificity > LEAST_SPECIFICITY_TO_RAISE
         outputs.append(
             Output(
                 channel=channel,
@@ -91,7 +100,7 @@ def make_outputs(readings: Sequence[Calibrated]) -> tuple[Output, ...]:
                 max_age_years=text.max_age_years,
                 raises_priority=raises,
                 priority_class=URGENT if raises else ROUTINE,
-                experimental=False,
+                experimental=experimental,
             )
         )
     return tuple(outputs)

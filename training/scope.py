@@ -32,6 +32,10 @@ SCOPE_CLASSES = (
 )
 SIZE = 224
 MIDDLE_BLOCK = 10
+STRANGE_COUNTS_AGAINST = 50.0
+"""A tenth beyond the limit takes five from the logit of `in_scope`: as much as the classifier is ever sure of."""
+STRANGE_COUNTS_FOR = 3.0
+"""Turned films lie up to 2.5 times the limit away and are to stay `rotated`: their lead is about five."""
 FEATURES = 112 * 16 + 320 * 9
 
 IN_SCOPE, NOT_A_CHEST, UPSIDE_DOWN, ROTATED, INVERTED = range(5)
@@ -56,7 +60,7 @@ class ScopeConfig:
     learning_rate: float = 1e-3
     directions: int = 96
     """Principal directions of in-scope features in which the distance is measured."""
-    least_kept: float = 0.995
+    least_kept: float = 0.999
     """Share of val films that each of the two parts, distance and threshold, must let through."""
     threads: int = 2
 
@@ -113,12 +117,12 @@ class ScopeNetwork(nn.Module):
         self.scale: Tensor
         self.directions: Tensor
         self.spread: Tensor
-        self.distance_line: Tensor
+        self.limit: Tensor
         self.register_buffer("mean", torch.zeros(FEATURES))
         self.register_buffer("scale", torch.ones(FEATURES))
         self.register_buffer("directions", torch.zeros(FEATURES, directions))
         self.register_buffer("spread", torch.ones(directions + 1))
-        self.register_buffer("distance_line", torch.tensor([0.0, 0.0]))
+        self.register_buffer("limit", torch.tensor([1.0]))
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (n, 5) in the order of SCOPE_CLASSES of images (n, 1, rows, columns), 0..1."""
@@ -131,9 +135,10 @@ class ScopeNetwork(nn.Module):
     def judge(self, features: Tensor) -> Tensor:
         """Return logits (n, 5) of standardized features."""
         logits = self.classifier(features)
-        strange = self.distance_line[0] * self.distance(features) + self.distance_line[1]
-        not_a_chest = torch.maximum(logits[:, 1], logits[:, 0] + strange)
-        return torch.cat([logits[:, :1], not_a_chest[:, None], logits[:, 2:]], dim=1)
+        strange = torch.relu(self.distance(features) / self.limit - 1)[:, None]  # (n, 1), 0 for anything like a chest
+        in_scope = logits[:, :1] - STRANGE_COUNTS_AGAINST * strange
+        not_a_chest = logits[:, 1:2] + STRANGE_COUNTS_FOR * strange
+        return torch.cat([in_scope, not_a_chest, logits[:, 2:]], dim=1)
 
     def distance(self, features: Tensor) -> Tensor:
         """Return how far features lie from those of chest films, (n,): the mean squared deviation per direction."""
@@ -290,9 +295,7 @@ def count_kept(network: ScopeNetwork, pictures: Described, threshold: float) -> 
 def _set_limits(network: ScopeNetwork, pictures: Described, config: ScopeConfig) -> float:
     """Set the distance at which a picture becomes strange, from val films, and return the threshold of in_scope."""
     films = network.standardize(pictures.features[torch.tensor([kind == FILM for kind in pictures.kinds])])
-    limit = float(torch.quantile(network.distance(films), config.least_kept))
-    # At the limit the two logits are equal; a fifth more distance is as sure as odds of e^4.
-    network.distance_line.copy_(torch.tensor([20.0 / limit, -20.0]))
+    network.limit.copy_(torch.quantile(network.distance(films), config.least_kept))
     in_scope = torch.softmax(network.judge(films), dim=1)[:, IN_SCOPE]
     return float(np.clip(torch.quantile(in_scope, 1 - config.least_kept).item() * 0.98, 0.05, 0.5))
 

@@ -10,6 +10,9 @@ from sqlalchemy import Connection, delete, func, select, update
 from preprocessing.errors import Reason
 from service import tables
 
+UNFINISHED = ("settled", "running")
+"""States in which a revision waits for a worker or is with one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -50,12 +53,6 @@ def find_revision(tx: Connection, study_id: int, number: int) -> Revision | None
     return Revision(row.id, row.site_id, study_id, number, row.attempt, row.state, bool(row.is_newest))
 
 
-def is_any_due(tx: Connection, now: float) -> bool:
-    """Tell whether a study's time to settle has come; asked before a writing transaction is opened for it."""
-    t = tables.study
-    return tx.execute(select(t.c.id).where(t.c.settle_at <= now).limit(1)).first() is not None
-
-
 def list_waiting(tx: Connection, limit: int = 200) -> list[Waiting]:
     """Return settled revisions that the engine has not been told of, the most urgent first."""
     t, s = tables.revision, tables.study
@@ -85,7 +82,7 @@ def list_unfinished(tx: Connection, *, queued_before: float, limit: int = 200) -
     t = tables.revision
     rows = tx.execute(
         select(t.c.study_id, t.c.number, t.c.attempt)
-        .where(t.c.state.in_(["settled", "running"]), t.c.queued_at < queued_before)
+        .where(t.c.state.in_(UNFINISHED), t.c.queued_at < queued_before)
         .order_by(t.c.queued_at)
         .limit(limit)
     )
@@ -95,7 +92,7 @@ def list_unfinished(tx: Connection, *, queued_before: float, limit: int = 200) -
 def count_unfinished(tx: Connection) -> int:
     """Return how many revisions wait for a worker or are with one."""
     t = tables.revision
-    return tx.execute(select(func.count()).where(t.c.state.in_(["settled", "running"]))).scalar_one()
+    return tx.execute(select(func.count()).where(t.c.state.in_(UNFINISHED))).scalar_one()
 
 
 def queue_again(tx: Connection, study_id: int, number: int, attempt: int) -> None:
@@ -103,7 +100,7 @@ def queue_again(tx: Connection, study_id: int, number: int, attempt: int) -> Non
     t = tables.revision
     tx.execute(
         update(t)
-        .where(t.c.study_id == study_id, t.c.number == number, t.c.attempt == attempt)
+        .where(t.c.study_id == study_id, t.c.number == number, t.c.attempt == attempt, t.c.state.in_(UNFINISHED))
         .values(queued_at=None, state="settled")
     )
 
@@ -117,11 +114,16 @@ def list_canceled(tx: Connection) -> list[tuple[int, int, int]]:
     return [(row.study_id, row.number, row.attempt) for row in rows]
 
 
-def start_revision(tx: Connection, revision_id: int, now: float) -> None:
-    """Mark a revision as running; its first start is kept."""
+def start_revision(tx: Connection, revision: Revision, now: float) -> None:
+    """Mark a revision as running; its first start is kept.
+
+    Not one that an operator has just restarted or canceled: a restarted one would never be given to the engine.
+    """
     t = tables.revision
     tx.execute(
-        update(t).where(t.c.id == revision_id).values(state="running", started_at=func.coalesce(t.c.started_at, now))
+        update(t)
+        .where(t.c.id == revision.id, t.c.attempt == revision.attempt, t.c.state.in_(UNFINISHED))
+        .values(state="running", started_at=func.coalesce(t.c.started_at, now))
     )
 
 

@@ -99,7 +99,7 @@ class Scoring:
         """Start the process and learn how each package is run.
 
         A missing provider is an alarm, and its runs fail visibly; so does a refused package that is not required.
-        Raises PackageUnusable when a required package is refused or the process does not start.
+        Raises PackageUnusable when a required package is refused, ScoringFailed when the process does not start.
         """
         self._heat_maps.mkdir(parents=True, exist_ok=True)
         with self._lock:
@@ -205,7 +205,7 @@ class _Process:
             return self._ready.result(timeout_s)
         except (ScoringFailed, TimeoutError) as error:
             self.kill()
-            raise PackageUnusable("the scoring process does not start") from error
+            raise ScoringFailed("the scoring process does not start") from error
 
     def ask(self, request_id: str, request: dict[str, str], timeout_s: float) -> dict[str, object]:
         """Send a request and wait for its answer; on timeout the process is killed, for it may never answer again."""

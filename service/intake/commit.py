@@ -24,7 +24,10 @@ BATCH = 64
 """Most instances in one commit: with 8 senders it fills only when the disk is slow."""
 
 _SYNC_THREADS = 4
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Want of room, of descriptors or of memory: nothing that was written is in doubt."""
+_ROW_FAILURES = (SQLAlchemyError, OSError, ValueError, TypeError, ArithmeticError)
+"""What the tables or their driver raise for one instance's values."""
 
 Ending = tuple[Kind, IntakeReason | None]
 FULL: Ending = (Kind.REFUSED, IntakeReason.OUT_OF_RESOURCES)
@@ -102,7 +105,7 @@ class Committer:
             return
         try:
             endings = self._write_rows(placed)
-        except (SQLAlchemyError, OSError, ValueError):
+        except _ROW_FAILURES:
             endings = [self._write_row(pending) for pending in placed]  # one bad instance takes no other with it
         for pending, ending in zip(placed, endings, strict=True):
             pending.ending.set_result(ending)
@@ -138,8 +141,7 @@ class Committer:
         return placed
 
     def _give_up(self, given_up: Sequence[Pending], failure: OSError) -> None:
-        is_full = failure.errno in _DISK_FULL
-        if not is_full:
+        if failure.errno not in _PASSING:
             self.is_suspect = True
         log.error("disk refused", extra={"errno": failure.errno, "instances": len(given_up)})
         for pending in given_up:
@@ -154,7 +156,7 @@ class Committer:
     def _write_row(self, pending: Pending) -> Ending:
         try:
             [ending] = self._write_rows([pending])
-        except (SQLAlchemyError, OSError, ValueError) as failure:
+        except _ROW_FAILURES as failure:
             log.error(  # noqa: TRY400 - a trace of SQL would carry the patient's attributes
                 "commit failed", extra={"error": type(failure).__name__}
             )

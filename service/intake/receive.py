@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import shutil
@@ -85,7 +86,12 @@ class Intake:
         return self._is_roomy
 
     def open(self, sender: Sender, *, transfer_syntax_uid: str) -> Spooled:
-        """Open a spool file for one data set. Raises OSError when the disk refuses."""
+        """Open a spool file for one data set. Raises OSError when the disk refuses or there is no room for more.
+
+        Asked for every data set: one request may bring thousands, and a zip unpacks to many times its size.
+        """
+        if not self.has_room():
+            raise OSError(errno.ENOSPC, "too little free space, or a disk that refused a sync")
         return Spooled(
             self._settings.spool_folder,
             sender=sender,

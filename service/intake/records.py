@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
 
 from preprocessing.header import InstanceHeader, age_years, to_json
 from service import tables
@@ -30,6 +30,11 @@ _COUNT_SERIES = (
     .returning(_e.id)
 )
 _ADD_INSTANCE = insert(tables.instance)
+
+LARGEST_INTEGER_STRING = 2**31 - 1
+"""PS3.5 section 6.2, VR IS. Some writers put longer numbers there, which no column holds."""
+CLOCK_SLACK_S = 60.0
+"""A latest image that is further in the future than this shows that the clock was set back since."""
 
 NewStudy = Callable[[Connection, int, float], None]
 """Called in the transaction that first sees a study: (connection, study_id, now)."""
@@ -94,7 +99,7 @@ def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Ki
             "sop_instance_uid": header.sop_instance_uid,
             "sop_class_uid": header.sop_class_uid,
             "transfer_syntax_uid": header.transfer_syntax_uid,
-            "instance_number": header.instance_number,
+            "instance_number": _integer(header.instance_number),
             "content_sha256": arrival.content_sha256,
             "size_bytes": arrival.size_bytes,
             "header": to_json(header),
@@ -165,7 +170,7 @@ def _series(tx: Connection, arrival: Arrival, study: _Study) -> tuple[_Study, in
             study_id=study.id,
             series_instance_uid=header.series_instance_uid,
             modality=_short(header.modality, 16),
-            series_number=header.series_number,
+            series_number=_integer(header.series_number),
             series_description=header.series_description,
             body_part_examined=_short(header.body_part_examined, 64),
             performed_date=_short(header.performed_procedure_step_start_date, 8),
@@ -312,16 +317,25 @@ def mark_done(
     return True
 
 
+def is_any_due(rx: Connection, now: float) -> bool:
+    """Tell whether a study's time to settle has come; asked before a writing transaction is opened for it."""
+    return rx.execute(select(_s.id).where(_is_due(now)).limit(1)).first() is not None
+
+
 def settle_due(tx: Connection, now: float, *, limit: int = 100) -> list[Settled]:
-    """Settle every study whose time has come: one revision row each, for the pipeline to take."""
+    """Settle every study whose time has come: one revision row each, for the pipeline to take.
+
+    It was complete when its time came, however late a worker looks: its due time counts from then.
+    """
     t = tables.study
     due = tx.execute(
-        select(t.c.id, t.c.site_id, t.c.revision, t.c.settle_by)
-        .where(t.c.settle_at.is_not(None), t.c.settle_at <= now)
+        select(t.c.id, t.c.site_id, t.c.revision, t.c.settle_by, t.c.settle_at)
+        .where(_is_due(now))
         .order_by(t.c.settle_at)
         .limit(limit)
     ).all()
     for row in due:
+        settled_at = min(row.settle_at, now)
         tx.execute(
             insert(tables.revision).values(
                 site_id=row.site_id,
@@ -329,20 +343,28 @@ def settle_due(tx: Connection, now: float, *, limit: int = 100) -> list[Settled]
                 number=row.revision,
                 state="settled",
                 settled_by=row.settle_by,
-                settled_at=now,
+                settled_at=settled_at,
                 attempt=1,
             )
         )
-        tx.execute(
-            update(t).where(t.c.id == row.id).values(state="settled", reason=None, settle_at=None, settled_at=now)
-        )
+        values = {"state": "settled", "reason": None, "settle_at": None, "settled_at": settled_at}
+        tx.execute(update(t).where(t.c.id == row.id).values(**values))
     return [Settled(row.id, row.revision, row.settle_by) for row in due]
+
+
+def _is_due(now: float) -> ColumnElement[bool]:
+    """After the clock was set back a study's time would never come."""
+    return and_(_s.settle_at.is_not(None), or_(_s.settle_at <= now, _s.last_instance_at > now + CLOCK_SLACK_S))
 
 
 def study_states(rx: Connection) -> dict[str, int]:
     """Return how many studies stand in which state, over all sites."""
     s = tables.study.c
     return {row.state: row.n for row in rx.execute(select(s.state, func.count().label("n")).group_by(s.state))}
+
+
+def _integer(number: int | None) -> int | None:
+    return number if number is not None and abs(number) <= LARGEST_INTEGER_STRING else None
 
 
 def _short(text: str | None, length: int) -> str | None:

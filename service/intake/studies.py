@@ -47,8 +47,11 @@ def when_due(
     instance_count: int,
     expected_instances: int | None,
 ) -> Due:
-    """Return when a study settles whose latest image came now (RELIABILITY 5.5)."""
-    if expected_instances is not None and instance_count >= expected_instances:
+    """Return when a study settles whose latest image came now (RELIABILITY 5.5).
+
+    The expected count is reached once. What comes after it waits for quiet, or each image would make a revision.
+    """
+    if instance_count == expected_instances:
         return Due(now, "count")
     limit = arriving_since + partial_after_s
     quiet = now + quiet_s

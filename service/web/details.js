@@ -2,7 +2,7 @@
 import { ask } from "./ask.js";
 import { dateWords, element, flagWords, personName, probabilityBar, reasonWords, sexAge, stateChip } from "./elements.js";
 import { findingName } from "./names.js";
-import { noFinding } from "./rows.js";
+import { incomplete, noFinding } from "./rows.js";
 import { currentLanguage, say } from "./words.js";
 
 const panel = document.getElementById("details");
@@ -81,6 +81,7 @@ function verdict(item) {
   } else if (item.state === "scored" && !item.findings.length) {
     parts.push(element("p", "", noFinding(item), element("small", "quiet", say("findings.none_hint"))));
   }
+  if (item.failure) parts.push(element("p", "", incomplete(item)));
   return parts;
 }
 

@@ -54,14 +54,26 @@ function findings(item) {
   const isEarlier = item.findings_revision !== null && item.findings_revision < item.revision;
   if (item.findings.length) {
     if (isEarlier) parts.push(note(say("findings.earlier", { n: item.findings_revision })));
-    parts.push(...item.findings.slice(0, MOST_FINDINGS).map(findingLine));
-    if (item.findings.length > MOST_FINDINGS) parts.push(note(`+${item.findings.length - MOST_FINDINGS}`));
+    const lines = strongest(item.findings);
+    parts.push(...lines.slice(0, MOST_FINDINGS).map(findingLine));
+    if (lines.length > MOST_FINDINGS) parts.push(note(`+${lines.length - MOST_FINDINGS}`));
   } else if (item.state === "scored") {
     parts.push(noFinding(item));
   } else if (item.state === "settled" || item.state === "arriving") {
     parts.push(element("span", "quiet", say("findings.pending")));
   }
+  if (item.failure) parts.push(incomplete(item));
   return parts;
+}
+
+/** Of each finding the image in which it is most probable; the answer lists the most probable first. */
+function strongest(findings) {
+  const first = new Map();
+  for (const finding of findings) {
+    const key = `${finding.package} ${finding.finding}`;
+    if (!first.has(key)) first.set(key, finding);
+  }
+  return [...first.values()];
 }
 
 /** Neutral on purpose: a model that flagged nothing has not said that the patient is well. */
@@ -70,6 +82,11 @@ export function noFinding(item) {
   const text = element("span", "neutral", say("findings.none_flagged"));
   text.title = say("findings.none_hint");
   return text;
+}
+
+/** What failed may hold what the rest does not show. */
+export function incomplete(item) {
+  return element("span", "unscored", say("findings.incomplete", { why: reasonWords(item.failure) }));
 }
 
 function findingLine(finding) {

@@ -53,6 +53,8 @@ class Item(BaseModel):
     """How many outputs gave a present or absent; 0 means that nothing is known, not that nothing is there."""
     findings_revision: int | None
     """The revision that the findings are from: less than `revision` while a later one is under way or unscored."""
+    failure: str | None
+    """Why a part of a scored study has no result: its other findings speak for the rest only."""
     priority_class: int
     priority: Literal["stat", "urgent", "routine"]
     center_priority: int
@@ -179,6 +181,7 @@ def _item_values(
         "findings": [_finding_answer(f, f["package"]) for f in shown],
         "evaluated": sum(f["presence"] in ("present", "absent") for f in findings),
         "findings_revision": findings[0]["revision"] if findings else None,
+        "failure": findings[0]["failure"] if findings else None,
         "priority": PriorityClass(row["priority_class"]).word,
         "waited_too_long": row["created_at"] <= now - settings.max_wait_hours * 3600.0,
     }

@@ -171,6 +171,7 @@ def current_findings(rx: Connection, study_ids: Iterable[int]) -> dict[int, list
             finding.c.place,
             run.c.package,
             revision.c.number.label("revision"),
+            revision.c.reason.label("failure"),
         )
         .join(revision, revision.c.id == finding.c.revision_id)
         .join(newest, and_(newest.c.study_id == revision.c.study_id, newest.c.number == revision.c.number))

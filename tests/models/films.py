@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -33,19 +32,6 @@ def tensor_of(path: Path) -> np.ndarray:
     return RECIPE.prepare(path, header_of(path)).tensor
 
 
-def tensor_whatever_the_header_says(path: Path) -> np.ndarray:
-    """The pixels of any radiograph as the gate would see them if every header check had failed."""
-    dataset = pydicom.dcmread(path)
-    stored = dataset.pixel_array
-    frame = stored[len(stored) // 2] if stored.ndim == 3 else stored
-    values = np.asarray(pydicom.pixels.apply_modality_lut(frame, dataset), dtype=np.float32)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        values = -values
-    low, high = np.percentile(values, [0.1, 99.9])
-    grey = np.clip((values - low) / max(float(high - low), 1e-6), 0, 1) * 255
-    return RECIPE.prepare_array(grey.astype(np.uint8)).tensor
-
-
 class ShippedModels:
     """The two packages that come with the service, loaded once."""
 
@@ -64,8 +50,3 @@ class ShippedModels:
     def present(self, tensor: np.ndarray) -> set[str]:
         probabilities = self.probabilities(tensor)
         return {o.finding for o in self.findings.outputs if probabilities[o.finding] >= o.operating_point.threshold}
-
-
-def index(shared_data: Path) -> list[dict[str, str]]:
-    with (shared_data / "dicom/index.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))

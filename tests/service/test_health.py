@@ -54,6 +54,13 @@ def test_a_listener_that_fell_silent_does_not_count(house: House) -> None:
     assert failed(house) == {"listener"}
 
 
+def test_a_listener_that_takes_nothing_does_not_count(house: House) -> None:
+    be_well(house)
+    write_beat(house.settings, house.clock(), takes_instances=False)
+
+    assert failed(house) == {"listener"}
+
+
 def test_an_alarm_is_loud_and_does_not_stop_the_intake(house: House) -> None:
     be_well(house, alarm="cuda was asked for and is missing")
 

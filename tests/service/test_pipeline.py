@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from service import tables
 from service.attempt import Attempt
+from service.inference import revision_records
 from service.interventions import cancel_study, end_as_failed, restart_study
 from service.worklist.records import update_item
 from tests.service.pipeline_bench import Bench, Tools, open_bench, open_tools
@@ -395,6 +396,26 @@ def test_restarted_study_is_not_touched_by_the_attempt_before(open_one: OpenBenc
     assert bench.study() == ("settled", None)
     assert bench.row(tables.revision)["attempt"] == 2
     assert bench.steps[-1] == "infer"
+
+
+@pytest.mark.parametrize(
+    ("act", "state", "number"), [(restart, "settled", 2), (cancel, "canceled", 1)], ids=["restart", "cancel"]
+)
+def test_operator_s_word_given_while_an_attempt_begins_is_not_overwritten(
+    open_one: OpenBench, act: Callable[[Bench], bool], state: str, number: int
+) -> None:
+    bench = open_one("findings")
+    bench.send()
+    bench.settle()
+    with bench.parts.database.reading() as tx:
+        seen = revision_records.find_revision(tx, 1, 1)
+    assert seen is not None
+
+    act(bench)
+    bench.pipeline.begin(seen)
+
+    revision = bench.row(tables.revision)
+    assert (revision["state"], revision["attempt"]) == (state, number)
 
 
 def test_cancel_acts_on_a_running_revision(open_one: OpenBench) -> None:

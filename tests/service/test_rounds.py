@@ -11,6 +11,7 @@ from service import tables
 from service.archive import Archive
 from service.attempt import Attempt, Step
 from service.engine import Engine, State
+from service.inference import revision_records
 from service.pipeline import Parts as PipelineParts
 from service.rounds import MISSING_AFTER_S, SILENT_S, Rounds
 from service.workspace import Workspace
@@ -103,6 +104,15 @@ def test_revision_that_the_engine_forgot_is_queued_again(stepped: Stepped) -> No
 
     stepped.await_engine(attempt, State.DONE)
     assert stepped.revision()["queued_at"] == stepped.clock()
+
+
+def test_revision_that_was_canceled_meanwhile_is_not_queued_again(stepped: Stepped) -> None:
+    stepped.settled_study()
+    with stepped.parts.database.transaction() as tx:
+        tx.execute(update(tables.revision).values(state="canceled"))
+        revision_records.queue_again(tx, 1, 1, 1)
+
+    assert stepped.revision()["state"] == "canceled"
 
 
 def test_revision_whose_workflow_ended_without_an_outcome_is_not_hidden(stepped: Stepped) -> None:

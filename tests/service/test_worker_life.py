@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from service import tables
+from service.inference.decoding import DecodeUnavailable
 from service.startup import CannotStart
 from service.worker import Slot, run_worker
 from tests.service.inference.packages import write_gate, write_package
@@ -47,6 +48,11 @@ def test_released_package_that_does_not_load_stops_the_start(tmp_path: Path, dam
 
         with pytest.raises(CannotStart, match="tiny"):
             run_worker(site.parts.settings, threading.Event(), lambda: None)
+
+
+def test_children_that_die_at_the_start_are_worth_another_try(tmp_path: Path) -> None:
+    with open_site(tmp_path) as site, pytest.raises(DecodeUnavailable):
+        run_worker(site.parts.settings, threading.Event(), lambda: None, recipes="no.such.recipes")
 
 
 def test_workers_of_one_machine_have_stable_names_of_their_own(tmp_path: Path) -> None:

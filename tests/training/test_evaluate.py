@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from training.evaluate import bootstrap, calibration_error, thumbnail_scores
+from training.evaluate import area_under_roc, average_precision, bootstrap, calibration_error, thumbnail_scores
 
 
 def test_an_interval_holds_its_figure() -> None:
@@ -58,3 +58,13 @@ def test_the_calibration_error_of_honest_probabilities_is_small() -> None:
 
     assert calibration_error(probabilities, truth) < 0.02
     assert calibration_error(1 - probabilities, truth) == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_areas_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(3)
+    truth = (rng.random(300) < 0.3).astype(float)
+    scores = rng.normal(size=300) + truth
+    tied = scores.round(1)
+
+    assert area_under_roc(truth, tied) == pytest.approx(roc_auc_score(truth, tied))
+    assert average_precision(truth, scores) == pytest.approx(average_precision_score(truth, scores))

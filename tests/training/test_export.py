@@ -29,6 +29,7 @@ from training.outputs import LEAST_SPECIFICITY_TO_RAISE, make_outputs
 from training.train import TrainingConfig, load_network, train
 
 RECIPE = RECIPES["chest_radiograph/1"]
+GOOD = dict.fromkeys(FINDINGS, 0.9)
 TEXT = PackageText(
     version="0.1.0", task="t", description="d", intended_use="Tests.", data_source="made", references=(), changelog={},
     figures={}, card="# Card\n", licence="Apache-2.0\n", extra_files={"docs/evaluation.json": "{}\n"},
@@ -56,7 +57,7 @@ def export(network: nn.Module, folder: Path, images: Tensor) -> ModelPackage:
             has_heat_map=True, gate=None, applies_to=AppliesTo(("CR",), (), (), None, None), manufacturer="m",
             licence="l",
         ),
-        outputs=OutputsDescription(outputs=make_outputs(readings()), scope_classes=(), scope_threshold=None),
+        outputs=OutputsDescription(outputs=make_outputs(readings(), GOOD), scope_classes=(), scope_threshold=None),
         text=TEXT,
     )  # fmt: skip
 
@@ -119,11 +120,18 @@ def test_a_finding_raises_a_case_only_where_most_normal_films_stay_in_place() ->
         for name in FINDINGS
     ]  # fmt: skip
 
-    for output in make_outputs(good):
+    for output in make_outputs(good, GOOD):
         assert (output.raises_priority, output.priority_class) == (True, 2)
         assert output.operating_point.specificity > LEAST_SPECIFICITY_TO_RAISE
-    for output in make_outputs(poor):
+    for output in make_outputs(poor, GOOD):
         assert (output.raises_priority, output.priority_class) == (False, 3)
+
+
+def test_an_output_that_may_be_no_better_than_a_coin_is_experimental_and_raises_nothing() -> None:
+    outputs = make_outputs(readings(), {**GOOD, FINDINGS[2]: 0.55})
+
+    assert [output.experimental for output in outputs] == [False, False, True]
+    assert not outputs[2].raises_priority
 
 
 @pytest.mark.slow
@@ -157,7 +165,7 @@ def test_a_small_training_ends_in_a_package_that_serves(tmp_path: Path) -> None:
     assert [epoch.number for epoch in curve] == [1, 2]
     assert json.loads((run / "run.json").read_text())["recipe_sha256"] == RECIPE.sha256
     assert len((run / "looks_at_test.log").read_text().splitlines()) == 1
-    assert {row.finding for row in load_evaluation(run)} == set(FINDINGS)
+    assert {row.finding for row in load_evaluation(run / "evaluation.json")} == set(FINDINGS)
     logits = Session(package).run(images.numpy()).logits
     reading = load_calibration(run)[0]
     with torch.no_grad():

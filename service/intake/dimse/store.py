@@ -43,9 +43,6 @@ class Store:
             self._open(context.transfer_syntax)
 
     def _open(self, transfer_syntax_uid: str) -> None:
-        if not self._intake.has_room():
-            self._refusal = IntakeReason.OUT_OF_RESOURCES
-            return
         try:
             self._spooled = self._intake.open(self._sender, transfer_syntax_uid=transfer_syntax_uid)
         except OSError as failure:

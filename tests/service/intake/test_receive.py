@@ -174,18 +174,54 @@ def test_disk_that_refuses_a_sync_takes_nothing_more(parts: Parts, monkeypatch: 
     def broken(descriptor: int) -> None:
         raise OSError(errno.EIO, "broken")
 
+    under_way = parts.intake.open(parts.sender(), transfer_syntax_uid="1.2.840.10008.1.2.1")
+    under_way.write(dataset_bytes(make_radiograph()))
     with monkeypatch.context() as disk:
         disk.setattr(os, "fsync", broken)
         first = parts.send(make_radiograph())
-    second = parts.send(make_radiograph())
+    second = parts.intake.keep_blocking(under_way, sop_class_uid=None, sop_instance_uid=None)
 
     assert (first.status, second.status) == (0xA700, 0xA700)
     assert not parts.intake.has_room()
 
 
+def test_want_of_descriptors_passes_and_does_not_close_the_doors(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    opens = os.open
+
+    def scarce(path: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_DIRECTORY:
+            raise OSError(errno.EMFILE, "too many open files")
+        return opens(path, flags, mode)
+
+    with monkeypatch.context() as machine:
+        machine.setattr(os, "open", scarce)
+        first = parts.send(make_radiograph())
+    second = parts.send(make_radiograph(seed=1))
+
+    assert (first.status, second.kind) == (0xA700, Kind.STORED)
+
+
+@pytest.mark.parametrize("keyword", ["InstanceNumber", "SeriesNumber"])
+def test_number_that_no_column_holds_costs_neither_its_image_nor_others(parts: Parts, keyword: str) -> None:
+    film = make_radiograph()
+    tag = {"InstanceNumber": b"\x20\x00\x13\x00", "SeriesNumber": b"\x20\x00\x11\x00"}[keyword]
+    sent = dataset_bytes(film).replace(tag + b"IS\x02\x001 ", tag + b"IS\x14\x00" + b"9" * 20)
+    assert len(sent) == len(dataset_bytes(film)) + 18
+
+    spooled = parts.intake.open(parts.sender(), transfer_syntax_uid=str(film.file_meta.TransferSyntaxUID))
+    spooled.write(sent)
+    outcome = parts.intake.keep_blocking(spooled, sop_class_uid=None, sop_instance_uid=None)
+
+    table = "instance" if keyword == "InstanceNumber" else "series"
+    assert outcome.kind is Kind.STORED
+    assert [row[table + "_number"] for row in rows(parts, table)] == [None]
+
+
 def test_too_little_free_space_closes_the_doors(tmp_path: Path) -> None:
     with open_parts(tmp_path, min_free_bytes=2**62) as parts:
         assert not parts.intake.has_room()
+        with pytest.raises(OSError, match="too little"):  # a zip's later files come past no other check
+            parts.intake.open(parts.sender(), transfer_syntax_uid="1.2.840.10008.1.2.1")
 
 
 def test_many_senders_at_once_lose_and_double_nothing(parts: Parts) -> None:
@@ -288,6 +324,44 @@ def test_expected_count_settles_with_its_last_image(parts: Parts, clock: Clock) 
 
     assert early == []
     assert settle(parts, clock) == [(1, "count")]
+
+
+def test_images_past_the_expected_count_wait_for_quiet_and_make_one_revision(parts: Parts, clock: Clock) -> None:
+    film = make_radiograph()
+    parts.send(film)
+    with parts.database.transaction() as tx:
+        records.mark_done(
+            tx, site_id=parts.site_id, study_instance_uid=film.StudyInstanceUID, expected_instances=1, now=clock()
+        )
+    settled = settle(parts, clock)
+
+    for seed in range(1, 5):
+        parts.send(make_radiograph(seed=seed, StudyInstanceUID=film.StudyInstanceUID))
+        settled += settle(parts, clock)
+        clock.advance(1)
+    clock.advance(61)
+
+    assert settled == [(1, "done")]
+    assert settle(parts, clock) == [(2, "quiet")]
+
+
+def test_study_that_no_worker_looked_at_for_hours_was_complete_when_it_fell_quiet(parts: Parts, clock: Clock) -> None:
+    parts.send(make_radiograph())
+    complete_at = clock() + 60
+    clock.advance(5 * 3_600)
+
+    settle(parts, clock)
+
+    assert [row["settled_at"] for table in ("revision", "study") for row in rows(parts, table)] == [complete_at] * 2
+
+
+def test_study_from_before_the_clock_was_set_back_settles(parts: Parts, clock: Clock) -> None:
+    clock.advance(30 * 86_400)
+    parts.send(make_radiograph())
+
+    clock.advance(-30 * 86_400 + 61)
+
+    assert settle(parts, clock) == [(1, "quiet")]
 
 
 def test_study_that_never_falls_quiet_settles_at_the_limit(parts: Parts, clock: Clock) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
+from sqlalchemy import update
 
+from service import tables
 from tests.service.house import House
 
 pytestmark = pytest.mark.peers
@@ -58,12 +60,16 @@ def test_a_study_without_a_finding_is_never_called_normal(house: House, page: Pa
     house.add_scored({"presence": "absent", "probability": 0.1})
     house.add_scored({"presence": "not_evaluated", "probability": None})
     house.add_study(state="unscored", reason="lateral_view")
+    half = house.add_scored({"presence": "absent", "probability": 0.1})
+    with house.database.transaction() as tx:
+        tx.execute(update(tables.revision).where(tables.revision.c.study_id == half).values(reason="decoder_died"))
 
     enter(house, page)
     page.select_option("#language", "en")
 
     cells = page.locator("#rows td.findings").all_inner_texts()
-    assert cells == ["No listed finding flagged", "Nothing was evaluated", "Lateral view"]
+    assert cells[:3] == ["No listed finding flagged", "Nothing was evaluated", "Lateral view"]
+    assert "Part of the study has no result: " in cells[3]
     assert "normal" not in page.locator("#rows").inner_text().lower()
 
 

@@ -199,6 +199,17 @@ def test_nothing_evaluated_is_not_nothing_found(house: House) -> None:
     assert (item["findings"], item["evaluated"]) == ([], 0)
 
 
+def test_a_scored_study_of_which_a_part_failed_says_so(house: House) -> None:
+    study_id = house.add_scored({"presence": "absent", "probability": 0.1})
+    with house.database.transaction() as tx:
+        where = tables.revision.c.study_id == study_id
+        tx.execute(update(tables.revision).where(where).values(reason="decoder_died"))
+
+    (item,) = house.with_key().get(LIST).json()["items"]
+
+    assert (item["findings"], item["evaluated"], item["failure"]) == ([], 1, "decoder_died")
+
+
 def test_an_unscored_study_stays_in_the_list_with_its_reason(house: House) -> None:
     house.add_study(state="unscored", reason="lateral_view")
 
