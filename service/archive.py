@@ -64,14 +64,17 @@ class Archive:
         return content_sha256
 
     def is_intact(self, site_id: int, content_sha256: str) -> bool:
-        """Read the stored file again and tell whether its data set still has this hash."""
+        """Read the stored file again and tell whether its data set still has this hash.
+
+        Raises OSError when it cannot be read just now: that says nothing about the file.
+        """
         digest = hashlib.sha256()
         try:
             with self.path(site_id, content_sha256).open("rb") as file:
                 file.seek(self.dataset_offset(file))
                 while chunk := file.read(_CHUNK_BYTES):
                     digest.update(chunk)
-        except (OSError, StoredFileDamaged):
+        except (FileNotFoundError, StoredFileDamaged):
             return False
         return digest.hexdigest() == content_sha256
 

@@ -139,7 +139,7 @@ def _files(films: Path | None) -> Iterator[Dataset]:
         try:
             yield dcmread(path)
         except (InvalidDicomError, OSError, ValueError, KeyError, NotImplementedError):
-            print(f"  {path.name}: not a DICOM file that can be sent")
+            print("  one file of the folder is not DICOM and was left out")  # its name may be a patient's
 
 
 def _send(settings: Settings, datasets: Iterable[Dataset]) -> int:

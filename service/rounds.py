@@ -11,7 +11,7 @@ from service.attempt import Attempt
 from service.engine import Engine, State
 from service.inference import records, revision_records, worker_records
 from service.inference.scoring import Scoring
-from service.intake.records import is_any_due, settle_due
+from service.intake.settling import is_any_due, settle_due
 from service.interventions import end_as_failed
 from service.metrics import QUEUE_DEPTH, STUDIES_SETTLED_TOTAL
 from service.pipeline import Parts

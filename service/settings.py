@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -89,6 +89,13 @@ class Settings(BaseSettings):
 
     due_minutes: dict[str, int] = Field(default_factory=lambda: {"stat": 60, "urgent": 240, "routine": 1_440})
     max_wait_hours: float = 72.0
+
+    @field_validator("due_minutes")
+    @classmethod
+    def _has_every_class(cls, minutes: dict[str, int]) -> dict[str, int]:
+        if minutes.keys() != {"stat", "urgent", "routine"} or min(minutes.values()) <= 0:
+            raise ValueError("name the minutes of stat, urgent and routine, each above 0")
+        return minutes
 
     session_idle_minutes: int = 60
     session_hours: int = 10

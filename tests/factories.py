@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from service.archive import Archive
 from service.database import Database
 from service.intake.outcomes import Door, Outcome, Sender
 from service.intake.receive import Intake
-from service.intake.spool import DATASET_OFFSET
+from service.intake.spool import DATASET_OFFSET, Spooled
 from service.settings import Settings
 
 
@@ -161,6 +162,12 @@ class Clock:
         self.now += seconds
 
 
+def keep(intake: Intake, spooled: Spooled, **declared: str | None) -> Outcome:
+    """Hand a spooled data set to the intake and wait for the answer."""
+    asked = {"sop_class_uid": None, "sop_instance_uid": None, **declared}
+    return asyncio.run(intake.keep(spooled, **asked))
+
+
 @dataclass
 class Parts:
     """A service's parts: real tables, real archive, real intake."""
@@ -180,7 +187,7 @@ class Parts:
         spooled = self.intake.open(self.sender(), transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID))
         spooled.write(dataset_bytes(dataset))
         asked = {"sop_class_uid": dataset.SOPClassUID, "sop_instance_uid": dataset.SOPInstanceUID, **declared}
-        return self.intake.keep_blocking(spooled, **asked)
+        return keep(self.intake, spooled, **asked)
 
 
 def add_site(database: Database, code: str = "test", **policy: Any) -> int:
@@ -214,5 +221,5 @@ def open_parts(
         database.close()
 
 
-__all__ = ["DATASET_OFFSET", "Clock", "Parts", "add_site", "dataset_bytes", "make_ct_slice", "make_radiograph",
+__all__ = ["DATASET_OFFSET", "Clock", "Parts", "add_site", "dataset_bytes", "keep", "make_ct_slice", "make_radiograph",
            "open_parts", "part10", "phantom", "with_fresh_uids"]  # fmt: skip

@@ -87,12 +87,12 @@ def augmentation() -> list[Any]:
             padding_mode="zeros",
             mode="bilinear",
         ),
-        RandAdjustContrastd(keys=["image"], prob=0.5, gamma=(0.75, 1.35)),
-        RandScaleIntensityd(keys=["image"], prob=0.3, factors=0.1),
-        RandShiftIntensityd(keys=["image"], prob=0.3, offsets=0.06),
-        RandGaussianSmoothd(keys=["image"], prob=0.15, sigma_x=(0.25, 1.0), sigma_y=(0.25, 1.0)),
-        RandGaussianNoised(keys=["image"], prob=0.2, std=0.02),
-        RandBlankBordersd(prob=0.5, share=0.1),
+        RandAdjustContrastd(keys=["image"], prob=0.7, gamma=(0.65, 1.5)),
+        RandScaleIntensityd(keys=["image"], prob=0.5, factors=0.2),
+        RandShiftIntensityd(keys=["image"], prob=0.5, offsets=0.1),
+        RandGaussianSmoothd(keys=["image"], prob=0.3, sigma_x=(0.25, 1.2), sigma_y=(0.25, 1.2)),
+        RandGaussianNoised(keys=["image"], prob=0.3, std=0.03),
+        RandBlankBordersd(prob=0.6, share=0.12),
     ]
 
 

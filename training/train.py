@@ -31,14 +31,14 @@ class TrainingConfig:
     """Everything that decides a training run besides the data and the code."""
 
     seed: int = 7
-    epochs: int = 4
+    epochs: int = 6
     patience: int = 3
     """Epochs without a better validation score after which training stops."""
     films_per_epoch: int = 2_400
-    child_share: float = 0.4
+    child_share: float = 0.33
     """Share of Kermany films in an epoch; the set is three times as large as the NIH films and much easier."""
     batch: int = 32
-    learning_rate: float = 3e-4
+    learning_rate: float = 4e-4
     weight_decay: float = 0.02
     warm_up_steps: int = 40
     averaging: float = 0.98

@@ -58,6 +58,7 @@ class IntakeReason(Enum):
     CONFLICT = ("conflict", 0x0111, "same SOP Instance UID, other content: held for an operator")
     CONFLICT_KEPT = ("conflict_kept", 0xB007, "same SOP Instance UID, other content: held aside")
     OUT_OF_RESOURCES = ("out_of_resources", 0xA700, "storage is full; keep the images and send again later")
+    STUDY_FULL = ("study_full", 0xA700, "the study has more images than this service accepts")
     TOO_LARGE = ("too_large", 0xA700, "larger than this service accepts")
     NOT_AUTHORISED = ("not_authorised", 0x0124, "the site may not send this object")
     PROCESSING_FAILURE = ("processing_failure", 0x0110, "internal failure; send again later")

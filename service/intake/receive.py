@@ -60,7 +60,9 @@ class Intake:
         self._database = database
         self._settings = settings
         self._clock = clock
-        rules = records.Rules(settings.quiet_s, settings.partial_after_s, on_new_study)
+        rules = records.Rules(
+            settings.quiet_s, settings.partial_after_s, settings.max_instances_per_study, on_new_study
+        )
         self._committer = Committer(database, archive, rules, clock)
         self._room_checked_at = float("-inf")
         self._is_roomy = False
@@ -121,22 +123,6 @@ class Intake:
             return await asyncio.to_thread(self._refused, spooled, checked)
         ending = await asyncio.wrap_future(self._submit(spooled, checked))
         return await self._answered(spooled, checked, ending, started)
-
-    def keep_blocking(
-        self,
-        spooled: Spooled,
-        *,
-        sop_class_uid: str | None,
-        sop_instance_uid: str | None,
-        study_instance_uid: str | None = None,
-    ) -> Outcome:
-        """Do what `keep` does, for a thread."""
-        declared = (sop_class_uid, sop_instance_uid, study_instance_uid)
-        started = time.monotonic()
-        checked = self._check(spooled, declared)
-        if isinstance(checked, Outcome):
-            return self._refused(spooled, checked)
-        return self._answer(spooled, checked, self._submit(spooled, checked).result(), started)
 
     def refuse(
         self,

@@ -1,4 +1,4 @@
-"""The intake's SQL: sites' studies, series and instances, what was held or refused, and settling."""
+"""The intake's SQL: sites' studies, series and instances, and what was held or refused."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from preprocessing.header import InstanceHeader, age_years, to_json
 from service import tables
 from service.intake.outcomes import Door, IntakeReason, Kind, Sender
-from service.intake.studies import PRIORITY_ROUTINE, Settled, fold, quiet_time_s, when_due
+from service.intake.studies import PRIORITY_ROUTINE, fold, quiet_time_s, when_due
 from service.intake.verify import belongs_nowhere
 
 # Built once: an instance takes six of them before its sender gets an answer, and building costs more than running.
 _i, _s, _e = tables.instance.c, tables.study.c, tables.series.c
-_KNOWN = select(_i.content_sha256).where(_i.site_id == bindparam("site"), _i.sop_instance_uid == bindparam("uid"))
+_KNOWN = select(_i.content_sha256, _i.is_result).where(
+    _i.site_id == bindparam("site"), _i.sop_instance_uid == bindparam("uid")
+)
 _POLICY = select(tables.site.c.policy).where(tables.site.c.id == bindparam("site"))
 _FIND_STUDY = select(
     _s.id, _s.patient_id, _s.modalities, _s.flags, _s.state, _s.revision, _s.series_count, _s.instance_count,
     _s.arriving_since, _s.expected_instances,
-).where(_s.site_id == bindparam("site"), _s.study_instance_uid == bindparam("uid"))  # fmt: skip
+).where(_s.site_id == bindparam("site"), _s.study_instance_uid == bindparam("uid")).with_for_update()  # fmt: skip
 _COUNT_STUDY = update(tables.study).where(_s.id == bindparam("study"))
 _COUNT_SERIES = (
     update(tables.series)
@@ -33,8 +35,6 @@ _ADD_INSTANCE = insert(tables.instance)
 
 LARGEST_INTEGER_STRING = 2**31 - 1
 """PS3.5 section 6.2, VR IS. Some writers put longer numbers there, which no column holds."""
-CLOCK_SLACK_S = 60.0
-"""A latest image that is further in the future than this shows that the clock was set back since."""
 
 NewStudy = Callable[[Connection, int, float], None]
 """Called in the transaction that first sees a study: (connection, study_id, now)."""
@@ -56,6 +56,7 @@ class Rules:
 
     quiet_s: Mapping[str, float]
     partial_after_s: float
+    max_instances: int
     on_new_study: NewStudy | None
 
 
@@ -79,15 +80,19 @@ def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Ki
     if belongs_nowhere(header):
         hold(tx, arrival, IntakeReason.NO_STUDY, now)
         return Kind.HELD, IntakeReason.NO_STUDY
-    known = tx.execute(_KNOWN, {"site": sender.site_id, "uid": header.sop_instance_uid}).scalar_one_or_none()
-    if known == arrival.content_sha256:
+    known = tx.execute(_KNOWN, {"site": sender.site_id, "uid": header.sop_instance_uid}).one_or_none()
+    if known is not None and known.content_sha256 == arrival.content_sha256:
         return Kind.DUPLICATE, None
     policy: Mapping[str, object] = tx.execute(_POLICY, {"site": sender.site_id}).scalar_one()
     if known is not None:
-        reason = IntakeReason.CONFLICT_KEPT if policy.get("conflict_answer") == "warn" else IntakeReason.CONFLICT
+        # A center's PACS that sends our own result back has changed its patient attributes: no conflict of films.
+        is_warned = known.is_result or policy.get("conflict_answer") == "warn"
+        reason = IntakeReason.CONFLICT_KEPT if is_warned else IntakeReason.CONFLICT
         hold(tx, arrival, reason, now)
         return Kind.HELD, reason
     study = _study(tx, arrival, rules, now)
+    if study.instance_count >= rules.max_instances:
+        return Kind.REFUSED, IntakeReason.STUDY_FULL
     study, series_id = _series(tx, arrival, study)
     study = _count(tx, arrival, study, quiet_time_s(header.modality, policy, rules.quiet_s), rules, now)
     tx.execute(
@@ -293,68 +298,6 @@ def note_problem(
             occurred_at=now,
         )
     )
-
-
-def mark_done(
-    tx: Connection, *, site_id: int, study_instance_uid: str, expected_instances: int | None, now: float
-) -> bool:
-    """Take the sender's word that a study is whole: it settles now, or when the expected count has arrived.
-
-    Returns False when no such study of the site is known.
-    """
-    t = tables.study
-    row = tx.execute(
-        select(t.c.id, t.c.state, t.c.instance_count).where(
-            t.c.site_id == site_id, t.c.study_instance_uid == study_instance_uid
-        )
-    ).one_or_none()
-    if row is None:
-        return False
-    values: dict[str, object] = {"expected_instances": expected_instances}
-    if row.state == "arriving" and (expected_instances is None or row.instance_count >= expected_instances):
-        values |= {"settle_at": now, "settle_by": "done"}
-    tx.execute(update(t).where(t.c.id == row.id).values(**values))
-    return True
-
-
-def is_any_due(rx: Connection, now: float) -> bool:
-    """Tell whether a study's time to settle has come; asked before a writing transaction is opened for it."""
-    return rx.execute(select(_s.id).where(_is_due(now)).limit(1)).first() is not None
-
-
-def settle_due(tx: Connection, now: float, *, limit: int = 100) -> list[Settled]:
-    """Settle every study whose time has come: one revision row each, for the pipeline to take.
-
-    It was complete when its time came, however late a worker looks: its due time counts from then.
-    """
-    t = tables.study
-    due = tx.execute(
-        select(t.c.id, t.c.site_id, t.c.revision, t.c.settle_by, t.c.settle_at)
-        .where(_is_due(now))
-        .order_by(t.c.settle_at)
-        .limit(limit)
-    ).all()
-    for row in due:
-        settled_at = min(row.settle_at, now)
-        tx.execute(
-            insert(tables.revision).values(
-                site_id=row.site_id,
-                study_id=row.id,
-                number=row.revision,
-                state="settled",
-                settled_by=row.settle_by,
-                settled_at=settled_at,
-                attempt=1,
-            )
-        )
-        values = {"state": "settled", "reason": None, "settle_at": None, "settled_at": settled_at}
-        tx.execute(update(t).where(t.c.id == row.id).values(**values))
-    return [Settled(row.id, row.revision, row.settle_by) for row in due]
-
-
-def _is_due(now: float) -> ColumnElement[bool]:
-    """After the clock was set back a study's time would never come."""
-    return and_(_s.settle_at.is_not(None), or_(_s.settle_at <= now, _s.last_instance_at > now + CLOCK_SLACK_S))
 
 
 def study_states(rx: Connection) -> dict[str, int]:

@@ -16,7 +16,7 @@ from service.errors import Invalid, NotFound
 from service.intake import problems
 from service.intake.body import one_more_body
 from service.intake.outcomes import Door, Sender
-from service.intake.records import mark_done
+from service.intake.settling import mark_done
 from service.intake.stow import store
 from service.intake.uploads import upload
 from service.intake.verify import is_valid_uid

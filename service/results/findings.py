@@ -14,10 +14,8 @@ from models.calibration import probability
 from models.package import ModelPackage, Output
 from preprocessing.errors import Reason
 from preprocessing.recipes import Placement
+from service.inference.plan import ADULT_AGE_YEARS
 from service.results.places import Box, peak_box
-
-ADULT_AGE_YEARS = 18.0
-"""The age that stands for an unknown one where a site's policy says `unknown_age=adult`."""
 
 
 class Presence(StrEnum):

@@ -19,7 +19,7 @@ from service.inference.breaker import Breaker
 from service.inference.decoding import DecodeLimits, DecodePool, Prepared
 from service.inference.run import Runner
 from service.inference.scoring import Scoring
-from service.intake.records import settle_due
+from service.intake.settling import settle_due
 from service.pipeline import Parts as PipelineParts
 from service.pipeline import Pipeline
 from service.workspace import Workspace

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from service import tables
-from service.intake import records
+from service.intake import settling
 from service.intake.outcomes import Door, IntakeReason, Kind
 from service.intake.spool import DatasetTooLarge
 from service.intake.studies import fold
@@ -21,6 +21,7 @@ from tests.factories import (
     Parts,
     add_site,
     dataset_bytes,
+    keep,
     make_ct_slice,
     make_radiograph,
     open_parts,
@@ -140,7 +141,7 @@ def test_truncated_data_set_is_refused(parts: Parts) -> None:
     spooled = parts.intake.open(parts.sender(), transfer_syntax_uid=str(film.file_meta.TransferSyntaxUID))
     spooled.write(dataset_bytes(film)[:-100])
 
-    outcome = parts.intake.keep_blocking(spooled, sop_class_uid=None, sop_instance_uid=None)
+    outcome = keep(parts.intake, spooled, sop_class_uid=None, sop_instance_uid=None)
 
     assert outcome.reason is IntakeReason.TRUNCATED
     assert list(parts.settings.spool_folder.iterdir()) == []
@@ -179,7 +180,7 @@ def test_disk_that_refuses_a_sync_takes_nothing_more(parts: Parts, monkeypatch: 
     with monkeypatch.context() as disk:
         disk.setattr(os, "fsync", broken)
         first = parts.send(make_radiograph())
-    second = parts.intake.keep_blocking(under_way, sop_class_uid=None, sop_instance_uid=None)
+    second = keep(parts.intake, under_way, sop_class_uid=None, sop_instance_uid=None)
 
     assert (first.status, second.status) == (0xA700, 0xA700)
     assert not parts.intake.has_room()
@@ -210,7 +211,7 @@ def test_number_that_no_column_holds_costs_neither_its_image_nor_others(parts: P
 
     spooled = parts.intake.open(parts.sender(), transfer_syntax_uid=str(film.file_meta.TransferSyntaxUID))
     spooled.write(sent)
-    outcome = parts.intake.keep_blocking(spooled, sop_class_uid=None, sop_instance_uid=None)
+    outcome = keep(parts.intake, spooled, sop_class_uid=None, sop_instance_uid=None)
 
     table = "instance" if keyword == "InstanceNumber" else "series"
     assert outcome.kind is Kind.STORED
@@ -244,7 +245,7 @@ def test_aborted_connection_is_seen_by_the_operator(parts: Parts) -> None:
 
 def settle(parts: Parts, clock: Clock) -> list[tuple[int, str]]:
     with parts.database.transaction() as tx:
-        return [(s.number, s.by) for s in records.settle_due(tx, clock())]
+        return [(s.number, s.by) for s in settling.settle_due(tx, clock())]
 
 
 def test_study_settles_after_its_quiet_time_and_not_before(parts: Parts, clock: Clock) -> None:
@@ -303,7 +304,7 @@ def test_sender_may_say_that_a_study_is_done(parts: Parts, clock: Clock) -> None
     parts.send(film)
 
     with parts.database.transaction() as tx:
-        known = records.mark_done(
+        known = settling.mark_done(
             tx, site_id=parts.site_id, study_instance_uid=film.StudyInstanceUID, expected_instances=None, now=clock()
         )
 
@@ -315,7 +316,7 @@ def test_expected_count_settles_with_its_last_image(parts: Parts, clock: Clock) 
     film = make_radiograph()
     parts.send(film)
     with parts.database.transaction() as tx:
-        records.mark_done(
+        settling.mark_done(
             tx, site_id=parts.site_id, study_instance_uid=film.StudyInstanceUID, expected_instances=2, now=clock()
         )
     early = settle(parts, clock)
@@ -330,7 +331,7 @@ def test_images_past_the_expected_count_wait_for_quiet_and_make_one_revision(par
     film = make_radiograph()
     parts.send(film)
     with parts.database.transaction() as tx:
-        records.mark_done(
+        settling.mark_done(
             tx, site_id=parts.site_id, study_instance_uid=film.StudyInstanceUID, expected_instances=1, now=clock()
         )
     settled = settle(parts, clock)
@@ -382,6 +383,28 @@ def test_the_same_study_uid_at_two_sites_is_two_studies(parts: Parts) -> None:
 
     assert parts.send(film).kind is Kind.STORED
     assert len(rows(parts, "study")) == 2
+
+
+def test_study_takes_no_more_images_than_it_may_have(tmp_path: Path) -> None:
+    with open_parts(tmp_path, max_instances_per_study=1) as parts:
+        film = make_radiograph()
+        parts.send(film)
+
+        outcome = parts.send(make_radiograph(seed=2, StudyInstanceUID=film.StudyInstanceUID))
+
+        assert (outcome.kind, outcome.status) == (Kind.REFUSED, 0xA700)
+        assert [p["reason"] for p in rows(parts, "problem")] == ["study_full"]
+
+
+def test_own_result_that_comes_back_changed_is_kept_aside_with_a_warning(parts: Parts) -> None:
+    film = make_radiograph(seed=1)
+    parts.send(film)
+    with parts.database.transaction() as tx:
+        tx.execute(update(tables.instance).values(is_result=True))
+
+    outcome = parts.send(make_radiograph(seed=2, SOPInstanceUID=film.SOPInstanceUID))
+
+    assert (outcome.status, outcome.is_kept) == (0xB007, True)
 
 
 def test_images_of_two_patients_in_one_study_are_flagged(parts: Parts) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from service import tables
 from service.intake.outcomes import Door, Sender
 from service.worklist.records import set_center_priority, update_item
-from tests.factories import dataset_bytes, make_radiograph, with_fresh_uids
+from tests.factories import dataset_bytes, keep, make_radiograph, with_fresh_uids
 from tests.service.house import House
 
 LIST = "/api/worklist"
@@ -33,7 +33,7 @@ def test_an_image_that_arrives_stands_in_the_list_at_once(house: House) -> None:
     sender = Sender(house.site_id, Door.DIMSE, "TESTER")
     spooled = intake.open(sender, transfer_syntax_uid=str(film.file_meta.TransferSyntaxUID))
     spooled.write(dataset_bytes(film))
-    intake.keep_blocking(spooled, sop_class_uid=None, sop_instance_uid=None)
+    keep(intake, spooled, sop_class_uid=None, sop_instance_uid=None)
 
     (item,) = house.with_key().get(LIST).json()["items"]
 

@@ -21,7 +21,7 @@ from service.database import Database
 from service.intake.outcomes import Door, Sender
 from service.settings import Settings
 from tests.driver import free_port
-from tests.factories import add_site, dataset_bytes
+from tests.factories import add_site, dataset_bytes, keep
 
 
 @dataclass
@@ -74,9 +74,7 @@ class Web:
         sender = Sender(self.sites[code], Door.STOW, "test")
         spooled = intake.open(sender, transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID))
         spooled.write(dataset_bytes(dataset))
-        outcome = intake.keep_blocking(
-            spooled, sop_class_uid=dataset.SOPClassUID, sop_instance_uid=dataset.SOPInstanceUID
-        )
+        outcome = keep(intake, spooled, sop_class_uid=dataset.SOPClassUID, sop_instance_uid=dataset.SOPInstanceUID)
         assert outcome.is_kept, outcome
         return dataset
 

@@ -27,7 +27,7 @@ from sqlalchemy import select
 from service import tables
 from service.results.publish import publish_revision
 from service.workspace import Workspace
-from tests.factories import Parts, make_ct_slice, make_radiograph, part10, phantom
+from tests.factories import Parts, keep, make_ct_slice, make_radiograph, part10, phantom
 from tests.service.results.dicomweb.conftest import Web
 from tests.service.results.makers import add_scored_study, make_package
 
@@ -576,7 +576,7 @@ def _store(web: Web, path: Any, seen: set[str]) -> str | None:
     intake = web.app.state.intake
     spooled = intake.open(Sender(web.sites["north"], Door.STOW, "test"), transfer_syntax_uid=syntax or "")
     spooled.write(content)
-    outcome = intake.keep_blocking(spooled, sop_class_uid=None, sop_instance_uid=None)
+    outcome = keep(intake, spooled, sop_class_uid=None, sop_instance_uid=None)
     if outcome.kind is not Kind.STORED or outcome.sop_instance_uid in seen:
         return None
     seen.add(outcome.sop_instance_uid)
