@@ -68,6 +68,8 @@ class Session:
         available = ort.get_available_providers()
         if wanted[0] not in available:
             raise ProviderMissing(f"{wanted[0]} was requested; this installation has {', '.join(available)}")
+        if provider != "cpu":
+            ort.preload_dlls()  # CUDA's libraries may come from pip (the `gpu` extra), where no loader looks
         content = package.onnx_path.read_bytes()
         if hashlib.sha256(content).hexdigest() != package.weights_sha256:
             raise PackageRefused(f"{package.onnx_path.name} was altered after the package was checked")
