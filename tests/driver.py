@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -48,12 +49,18 @@ class Service:
     settings: dict[str, str] = field(default_factory=dict)
     web_port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)
+    authority: Path | None = None
+    """Who signed the web server's certificate; None is plain HTTP on loopback."""
     process: subprocess.Popen[bytes] | None = None
     client: httpx.Client | None = None
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.web_port}"
+        return f"{'https' if self.authority else 'http'}://127.0.0.1:{self.web_port}"
+
+    @property
+    def verify(self) -> ssl.SSLContext | bool:
+        return ssl.create_default_context(cafile=self.authority) if self.authority else True
 
     @property
     def environment(self) -> dict[str, str]:
@@ -108,7 +115,7 @@ class Service:
         """Sign in with a fresh one-time link, as a person does, and keep the session."""
         found = re.search(r"#token=(\S+)", self.pandok("sign-in"))
         assert found
-        self.client = httpx.Client(base_url=self.address, headers={"X-Pandok": "1"}, timeout=30)
+        self.client = httpx.Client(base_url=self.address, headers={"X-Pandok": "1"}, timeout=30, verify=self.verify)
         answer = self.client.post("/api/sign-in", json={"token": found.group(1)})
         assert answer.status_code < 400, answer.text
         return self.client
@@ -124,7 +131,7 @@ class Service:
 
         def is_alive() -> bool:
             with contextlib.suppress(httpx.HTTPError):
-                return httpx.get(f"{self.address}/live").status_code == 200
+                return httpx.get(f"{self.address}/live", verify=self.verify).status_code == 200
             return False
 
         wait_until("the web server answers", is_alive, timeout_s)
@@ -209,9 +216,9 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, *, site: bool = True, **settings: str) -> Iterator[Service]:
+def running(folder: Path, *, site: bool = True, authority: Path | None = None, **settings: str) -> Iterator[Service]:
     """Run the real service on a folder until the block ends."""
-    service = Service(folder / "data", settings)
+    service = Service(folder / "data", settings, authority=authority)
     service.folder.mkdir(parents=True)
     if site:
         service.add_site()

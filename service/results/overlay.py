@@ -7,6 +7,7 @@ and the sender's pixels are not decoded a second time outside the decode childre
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from models.package import ModelPackage
+from preprocessing.decoders import LOSSY_TRANSFER_SYNTAXES
 from preprocessing.header import InstanceHeader
 from preprocessing.recipes import Placement
 from service.results.dicom_object import ResultKey, add_series_and_equipment, code, study_modules
@@ -33,6 +35,18 @@ STRONGEST_ALPHA = 0.55
 TEXT_WIDTH = 480
 MARGIN = 12
 LINE = 22
+_LINE_CHARACTERS = 46
+"""So many letters of the font fit beside the film."""
+_SCALE_LINES = 3
+"""Below the words: the scale and its two ends."""
+_DASHES = str.maketrans({"\N{EN DASH}": "-", "\N{EM DASH}": "-", "\N{NON-BREAKING HYPHEN}": "-"})
+_PRESENCE_WORDS = {
+    Presence.PRESENT: "present",
+    Presence.ABSENT: "below operating point",
+    Presence.UNDETERMINED: "undetermined",
+    Presence.NOT_EVALUATED: "not evaluated",
+}
+"""Beside a film: a model's "absent" is a probability below a chosen line, which must not be read as "not there"."""
 _YELLOW, _WHITE = (255, 220, 0), (235, 235, 235)
 _COLOURS = np.array(
     [[0, 0, 0, 4], [0.25, 87, 16, 110], [0.5, 188, 55, 84], [0.75, 249, 142, 9], [1, 252, 255, 164]], dtype=np.float64
@@ -95,7 +109,7 @@ def build_overlay(
     dataset.PatientOrientation = []
     dataset.Laterality = ""
     dataset.BurnedInAnnotation = "YES"
-    dataset.LossyImageCompression = "01" if header.lossy_image_compression == "01" else "00"
+    dataset.LossyImageCompression = "01" if _is_lossy(header) else "00"
     dataset.DerivationDescription = f"Class activation of {package.name} {package.version} over the resized image"
     dataset.DerivationCodeSequence = [code("113085", "DCM", "Spatial resampling")]
     dataset.SourceImageSequence = [_source(header)]
@@ -127,14 +141,15 @@ def draw(package: ModelPackage, findings: Sequence[Finding], film: Film) -> Imag
     if shown is not None and film.heat_map is not None:
         colours, scale = _coloured(film.heat_map[shown.channel], film)
         grey.paste(colours, mask=colours.getchannel("A"))
-    height = max(grey.height, _text_height(len(findings)))
+    words = legend(package, findings, shown)
+    height = max(grey.height, 2 * MARGIN + LINE * (len(words) + _SCALE_LINES))
     canvas = Image.new("RGB", (grey.width + TEXT_WIDTH, height))
     canvas.paste(grey)
     # On the film too: a viewer may show only that part.
     ImageDraw.Draw(canvas).text(
         (MARGIN, MARGIN), NOT_FOR_DIAGNOSIS, fill=_YELLOW, font=_font(), stroke_width=2, stroke_fill="black"
     )
-    _write(canvas, grey.width + MARGIN, _words(package, findings, shown), scale)
+    _write(canvas, grey.width + MARGIN, words, scale)
     return canvas
 
 
@@ -185,35 +200,49 @@ def _strength(finding: Finding) -> tuple[bool, float]:
     return (not finding.experimental, (finding.probability or 0.0) - finding.threshold)
 
 
-def _words(package: ModelPackage, findings: Sequence[Finding], shown: Finding | None) -> list[str]:
-    """ASCII only: the bundled font has Latin letters, and words in pictures cannot be translated."""
+def legend(package: ModelPackage, findings: Sequence[Finding], shown: Finding | None) -> list[str]:
+    """Return the lines beside the film, in English and ASCII: words in a picture cannot be translated.
+
+    Args:
+        package: Of kind `findings`.
+        findings: One for each output of the package.
+        shown: The finding whose activation is drawn; None when none is.
+    """
     names = {output.channel: output.names.en for output in package.outputs}
     lines = [NOT_FOR_DIAGNOSIS, f"{package.name} {package.version}", "", "Where the network looked, not where a"]
     lines += ["lesion ends. Read the original image.", ""]
     for finding in findings:
         mark = " (experimental)" if finding.experimental else ""
-        lines.append(f"{names[finding.channel]}{mark}: {finding.presence.value.replace('_', ' ')}")
+        why = f": {finding.reason.value.replace('_', ' ')}" if finding.reason else ""
+        lines += [f"{names[finding.channel]}{mark}:", f"   {_PRESENCE_WORDS[finding.presence]}{why}"]
         if finding.probability is not None:
             lines.append(f"   probability {finding.probability:.3f}, operating point {finding.threshold:.3f}")
-        elif finding.reason is not None:
-            lines.append(f"   {finding.reason.value.replace('_', ' ')}")
     lines.append("")
-    if shown is None:
-        lines += ["No finding at or above its operating", "point: no activation is drawn."]
-    else:
+    if shown is not None:
         lines += ["Class activation drawn for:", f"   {names[shown.channel]}"]
-    return [line.encode("ascii", "replace").decode() for line in lines]
+    elif any(finding.probability is not None for finding in findings):
+        lines += [
+            "No finding at or above its operating point:",
+            "no activation is drawn.",
+            "This does not mean normal.",
+        ]
+    else:
+        lines.append("Nothing was evaluated.")
+    plain = [line.translate(_DASHES).encode("ascii", "replace").decode() for line in lines]
+    return [part for line in plain for part in _wrapped(line)]
 
 
-def _text_height(outputs: int) -> int:
-    return 2 * MARGIN + LINE * (2 * outputs + 13)
+def _wrapped(line: str) -> list[str]:
+    """Break a line that would run out of the picture: half a word could turn a sense round."""
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.wrap(line, _LINE_CHARACTERS, subsequent_indent=indent) or [""]
 
 
 def _write(canvas: Image.Image, left: int, lines: Sequence[str], scale: float | None) -> None:
     pen, font = ImageDraw.Draw(canvas), _font()
     top = MARGIN
     for index, line in enumerate(lines):
-        pen.text((left, top), line[:52], fill=_YELLOW if index == 0 else _WHITE, font=font)
+        pen.text((left, top), line, fill=_YELLOW if index == 0 else _WHITE, font=font)
         top += LINE
     if scale is None:
         return
@@ -229,6 +258,11 @@ def _write(canvas: Image.Image, left: int, lines: Sequence[str], scale: float | 
 def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Pillow's own font: the same letters on every machine."""
     return ImageFont.load_default(size=17)
+
+
+def _is_lossy(header: InstanceHeader) -> bool:
+    """Once lossy, always lossy (PS3.3 C.7.6.1.1.5); some senders compress without a word about it."""
+    return header.lossy_image_compression == "01" or header.transfer_syntax_uid in LOSSY_TRANSFER_SYNTAXES
 
 
 def _source(header: InstanceHeader) -> Dataset:

@@ -239,7 +239,10 @@ def _summary(package: ModelPackage, images: Sequence[AnalysedImage]) -> Containe
     """What became of the runs and what it means for the study: never "normal", which no package has looked for."""
     findings = [finding for image in images for finding in image.findings]
     is_found = any(f.presence is Presence.PRESENT and not f.experimental for f in findings)
-    succeeded = [image.succeeded for image in images]
+    # A run that evaluated nothing has not succeeded "without findings": unknown is never negative.
+    succeeded = [
+        image.succeeded and any(f.presence is not Presence.NOT_EVALUATED for f in image.findings) for image in images
+    ]
     items = [
         (_SUMMARY, _SUMMARIES[all(succeeded), is_found] if any(succeeded) else _NONE_SUCCEEDED),
         (_OVERALL_ASSESSMENT, _ABNORMAL if is_found else _NORMALITY_UNDETERMINED),

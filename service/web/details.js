@@ -3,7 +3,7 @@ import { ask } from "./ask.js";
 import { dateWords, element, flagWords, personName, probabilityBar, reasonWords, sexAge, stateChip } from "./elements.js";
 import { findingName } from "./names.js";
 import { incomplete, noFinding } from "./rows.js";
-import { currentLanguage, say } from "./words.js";
+import { currentLanguage, has, say } from "./words.js";
 
 const panel = document.getElementById("details");
 const open = { id: null, text: null, callbacks: null };
@@ -148,7 +148,8 @@ function runCard(run, item) {
   );
   if (run.outcome !== "done" && run.reason) card.append(element("p", "because", reasonWords(run.reason)));
   if (run.findings.length) card.append(findingTable(run.findings));
-  if (run.notes.length) card.append(element("p", "flag", run.notes.map(flagWords).join(", ")));
+  const warnings = run.notes.filter((note) => has(`flag.${note}`));
+  if (warnings.length) card.append(element("p", "flag", warnings.map(flagWords).join(", ")));
   for (const result of run.results) card.append(resultPart(result));
   card.append(provenance(run));
   return card;
@@ -160,7 +161,8 @@ function findingTable(findings) {
     const label = element("th", "", findingName(finding));
     label.scope = "row";
     if (finding.experimental) label.append(" ", element("span", "chip thin", say("findings.experimental")));
-    const bar = finding.probability === null ? "–" : probabilityBar(finding);
+    const why = finding.reason ? element("small", "", reasonWords(finding.reason)) : "–";
+    const bar = finding.probability === null ? why : probabilityBar(finding);
     const presence = element("td", `presence ${finding.presence}`, say(`presence.${finding.presence}`));
     body.append(element("tr", finding.experimental ? "experimental" : "", label, presence, element("td", "", bar)));
   }
@@ -188,6 +190,7 @@ function provenance(run) {
     run.view ? `${say("detail.view")} ${run.view}` : null,
     run.recipe,
     run.package_sha256 ? run.package_sha256.slice(0, 16) : null,
+    ...run.notes.filter((note) => !has(`flag.${note}`)), // how the pixels were read: no warning to a reader
   ];
   return element("p", "provenance quiet", parts.filter(Boolean).join(" · "));
 }

@@ -19,6 +19,8 @@ class FindingAnswer(BaseModel):
     finding: str
     package: str | None
     presence: Presence
+    reason: str | None
+    """Why it was not evaluated; None otherwise."""
     probability: float | None
     operating_point: str | None
     threshold: float | None

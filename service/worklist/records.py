@@ -163,6 +163,7 @@ def current_findings(rx: Connection, study_ids: Iterable[int]) -> dict[int, list
             finding.c.channel,
             finding.c.finding,
             finding.c.presence,
+            finding.c.reason,
             finding.c.probability,
             finding.c.operating_point,
             finding.c.threshold,
@@ -189,7 +190,7 @@ def list_findings(rx: Connection, study_id: int) -> list[Row]:
     f = finding.c
     query = (
         select(
-            f.run_id, f.channel, f.finding, f.presence, f.probability, f.operating_point, f.threshold,
+            f.run_id, f.channel, f.finding, f.presence, f.reason, f.probability, f.operating_point, f.threshold,
             f.raises_priority, f.experimental, f.place,
         )
         .where(f.study_id == study_id)

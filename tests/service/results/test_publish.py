@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from highdicom.sr import Comprehensive3DSR, srread
+from PIL import ImageFont
 from pydicom import dcmread
 from sqlalchemy import func, select
 
-from models.package import ModelPackage
+from models.package import ModelPackage, Names
 from service import tables
-from service.results.findings import Finding, Presence
-from service.results.overlay import Film, draw, heat_map_png
+from service.results import records
+from service.results.dicom_object import ResultKey
+from service.results.findings import Finding, Presence, judge_findings
+from service.results.overlay import MARGIN, TEXT_WIDTH, Film, build_overlay, draw, heat_map_png, legend
 from service.results.publish import PackageMissing, publish_revision
 from service.workspace import NotInWorkspace, Workspace
 from tests.factories import Parts, open_parts
@@ -27,6 +32,7 @@ from tests.service.results.makers import (
     dciodvfy_errors,
     film_tensor,
     heat_map,
+    make_output,
     make_package,
 )
 
@@ -275,6 +281,19 @@ def test_a_package_that_failed_everywhere_says_so(parts: Parts, tmp_path: Path) 
     assert dciodvfy_errors(path.read_bytes(), tmp_path) == []
 
 
+def test_a_run_that_evaluated_nothing_is_never_without_findings(parts: Parts) -> None:
+    package = make_package((make_output(0, "any_finding", min_age_years=18.0),))
+    study_id = _two_images(parts)
+    revision_id = add_revision(parts, study_id)
+    for instance_id in _instances(parts, study_id):
+        add_run(parts, package, revision_id, instance_id, logits=(2.0,), age_years=10.0)
+
+    publish(parts, package, study_id)
+
+    report = report_of(parts, study_id)
+    assert concept_values(report.ContentSequence, "111017")[0].ConceptCodeSequence[0].CodeValue == "111245"
+
+
 def test_a_package_that_did_not_apply_publishes_nothing(parts: Parts) -> None:
     package = make_package()
     study_id = _two_images(parts)
@@ -381,6 +400,37 @@ def test_a_film_without_findings_is_drawn_without_colour() -> None:
 
     film = picture[100:768, :896].astype(int)
     assert (film[..., 0] == film[..., 2]).all()
+
+
+def test_the_words_beside_a_film_are_whole_and_call_nothing_absent() -> None:
+    names = Names("Pneumonia-like opacity (children 1–5 years)", "x", "x", "x")
+    package = make_package((make_output(0, "child", names=names, max_age_years=6.0), make_output(1, "any_finding")))
+    findings = judge_findings(package, np.array([2.0, -4.0], np.float32), age_years=40.0, unknown_age_as_adult=False)
+
+    lines = legend(package, findings, None)
+
+    words = " ".join(" ".join(lines).split())
+    assert "(children 1-5 years): not evaluated: age out of range" in words
+    assert "any finding: below operating point" in words
+    assert "absent" not in words
+    assert "This does not mean normal." in words
+    font = ImageFont.load_default(size=17)
+    assert all(font.getlength(line) <= TEXT_WIDTH - 2 * MARGIN for line in lines)
+
+
+def test_the_overlay_of_a_lossy_film_says_lossy(parts: Parts) -> None:
+    package = make_package()
+    study_id = add_scored_study(parts, package)
+    with parts.database.reading() as rx:
+        [run] = records.findings_of(rx, study_id, 1)
+    header = replace(run.header, transfer_syntax_uid="1.2.840.10008.1.2.4.51", lossy_image_compression=None)
+
+    made = build_overlay(
+        package, header, run.findings, Film(film_tensor(), None, PLACEMENT),
+        key=ResultKey("0" * 32, 1, 1, package.sha256), number=1, made_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+
+    assert made.LossyImageCompression == "01"
 
 
 def test_the_colour_lies_where_the_activation_is() -> None:

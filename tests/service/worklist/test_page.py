@@ -73,6 +73,44 @@ def test_a_study_without_a_finding_is_never_called_normal(house: House, page: Pa
     assert "normal" not in page.locator("#rows").inner_text().lower()
 
 
+@pytest.mark.parametrize("language", ["ko", "en", "vi", "ru"])
+def test_everything_fits_a_small_screen(house: House, page: Page, language: str) -> None:
+    house.add_scored(
+        {"presence": "present", "probability": 0.98},
+        {"presence": "absent", "probability": 0.37, "experimental": True},
+        {"presence": "present", "probability": 0.57, "finding": "pneumonia_like_opacity", "experimental": True},
+        ai_priority=2,
+        patient_name="26eae465a3069d7d94e44c519d9c7aae430455e0ae7ac52d7d7651a5",
+        accession_number="d14a028c2a3a2bc9476102bb288234c415a2b01f828ea62ac5b3e42f",
+    )
+    page.set_viewport_size({"width": 1280, "height": 720})
+
+    enter(house, page)
+    page.select_option("#language", language)
+    beyond = "place => document.querySelector(place).scrollWidth - document.querySelector(place).clientWidth"
+    assert page.evaluate(beyond, ".scroll") <= 0
+
+    page.locator("#rows button").first.click()
+    page.wait_for_selector("#details .finding-table")
+    right = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('#details *')].map(one => one.getBoundingClientRect().right))"
+    )
+    assert right <= 1280
+    assert page.evaluate("document.getElementById('details').scrollLeft") == 0
+    assert page.evaluate(beyond, ".scroll") <= 0
+
+
+def test_what_was_not_evaluated_says_why(house: House, page: Page) -> None:
+    house.add_scored({"presence": "not_evaluated", "probability": None, "reason": "age_out_of_range"})
+
+    enter(house, page)
+    page.select_option("#language", "en")
+    page.locator("#rows button").first.click()
+    page.wait_for_selector("#details .finding-table")
+
+    assert "Age not covered by the model" in page.locator("#details .finding-table").inner_text()
+
+
 @pytest.mark.parametrize(
     ("language", "word"), [("ko", "수신 중"), ("en", "Arriving"), ("vi", "Đang nhận"), ("ru", "Поступает")]
 )
