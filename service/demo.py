@@ -46,6 +46,7 @@ def run_demo(settings: Settings, films: Path | None) -> int:
             "dicom_port": _free_port(settings.dicom_host, settings.dicom_port),
         }
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, it must not leave the service running
     database = Database(settings.sqlalchemy_url)
     database.migrate()
     link = _prepare_site(database, settings)

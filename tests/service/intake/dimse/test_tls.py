@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -24,6 +26,8 @@ from tests.service.intake.dimse.sender import (
     echo_command,
     pdv,
 )
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -122,17 +126,17 @@ def test_a_peer_that_never_shakes_hands_is_cut_off(
 
     for first in (b"", b"\x16\x03\x01", associate_rq()):
         with socket.create_connection(("127.0.0.1", listening.tls_port), timeout=10) as peer:
-            peer.sendall(first)
-            assert _is_hung_up(peer)
+            assert _is_hung_up(peer, first)
 
-        _until_seated(listening, client_context(authority))
+        _until_seated(lambda: echo(listening, client_context(authority)))
 
 
-def _is_hung_up(peer: socket.socket) -> bool:
+def _is_hung_up(peer: socket.socket, first: bytes = b"") -> bool:
     try:
+        peer.sendall(first)
         while peer.recv(1_000):
             pass
-    except ConnectionResetError:
+    except ConnectionError:
         pass
     return True
 
@@ -160,17 +164,18 @@ def test_a_peer_that_vanishes_from_tls_leaves_nothing(open_tls: OpenListener, au
     context = client_context(authority)
 
     for half in (associate_rq(), associate_rq()[:50], b""):
-        with RawSender(listening.tls_port, tls=context) as sender:
+        with _until_seated(lambda: RawSender(listening.tls_port, tls=context)) as sender:
             sender.send(half)
 
-        _until_seated(listening, context)
+        _until_seated(lambda: echo(listening, context))
 
 
-def _until_seated(listening: Listening, context: ssl.SSLContext) -> None:
+def _until_seated(call: Callable[[], T]) -> T:
+    """Call until the seat of the one before was given back."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
-            return echo(listening, context)
+            return call()
         except (ConnectionError, ssl.SSLError):
             continue
     raise AssertionError("the seat was never given back")
