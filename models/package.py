@@ -58,7 +58,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """A finding's reviewed display names."""
+    """A finding's display names, one per language of the pages."""
 
     en: str
     ko: str

@@ -50,8 +50,8 @@ def demo(serving: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     yield process
-    process.send_signal(signal.SIGINT)
-    process.wait(60)
+    process.send_signal(signal.SIGTERM)  # as a service manager does: it must take every part with it
+    assert process.wait(60) == 0
 
 
 def test_installed_wheel_scores_the_demo_film_and_prints_a_link(demo: subprocess.Popen[str]) -> None:

@@ -58,11 +58,12 @@ show the radiologist likely abnormal films earlier. It never lowers a film's pri
 {_outputs_table(outputs)}
 
 An output speaks only for the ages in the table. **Ages 6 to 17 are covered by no output**: such films, films of
-unknown age and films that the scope gate refuses get no score, and say why. Scored are images of modality CR or DX;
-PA and AP.
+unknown age (unless the site has them scored as adults) and films that the scope gate refuses get no score, and say
+why. Scored are images of modality CR or DX; PA and AP.
 
 "Raises" says whether a present finding may move a case up. It may only where, on validation films, more than half
 of the films without the finding stay in place at the operating point; otherwise almost everything would be urgent.
+On other films the share may be smaller: see the specificity on test films below.
 An output is **experimental** when the lower end of its AUROC interval on validation films is under 0.7: it never raises
 a case, and a center should show it only where a physician asked for it.
 

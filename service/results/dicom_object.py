@@ -136,10 +136,19 @@ def part10(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
+_SHORT_STRING = 16
+"""Most characters of VR SH (PS3.5 section 6.2)."""
+
+
 def _copy(dataset: Dataset, keyword: str, text: str | None) -> None:
-    """Set a text as it came, however long: the identity must be the sender's. Control characters go."""
+    """Set a text as it came: the identity must be the sender's. Control characters go.
+
+    A number of the order or the study that is longer than its VR allows is left empty: cut, it would name another.
+    """
     clean = _CONTROL.sub("", text or "").encode("utf-8", "replace").decode("utf-8")
     tag = tag_for_keyword(keyword)
+    if dictionary_VR(tag) == "SH" and len(clean) > _SHORT_STRING:
+        clean = ""
     dataset.add(DataElement(tag, dictionary_VR(tag), clean, validation_mode=config.IGNORE))
 
 

@@ -7,6 +7,7 @@ import { has, loadWords, offerLanguages, say } from "./words.js";
 
 const PARALLEL = 4;
 const MOST_ROWS = 1000;
+const NO_IMAGE = new Set(["not_dicom", "dicomdir"]); // refused, and yet no image of a study is missing
 
 const part = (id) => document.getElementById(id);
 const queue = [];
@@ -18,6 +19,7 @@ const bytes = { all: 0, done: 0 };
 const sending = new Map(); // file under way → bytes of it that have gone
 let senders = 0;
 let looking = 0; // folders whose files are still being looked at
+let gaps = 0; // files refused or held aside in this round: images that their studies may lack
 let ended = null;
 
 async function add(found) {
@@ -90,7 +92,8 @@ async function sendOne(one) {
 }
 
 function settleFile(one, file) {
-  const group = file.kept ? "kept" : file.outcome === "held" ? "held" : "refused";
+  const group = file.outcome === "held" ? "held" : file.kept ? "kept" : "refused";
+  if (group !== "kept" && !NO_IMAGE.has(file.reason)) gaps += 1;
   if (file.kept && file.study_instance_uid) studies.set(file.study_instance_uid, one.site);
   const name = one.kind === "zip" && file.name !== one.name ? `${one.name} / ${file.name}` : one.name;
   settle({ name, group, reason: file.reason ?? file.outcome, message: file.message });
@@ -104,12 +107,15 @@ function settle(result) {
 
 /** Says "that was all" for each study, so that nobody waits for its quiet time. Never when something is missing. */
 async function end() {
-  const whole = lost.length ? [] : [...studies];
+  const whole = lost.length || gaps ? [] : [...studies];
   const told = await Promise.allSettled(
     whole.map(([study, site]) => ask(`/api/studies/${study}/done?site=${encodeURIComponent(site)}`, { method: "POST" })),
   );
-  ended = { studies: studies.size, isWhole: lost.length === 0 && told.every((one) => one.status === "fulfilled") };
-  if (!lost.length) studies.clear();
+  ended = { studies: studies.size, isWhole: !lost.length && !gaps && told.every((one) => one.status === "fulfilled") };
+  if (!lost.length) {
+    studies.clear();
+    gaps = 0;
+  }
   show();
 }
 

@@ -1,4 +1,4 @@
-"""Findings by the names that people read, from the packages' own reviewed texts."""
+"""Findings by the names that people read, from the packages' own texts."""
 
 from __future__ import annotations
 

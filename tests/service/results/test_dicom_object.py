@@ -50,6 +50,8 @@ def test_a_name_is_copied_in_every_script_and_length(name: str) -> None:
         ("study_time", "StudyTime", "1015", True),
         ("study_time", "StudyTime", "10:15", False),
         ("study_date", "StudyDate", "2026", False),
+        ("accession_number", "AccessionNumber", "A" * 16, True),
+        ("accession_number", "AccessionNumber", "A" * 17, False),
     ],
 )
 def test_what_the_standard_does_not_allow_is_left_empty(attribute: str, keyword: str, text: str, kept: bool) -> None:

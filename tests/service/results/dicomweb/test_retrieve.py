@@ -577,7 +577,7 @@ def _store(web: Web, path: Any, seen: set[str]) -> str | None:
     spooled = intake.open(Sender(web.sites["north"], Door.STOW, "test"), transfer_syntax_uid=syntax or "")
     spooled.write(content)
     outcome = keep(intake, spooled, sop_class_uid=None, sop_instance_uid=None)
-    if outcome.kind is not Kind.STORED or outcome.sop_instance_uid in seen:
+    if outcome.kind is not Kind.STORED or outcome.sop_instance_uid is None or outcome.sop_instance_uid in seen:
         return None
     seen.add(outcome.sop_instance_uid)
     with web.client() as client:
