@@ -33,7 +33,6 @@ from service.sites import (
 from service.startup import EXIT_CONFIGURATION, PARTS, CannotStart
 
 EXIT_REFUSED = 1
-EXIT_USAGE = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

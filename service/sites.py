@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import models
-from models.package import ModelPackage, PackageRefused, load_package
+from models.package import SHIPPED, ModelPackage, PackageRefused, find_packages, load_package
 from service.settings import Settings
 
 Language = Literal["ko", "en", "vi", "ru"]
@@ -178,5 +177,5 @@ def open_shelf(settings: Settings) -> Shelf:
 
 def package_folders(settings: Settings) -> list[Path]:
     """Return the folders that look like a model package: they have configs/metadata.json."""
-    shelves = [Path(models.__file__).parent, *([settings.models_folder] if settings.models_folder else [])]
-    return [path.parent.parent for shelf in shelves for path in sorted(shelf.glob("*/configs/metadata.json"))]
+    shelves = [SHIPPED, *([settings.models_folder] if settings.models_folder else [])]
+    return [folder for shelf in shelves for folder in find_packages(shelf)]

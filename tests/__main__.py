@@ -1,6 +1,6 @@
 """`python3 -m tests`: set up everything that the tests need, then lint, type-check and test.
 
-Options: `--quick` leaves out the slow tests; anything else goes to pytest.
+Options: `--quick` leaves out the slow tests and takes two processes; anything else goes to pytest.
 """
 
 import os
@@ -50,7 +50,7 @@ def main() -> None:
         become(prepare(ROOT / ".venv-test", EXTRAS), "-m", "tests", *sys.argv[1:])
     arguments = sys.argv[1:]
     if "--quick" in arguments:
-        arguments = ["-m", "not slow", *(a for a in arguments if a != "--quick")]
+        arguments = ["-m", "not slow", "--numprocesses", "2", *(a for a in arguments if a != "--quick")]
     else:
         install_peers()
     check("ruff", "check", "--quiet", ".")

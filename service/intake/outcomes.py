@@ -60,7 +60,6 @@ class IntakeReason(Enum):
     OUT_OF_RESOURCES = ("out_of_resources", 0xA700, "storage is full; keep the images and send again later")
     STUDY_FULL = ("study_full", 0xA700, "the study has more images than this service accepts")
     TOO_LARGE = ("too_large", 0xA700, "larger than this service accepts")
-    NOT_AUTHORISED = ("not_authorised", 0x0124, "the site may not send this object")
     PROCESSING_FAILURE = ("processing_failure", 0x0110, "internal failure; send again later")
     ABORTED = ("aborted", 0x0000, "the connection ended before the image was whole; send it again")
 
