@@ -64,8 +64,7 @@ class Intake:
             settings.quiet_s, settings.partial_after_s, settings.max_instances_per_study, on_new_study
         )
         self._committer = Committer(database, archive, rules, clock)
-        self._room_checked_at = float("-inf")
-        self._is_roomy = False
+        self._room = (float("-inf"), False)
 
     def start(self) -> None:
         """Make the folders and begin to take instances."""
@@ -82,10 +81,11 @@ class Intake:
         if self._committer.is_suspect:
             return False
         now = time.monotonic()
-        if now - self._room_checked_at > _ROOM_CHECK_S:
-            self._room_checked_at = now
-            self._is_roomy = shutil.disk_usage(self._settings.data_folder).free >= self._settings.min_free_bytes
-        return self._is_roomy
+        checked_at, is_roomy = self._room
+        if now - checked_at > _ROOM_CHECK_S:
+            is_roomy = shutil.disk_usage(self._settings.data_folder).free >= self._settings.min_free_bytes
+            self._room = (now, is_roomy)  # one assignment: doors in other threads see both or neither
+        return is_roomy
 
     def open(self, sender: Sender, *, transfer_syntax_uid: str) -> Spooled:
         """Open a spool file for one data set. Raises OSError when the disk refuses or there is no room for more.
