@@ -1,4 +1,4 @@
-"""The files of a model package: read once, held against their hashes, links and surprises refused."""
+"""The files of a model package: read once, held against their hashes, symbolic links and surprises refused."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ INFERENCE = "configs/inference.json"
 OUTPUTS = "configs/outputs.json"
 HASHES = "configs/hashes.json"
 ONNX = "models/model.onnx"
+ONNX_HALF = "models/model_fp16.onnx"
+"""Not required: the same network in half precision, float32 at its edges; what a GPU may run instead."""
 CARD = "docs/README.md"
 LICENCE = "LICENSE"
 REQUIRED = (METADATA, INFERENCE, OUTPUTS, HASHES, ONNX, CARD, LICENCE)
@@ -32,7 +34,7 @@ def hash_files(folder: Path) -> dict[str, str]:
     """Return relative path → SHA-256 of every file of a package but the list of hashes itself.
 
     Raises:
-        PackageRefused: The folder holds a link or something that is no plain file.
+        PackageRefused: The folder holds a symbolic link or something that is no plain file.
     """
     paths = [path for path in _list_files(folder) if path != HASHES]
     return {path: hashlib.sha256(_read(folder, path)).hexdigest() for path in paths}
@@ -62,7 +64,12 @@ def checked_contents(folder: Path) -> dict[str, bytes]:
 
 
 def _list_files(folder: Path) -> list[str]:
-    """Return the relative paths of all files, sorted; links and special files are refused unopened."""
+    """Return the relative paths of all files, sorted; symbolic links and special files are refused unopened.
+
+    A hard link is a plain file with a second name and passes: installers that keep one copy of a wheel (uv) make every
+    file of a package so. Writing through the other name is no way around a check, since the bytes that were hashed are
+    the bytes that are used, and `models.session` holds an ONNX file against its hash again.
+    """
     if folder.is_symlink() or not folder.is_dir():
         raise PackageRefused("the package is not a folder")
     found: list[str] = []
@@ -84,7 +91,7 @@ def _list_files(folder: Path) -> list[str]:
 
 def _read(folder: Path, path: str) -> bytes:
     """Read one listed file, at most its allowed size, without following a link put there meanwhile."""
-    limit = MAX_ONNX_BYTES if path == ONNX else MAX_TEXT_BYTES
+    limit = MAX_ONNX_BYTES if path in (ONNX, ONNX_HALF) else MAX_TEXT_BYTES
     try:
         descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from models.files import (
     METADATA,
     ONNX,
+    ONNX_HALF,
     OUTPUTS,
     checked_contents,
     identity,
@@ -23,6 +23,12 @@ from models.files import (
 )
 from models.files import PackageRefused as PackageRefused
 from models.onnx_file import OnnxFileRefused, OnnxSummary, summarize
+from models.outputs import Calibration as Calibration
+from models.outputs import Evidence as Evidence
+from models.outputs import Names as Names
+from models.outputs import OperatingPoint as OperatingPoint
+from models.outputs import Output as Output
+from models.outputs import check_output
 from preprocessing.errors import Reason
 from preprocessing.recipes import RECIPES, Recipe
 
@@ -33,59 +39,6 @@ SHIPPED = Path(__file__).parent
 
 NAME = re.compile(r"[a-z][a-z0-9_]{1,63}")
 VERSION = re.compile(r"\d+\.\d+\.\d+")
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How a raw score becomes a probability: sigmoid(slope * raw + intercept). Temperature: slope = 1/T."""
-
-    method: Literal["none", "temperature", "platt"]
-    slope: float
-    intercept: float
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class OperatingPoint:
-    """The probability at and above which a score becomes a finding, and how well that did on which data."""
-
-    name: str
-    threshold: float
-    sensitivity: float
-    specificity: float
-    chosen_on: str
-
-
-@dataclass(frozen=True, slots=True)
-class Names:
-    """A finding's display names, one per language of the pages."""
-
-    en: str
-    ko: str
-    vi: str
-    ru: str
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One output channel: which finding, for whom, calibrated how, cut where. From configs/outputs.json."""
-
-    channel: int
-    finding: str
-    """Key, unique in the package: `pneumonia_like_opacity`, `any_finding`, ..."""
-    code_value: str
-    code_scheme: str
-    code_meaning: str
-    names: Names
-    calibration: Calibration
-    operating_point: OperatingPoint
-    min_age_years: float | None
-    max_age_years: float | None
-    """The output speaks for ages in [min, max); outside it is `not_evaluated`."""
-    raises_priority: bool
-    priority_class: int
-    """The class that a present finding raises a case to: 1 stat, 2 urgent, 3 routine (no change)."""
-    experimental: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +84,8 @@ class ModelPackage:
     intended_use: str
     licence: str
     manufacturer: str
+    half_sha256: str | None = None
+    """SHA-256 of models/model_fp16.onnx, the same network in half precision for a GPU; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +118,7 @@ def load_package(folder: Path, *, recipes: Mapping[str, Recipe] = RECIPES) -> Mo
 
     Args:
         folder: Holds configs/metadata.json, configs/inference.json, configs/outputs.json, configs/hashes.json,
-            models/model.onnx, docs/README.md and LICENSE.
+            models/model.onnx, docs/README.md and LICENSE; models/model_fp16.onnx may be there.
         recipes: The recipes that this installation has.
 
     Returns:
@@ -186,19 +141,18 @@ def load_package(folder: Path, *, recipes: Mapping[str, Recipe] = RECIPES) -> Mo
         raise PackageRefused(f"{METADATA} does not say the intended use")
     _check_recipe(described, recipes)
     _check_outputs(described, outputs)
-    try:
-        summary = summarize(contents[ONNX])
-    except OnnxFileRefused as refusal:
-        raise PackageRefused(f"{ONNX}: {refusal}") from refusal
-    _check_tensors(described, outputs, summary)
+    sha256 = {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}
+    for path in (ONNX, ONNX_HALF):
+        if path in contents:
+            _check_graph(path, contents[path], described, outputs)
     return ModelPackage(
         name=described.name,
         version=version,
         kind=described.kind,
         folder=folder,
         onnx_path=folder / ONNX,
-        sha256=identity({path: hashlib.sha256(content).hexdigest() for path, content in contents.items()}),
-        weights_sha256=hashlib.sha256(contents[ONNX]).hexdigest(),
+        sha256=identity(sha256),
+        weights_sha256=sha256[ONNX],
         recipe=described.recipe,
         recipe_sha256=described.recipe_sha256,
         input_shape=described.input_shape,
@@ -211,6 +165,7 @@ def load_package(folder: Path, *, recipes: Mapping[str, Recipe] = RECIPES) -> Mo
         intended_use=intended_use,
         licence=described.licence,
         manufacturer=described.manufacturer,
+        half_sha256=sha256.get(ONNX_HALF),
     )
 
 
@@ -248,18 +203,7 @@ def _check_outputs(described: PackageDescription, outputs: OutputsDescription) -
     if len({output.finding for output in outputs.outputs}) != len(outputs.outputs):
         raise PackageRefused(f"{OUTPUTS}: a finding is there twice")
     for output in outputs.outputs:
-        numbers = (output.calibration.slope, output.calibration.intercept)
-        if not all(map(math.isfinite, numbers)) or output.calibration.slope <= 0:
-            raise PackageRefused(f"{OUTPUTS}: {output.finding}: calibration must be finite and rising")
-        if not 0 < output.operating_point.threshold < 1:
-            raise PackageRefused(f"{OUTPUTS}: {output.finding}: threshold must lie between 0 and 1")
-        if output.priority_class not in (1, 2, 3):
-            raise PackageRefused(f"{OUTPUTS}: {output.finding}: priority class must be 1, 2 or 3")
-        if output.experimental and output.raises_priority:
-            raise PackageRefused(f"{OUTPUTS}: {output.finding}: an experimental output must not raise a priority")
-        ages = (output.min_age_years, output.max_age_years)
-        if ages[0] is not None and ages[1] is not None and ages[0] >= ages[1]:
-            raise PackageRefused(f"{OUTPUTS}: {output.finding}: the age range is empty")
+        check_output(output)
 
 
 def _check_scope(described: PackageDescription, outputs: OutputsDescription) -> None:
@@ -273,20 +217,27 @@ def _check_scope(described: PackageDescription, outputs: OutputsDescription) -> 
         raise PackageRefused(f"{OUTPUTS}: scope classes must differ and have a threshold between 0 and 1")
 
 
+def _check_graph(path: str, content: bytes, described: PackageDescription, outputs: OutputsDescription) -> None:
+    try:
+        _check_tensors(described, outputs, summarize(content))
+    except (OnnxFileRefused, PackageRefused) as refusal:
+        raise PackageRefused(f"{path}: {refusal}") from refusal
+
+
 def _check_tensors(described: PackageDescription, outputs: OutputsDescription, summary: OnnxSummary) -> None:
     """Hold the graph's inputs and outputs against the description; a batch axis of fixed size 1 is not enough."""
     channels = len(outputs.outputs) or len(outputs.scope_classes)
     image = summary.inputs.get("image")
     if set(summary.inputs) != {"image"} or image is None or not image.is_float32:
-        raise PackageRefused(f"{ONNX}: the only input must be `image`, float32")
+        raise PackageRefused("the only input must be `image`, float32")
     if image.shape != (None, *described.input_shape):
-        raise PackageRefused(f"{ONNX}: input `image` has another shape than {METADATA} says")
+        raise PackageRefused(f"input `image` has another shape than {METADATA} says")
     wanted = {"logits", "heat_map"} if described.has_heat_map else {"logits"}
     if set(summary.outputs) != wanted or not all(tensor.is_float32 for tensor in summary.outputs.values()):
-        raise PackageRefused(f"{ONNX}: the outputs must be float32 and named {', '.join(sorted(wanted))}")
+        raise PackageRefused(f"the outputs must be float32 and named {', '.join(sorted(wanted))}")
     if summary.outputs["logits"].shape != (None, channels):
-        raise PackageRefused(f"{ONNX}: output `logits` must have shape (batch, {channels})")
+        raise PackageRefused(f"output `logits` must have shape (batch, {channels})")
     if described.has_heat_map:
         shape = summary.outputs["heat_map"].shape
         if shape is None or len(shape) != 4 or shape[:2] != (None, channels):
-            raise PackageRefused(f"{ONNX}: output `heat_map` must have shape (batch, {channels}, h, w)")
+            raise PackageRefused(f"output `heat_map` must have shape (batch, {channels}, h, w)")

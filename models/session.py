@@ -11,9 +11,11 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from models.files import ONNX_HALF
 from models.package import ModelPackage, PackageRefused
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
+Precision = Literal["fp32", "fp16"]
 
 PROVIDERS: dict[Provider, tuple[str, ...]] = {
     "cpu": ("CPUExecutionProvider",),
@@ -56,6 +58,8 @@ class Session:
     Args:
         package: A checked package; its ONNX bytes are read again and must still have the same hash.
         provider: Where to run. Anything but what is really in use raises.
+        precision: `fp16` takes the package's file in half precision where it has one; a CPU runs it too, slower than
+            the full one. Inputs and outputs are float32 either way.
         threads: Threads inside one operator; with 1 the same input gives the same bits each time.
 
     Raises:
@@ -63,27 +67,32 @@ class Session:
         ProviderMissing: The requested provider is absent, or ONNX Runtime fell back from it.
     """
 
-    def __init__(self, package: ModelPackage, *, provider: Provider = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self, package: ModelPackage, *, provider: Provider = "cpu", precision: Precision = "fp32", threads: int = 1
+    ) -> None:
         wanted = PROVIDERS[provider]
         available = ort.get_available_providers()
         if wanted[0] not in available:
             raise ProviderMissing(f"{wanted[0]} was requested; this installation has {', '.join(available)}")
         if provider != "cpu":
             ort.preload_dlls()  # CUDA's libraries may come from pip (the `gpu` extra), where no loader looks
-        content = package.onnx_path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != package.weights_sha256:
-            raise PackageRefused(f"{package.onnx_path.name} was altered after the package was checked")
+        is_half = precision == "fp16" and package.half_sha256 is not None
         try:
             self._session = ort.InferenceSession(
-                content, _options(threads), providers=[name for name in wanted if name in available]
+                _graph(package, is_half=is_half),
+                _options(threads),
+                providers=[name for name in wanted if name in available],
             )
         except RUNTIME_ERRORS as error:
             raise PackageRefused(f"ONNX Runtime refuses the graph: {str(error)[:200]}") from error
         self._session.disable_fallback()
-        self.provider: str = self._session.get_providers()[0]
+        in_use = self._session.get_providers()[0]
+        if in_use != wanted[0]:
+            raise ProviderMissing(f"{wanted[0]} was requested but {in_use} is in use")
+        self.provider: str = in_use
         """ONNX Runtime's name of the provider that really runs the graph."""
-        if self.provider != wanted[0]:
-            raise ProviderMissing(f"{wanted[0]} was requested but {self.provider} is in use")
+        self.precision: Precision = "fp16" if is_half else "fp32"
+        """Of the graph that is run."""
         self.package = package
         self._output_names = ["logits", "heat_map"] if package.has_heat_map else ["logits"]
         self._channels = len(package.outputs) or len(package.scope_classes)
@@ -115,6 +124,16 @@ class Session:
         if heat_map is not None and (heat_map.ndim != 4 or heat_map.shape[:2] != logits.shape):
             raise ScoringFailed(f"heat_map has shape {heat_map.shape}, not ({len(batch)}, {self._channels}, h, w)")
         return Scores(logits=logits, heat_map=heat_map)
+
+
+def _graph(package: ModelPackage, *, is_half: bool) -> bytes:
+    """Return the bytes of the package's ONNX file if they are still those that were checked."""
+    half, full = (package.folder / ONNX_HALF, package.half_sha256), (package.onnx_path, package.weights_sha256)
+    path, sha256 = half if is_half else full
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise PackageRefused(f"{path.name} was altered after the package was checked")
+    return content
 
 
 def _options(threads: int) -> ort.SessionOptions:

@@ -1,23 +1,20 @@
-"""The `pandok` command: serve, sites, peers, keys, releases, sign-in, studies, problems, check, demo."""
+"""The `pandok` command: serve, sites, peers, keys, releases, models, sign-in, studies, problems, check, demo."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import site_records
+from service import cli_models, cli_releases, site_records
 from service.access import new_key, new_sign_in_link
 from service.access_records import list_keys, revoke_key
-from service.database import Database
+from service.cli_tables import opened, reading, when, writing
 from service.intake import problems
 from service.settings import Settings
 from service.sites import (
@@ -29,6 +26,7 @@ from service.sites import (
     certificate_fingerprint,
     open_shelf,
     parse_quiet,
+    served_by_default,
 )
 from service.startup import EXIT_CONFIGURATION, PARTS, CannotStart
 
@@ -83,9 +81,10 @@ def _add_site(settings: Settings, options: argparse.Namespace) -> int:
     new = NewSite(options.code, options.name, options.country.upper(), options.language, options.time_zone, policy)
     shelf = open_shelf(settings)
     now = time.time()
-    with _writing(settings) as tx:
+    with writing(settings) as tx:
         site = site_records.add_site(tx, new, now=now)
-        released = site_records.release_packages(tx, site.id, shelf.packages, now=now, released_by="sites add")
+        packages = served_by_default(shelf.packages)
+        released = site_records.release_packages(tx, site.id, packages, now=now, released_by="sites add")
     print(f"{site.code}: {site.name}")
     for package in released:
         print(f"  released: {package.name} {package.version}")
@@ -97,7 +96,7 @@ def _add_site(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _set_site(settings: Settings, options: argparse.Namespace) -> int:
-    with _writing(settings) as tx:
+    with writing(settings) as tx:
         site = site_records.get_site(tx, options.code)
         before = site.policy
         policy = SitePolicy(
@@ -111,7 +110,7 @@ def _set_site(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _list_sites(settings: Settings, _options: argparse.Namespace) -> int:
-    with _reading(settings) as rx:
+    with reading(settings) as rx:
         for site in site_records.list_sites(rx):
             place = f"{site.country}  {site.language}  {site.time_zone}"
             print(f"{site.code}  {site.name}  {place}  {_policy_words(site.policy)}")
@@ -121,7 +120,7 @@ def _list_sites(settings: Settings, _options: argparse.Namespace) -> int:
 def _add_peer(settings: Settings, options: argparse.Namespace) -> int:
     sha256 = certificate_fingerprint(options.certificate) if options.certificate else None
     new = NewPeer(options.ae_title, options.network, sha256)
-    with _writing(settings) as tx:
+    with writing(settings) as tx:
         site_records.add_peer(tx, site_records.get_site(tx, options.site).id, new, now=time.time())
     over = "TLS with its certificate" if sha256 else "plain or TLS connections"
     print(f"{new.ae_title} may send to {options.site} from {new.network} over {over}")
@@ -129,16 +128,16 @@ def _add_peer(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _list_peers(settings: Settings, _options: argparse.Namespace) -> int:
-    with _reading(settings) as rx:
+    with reading(settings) as rx:
         for peer in site_records.list_peers(rx):
             tls = f"certificate {peer.certificate_sha256[:16]}" if peer.certificate_sha256 else "no certificate"
-            state = f"disabled {_when(peer.disabled_at)}" if peer.disabled_at else "enabled"
+            state = f"disabled {when(peer.disabled_at)}" if peer.disabled_at else "enabled"
             print(f"{peer.site}  {peer.ae_title}  {peer.network}  {tls}  {state}")
     return 0
 
 
 def _disable_peer(settings: Settings, options: argparse.Namespace) -> int:
-    with _writing(settings) as tx:
+    with writing(settings) as tx:
         site = site_records.get_site(tx, options.site)
         if not site_records.disable_peer(tx, site.id, options.ae_title, now=time.time()):
             raise SiteRefused(f"{options.site} has no enabled peer {options.ae_title}")
@@ -147,7 +146,7 @@ def _disable_peer(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _add_key(settings: Settings, options: argparse.Namespace) -> int:
-    with _writing(settings) as tx:
+    with writing(settings) as tx:
         key = new_key(tx, site_id=site_records.get_site(tx, options.site).id, name=options.name, now=time.time())
     print(key.text)
     print(f"This is shown once. `pandok keys revoke {key.prefix}` ends it.", file=sys.stderr)
@@ -155,44 +154,23 @@ def _add_key(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _list_keys(settings: Settings, _options: argparse.Namespace) -> int:
-    with _reading(settings) as rx:
+    with reading(settings) as rx:
         for key in list_keys(rx):
-            state = f"revoked {_when(key.revoked_at)}" if key.revoked_at else "live"
-            print(f"{key.site}  {key.prefix}  {key.name}  since {_when(key.created_at)}  {state}")
+            state = f"revoked {when(key.revoked_at)}" if key.revoked_at else "live"
+            print(f"{key.site}  {key.prefix}  {key.name}  since {when(key.created_at)}  {state}")
     return 0
 
 
 def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
-    with _writing(settings) as tx:
+    with writing(settings) as tx:
         if not revoke_key(tx, options.prefix, now=time.time()):
             raise SiteRefused(f"there is no live key {options.prefix}; `pandok keys list` shows all")
     print(f"{options.prefix} opens nothing any more")
     return 0
 
 
-def _list_releases(settings: Settings, _options: argparse.Namespace) -> int:
-    with _reading(settings) as rx:
-        for one in site_records.list_releases(rx):
-            print(
-                f"{one.site}  {one.package} {one.package_version}  {one.package_sha256[:16]}  since {_when(one.since)}"
-            )
-    return 0
-
-
-def _add_releases(settings: Settings, options: argparse.Namespace) -> int:
-    shelf = open_shelf(settings)
-    with _writing(settings) as tx:
-        site = site_records.get_site(tx, options.site)
-        fresh = site_records.release_packages(tx, site.id, shelf.packages, now=time.time(), released_by="releases add")
-    for package in fresh:
-        print(f"{site.code}: released {package.name} {package.version}")
-    if not fresh:
-        print(f"{site.code}: every installed package already serves it")
-    return 0
-
-
 def _sign_in(settings: Settings, options: argparse.Namespace) -> int:
-    with _writing(settings) as tx:
+    with writing(settings) as tx:
         site_id = site_records.get_site(tx, options.site).id if options.site else None
         print(new_sign_in_link(tx, settings, now=time.time(), site_id=site_id))
     print("Works once, within 15 minutes.", file=sys.stderr)
@@ -203,7 +181,7 @@ def _operate_study(settings: Settings, options: argparse.Namespace) -> int:
     from service.interventions import cancel_study, restart_study
 
     act = restart_study if options.action == "restart" else cancel_study
-    with _database(settings) as database:
+    with opened(settings) as database:
         done = act(database, settings, options.public_id, time.time())
     if not done:
         print("there is no such study, or it is not in a state in which this can be done", file=sys.stderr)
@@ -213,13 +191,13 @@ def _operate_study(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _list_problems(settings: Settings, options: argparse.Namespace) -> int:
-    with _reading(settings) as rx:
+    with reading(settings) as rx:
         site_id = site_records.get_site(rx, options.site).id if options.site else None
         page = problems.Page(site_id, options.limit, is_open=None if options.all else True)
         rows = problems.newest_problems(rx, page)
     for row in rows:
         what = f"{row['kind']}  {row['reason']}  {row['status']}  {row['door']}  {row['sender']}"
-        print(f"{row['id']}  {_when(row['occurred_at'])}  {what}  x{row['count']}  {row['detail']}")
+        print(f"{row['id']}  {when(row['occurred_at'])}  {what}  x{row['count']}  {row['detail']}")
     return 0
 
 
@@ -238,37 +216,9 @@ def _check(settings: Settings, _options: argparse.Namespace) -> int:
     return 0 if all(finding.ok for finding in findings) else EXIT_REFUSED
 
 
-@contextmanager
-def _database(settings: Settings) -> Iterator[Database]:
-    """Open the tables as they must be: a command run before the first start makes them."""
-    settings.data_folder.mkdir(parents=True, exist_ok=True)
-    database = Database(settings.sqlalchemy_url)
-    try:
-        database.migrate()
-        yield database
-    finally:
-        database.close()
-
-
-@contextmanager
-def _writing(settings: Settings) -> Iterator[Connection]:
-    with _database(settings) as database, database.transaction() as tx:
-        yield tx
-
-
-@contextmanager
-def _reading(settings: Settings) -> Iterator[Connection]:
-    with _database(settings) as database, database.reading() as rx:
-        yield rx
-
-
 def _policy_words(policy: SitePolicy) -> str:
     quiet = ",".join(f"{modality}={seconds:g}s" for modality, seconds in sorted(policy.quiet_s.items()))
     return f"quiet {quiet or 'as set'}  unknown age {policy.unknown_age}  conflict {policy.conflict_answer}"
-
-
-def _when(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -287,12 +237,11 @@ def _parser() -> argparse.ArgumentParser:
     _peer_commands(commands.add_parser("peers", help="who may send DICOM"))
     _key_commands(commands.add_parser("keys", help="who may send and ask over HTTP"))
 
-    releases = commands.add_parser("releases", help="which model packages serve which site")
-    actions = releases.add_subparsers(required=True, metavar="ACTION")
-    actions.add_parser("list").set_defaults(run=_list_releases)
-    add = actions.add_parser("add", help="let the installed versions serve a site from now on")
-    add.add_argument("site")
-    add.set_defaults(run=_add_releases)
+    releases = commands.add_parser("releases", help="which model packages serve which site, and what readers see")
+    cli_releases.add_commands(releases)
+
+    models = commands.add_parser("models", help="packages of models that you bring")
+    cli_models.add_commands(models)
 
     sign_in = commands.add_parser("sign-in", help="print a one-time link for a person")
     sign_in.add_argument("--site", help="a person of this site, who sees nothing else; without it, of the installation")

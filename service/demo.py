@@ -22,7 +22,7 @@ from service.access import new_sign_in_link, public_address
 from service.database import Database
 from service.intake import records
 from service.settings import Settings
-from service.sites import NewPeer, NewSite, SitePolicy, open_shelf
+from service.sites import NewPeer, NewSite, SitePolicy, open_shelf, served_by_default
 
 SITE = "demo"
 AE_TITLE = "DEMO_PACS"
@@ -98,7 +98,8 @@ def _prepare_site(database: Database, settings: Settings) -> str:
                 tx, NewSite(SITE, "Demo center", "VN", "vi", "Asia/Ho_Chi_Minh", policy), now=now
             )
             site_records.add_peer(tx, site.id, NewPeer(AE_TITLE, "127.0.0.0/8", None), now=now)
-        site_records.release_packages(tx, site.id, open_shelf(settings).packages, now=now, released_by="demo")
+        packages = served_by_default(open_shelf(settings).packages)
+        site_records.release_packages(tx, site.id, packages, now=now, released_by="demo")
         return new_sign_in_link(tx, settings, now=now)
 
 

@@ -192,6 +192,7 @@ class Pipeline:
                 np.asarray(scored.logits, dtype=np.float32),
                 age_years=age_years(from_json(headers[run.instance_id])),
                 unknown_age_as_adult=policy.get("unknown_age") == "adult",
+                shown=run.shown,
                 heat_map=heat_map,
                 placement=placement,
             )
@@ -225,7 +226,7 @@ class Pipeline:
             note_dead_letter(tx, revision, detail, self._clock())
 
     def finish(self, revision: Revision) -> None:
-        """End the revision: its study is scored, or unscored with the most telling reason."""
+        """End the revision: its study is scored, or unscored with the most telling reason that readers may see."""
         now = self._clock()
         with self._database.transaction() as tx:
             # Asked again in the transaction that ends it: an operator may just have canceled.
@@ -233,10 +234,11 @@ class Pipeline:
             if current is None or current.state != "running" or current.attempt != revision.attempt:
                 return
             runs = [run for _, run in records.list_runs(tx, revision.id)]
-            is_scored = any(run.outcome == "done" for run in runs)
+            seen = [run for run in runs if run.is_shown]
+            is_scored = any(run.outcome == "done" for run in seen)
             state = "scored" if is_scored else "unscored"
             # A scored study may still have an image that failed: its revision says so.
-            worst = most_telling([run for run in runs if run.outcome == "failed" or not is_scored])
+            worst = most_telling([run for run in seen if run.outcome == "failed" or not is_scored])
             reason, detail = (worst.reason, worst.detail) if worst else (None, None)
             if worst is None and not is_scored:
                 reason, detail = Reason.PIPELINE_FAILED, "no image of the study was looked at"

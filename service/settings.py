@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     models_folder: Path | None = None
     """Model packages beside the shipped ones."""
     execution_provider: Literal["cpu", "cuda", "tensorrt"] = "cpu"
+    scoring_precision: Literal["fp32", "fp16"] = "fp32"
+    """`fp16` lets a GPU run a package's half precision file, where the package has one."""
     scoring_threads: int = 1
     max_batch: int = 1
     step_attempts: int = 3
@@ -96,6 +98,13 @@ class Settings(BaseSettings):
         if minutes.keys() != {"stat", "urgent", "routine"} or min(minutes.values()) <= 0:
             raise ValueError("name the minutes of stat, urgent and routine, each above 0")
         return minutes
+
+    @field_validator("scoring_precision")
+    @classmethod
+    def _is_for_a_gpu(cls, precision: str, info: ValidationInfo) -> str:
+        if precision == "fp16" and info.data.get("execution_provider") == "cpu":
+            raise ValueError("fp16 is for a GPU; ONNX Runtime's CPU provider computes in fp32 all the same")
+        return precision
 
     session_idle_minutes: int = 60
     session_hours: int = 10

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from models.package import ModelPackage
 from service.sites import NewPeer, NewSite, Peer, Site, SitePolicy, SiteRefused, policy_from_json
@@ -22,7 +22,8 @@ class Release:
     package_version: str
     package_sha256: str
     since: float
-    until: float | None
+    shows: tuple[str, ...]
+    """Experimental findings that readers see."""
 
 
 def add_site(tx: Connection, new: NewSite, *, now: float) -> Site:
@@ -126,31 +127,74 @@ def release_packages(
     tx: Connection, site_id: int, packages: Iterable[ModelPackage], *, now: float, released_by: str
 ) -> list[ModelPackage]:
     """Let these packages serve a site from now on, ending other versions of them; returns the newly released ones."""
-    fresh = []
-    for package in packages:
-        of_site = (release.c.site_id == site_id, release.c.package == package.name, release.c.until.is_(None))
-        serving = tx.execute(select(release.c.package_sha256).where(*of_site)).scalars().all()
-        if list(serving) == [package.sha256]:
-            continue
-        tx.execute(update(release).where(*of_site).values(until=now))
-        values = {
-            "package": package.name,
-            "package_version": package.version,
-            "package_sha256": package.sha256,
-            "released_by": released_by,
-        }
-        tx.execute(insert(release).values(site_id=site_id, since=now, **values))
-        fresh.append(package)
-    return fresh
+    return [
+        package
+        for package in packages
+        if release_package(tx, site_id, package, shows=None, now=now, released_by=released_by)
+    ]
+
+
+def release_package(
+    tx: Connection,
+    site_id: int,
+    package: ModelPackage,
+    *,
+    shows: Sequence[str] | None,
+    now: float,
+    released_by: str,
+) -> bool:
+    """Let a package serve a site from now on, ending what it was served by; nothing is overwritten.
+
+    Args:
+        tx: The caller's transaction.
+        site_id: The site.
+        package: The version that is to serve.
+        shows: Experimental findings that readers see. None: as before, and none of a version that is new to the site.
+        now: Seconds since 1970 UTC.
+        released_by: The command that asked for it.
+
+    Returns:
+        Whether anything changed.
+    """
+    of_site = _serving(site_id, package.name)
+    before = [(row.package_sha256, row.shows) for row in tx.execute(select(release).where(*of_site))]
+    kept: list[str] = next((known for sha256, known in before if sha256 == package.sha256), [])
+    wanted = kept if shows is None else list(shows)
+    if before == [(package.sha256, wanted)]:
+        return False
+    tx.execute(update(release).where(*of_site).values(until=now))
+    values = {
+        "package": package.name,
+        "package_version": package.version,
+        "package_sha256": package.sha256,
+        "released_by": released_by,
+        "shows": wanted,
+    }
+    tx.execute(insert(release).values(site_id=site_id, since=now, **values))
+    return True
+
+
+def end_release(tx: Connection, site_id: int, package: str, *, now: float) -> bool:
+    """Let a package serve a site no longer; returns whether it did."""
+    return bool(tx.execute(update(release).where(*_serving(site_id, package)).values(until=now)).rowcount)
 
 
 def list_releases(rx: Connection) -> list[Release]:
     """Return every release that still serves, by site and package."""
     r = release.c
     rows = rx.execute(
-        select(site_table.c.code, r.package, r.package_version, r.package_sha256, r.since, r.until)
+        select(site_table.c.code, r.package, r.package_version, r.package_sha256, r.since, r.shows)
         .join(site_table, site_table.c.id == r.site_id)
         .where(r.until.is_(None))
         .order_by(site_table.c.code, r.package)
     )
-    return [Release(*row) for row in rows]
+    return [Release(*row[:-1], shows=tuple(row.shows)) for row in rows]
+
+
+def find_release(rx: Connection, site: Site, package: str) -> Release | None:
+    """Return the release by which a package serves a site, or None."""
+    return next((one for one in list_releases(rx) if (one.site, one.package) == (site.code, package)), None)
+
+
+def _serving(site_id: int, package: str) -> tuple[ColumnElement[bool], ...]:
+    return (release.c.site_id == site_id, release.c.package == package, release.c.until.is_(None))

@@ -6,7 +6,7 @@ import hashlib
 import ipaddress
 import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -173,6 +173,15 @@ def open_shelf(settings: Settings) -> Shelf:
         else:
             packages[package.name] = package
     return Shelf(tuple(packages.values()), refused)
+
+
+def served_by_default(packages: Iterable[ModelPackage]) -> list[ModelPackage]:
+    """Return what serves a site without being named: not a package that has experimental findings only."""
+    return [
+        package
+        for package in packages
+        if package.kind == "scope_gate" or any(not output.experimental for output in package.outputs)
+    ]
 
 
 def package_folders(settings: Settings) -> list[Path]:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     text,
+    true,
 )
 
 metadata = MetaData(
@@ -258,6 +259,7 @@ run = Table(
     Column("provider", String(64)),
     Column("tensor_sha256", String(64)),
     Column("heat_map_sha256", String(64)),
+    Column("shown", JSON),  # findings that readers see of this run; null: all, from before releases chose
     Column("started_at", Float, nullable=False),
     Column("finished_at", Float, nullable=False),
     UniqueConstraint("revision_id", "instance_id", "package"),
@@ -279,8 +281,11 @@ finding = Table(
     Column("raw_score", Float),
     Column("operating_point", String(32)),
     Column("threshold", Float),
-    Column("raises_priority", Boolean, nullable=False),
+    Column("raises_priority", Boolean, nullable=False),  # present, and at or above its raise point
     Column("experimental", Boolean, nullable=False),
+    Column("shown", Boolean, nullable=False, server_default=true()),  # to readers; the others are for the record
+    Column("calibrated", Boolean, nullable=False, server_default=true()),
+    Column("evidence", JSON),  # Evidence, as a reader of this finding was told it
     Column("place", JSON),  # box in full-resolution columns and rows: [left, top, right, bottom]
     UniqueConstraint("run_id", "channel"),
     Index("ix_finding_revision_id", "revision_id"),
@@ -297,6 +302,7 @@ release = Table(
     Column("since", Float, nullable=False),
     Column("until", Float),
     Column("released_by", Text, nullable=False),
+    Column("shows", JSON, nullable=False, server_default="[]"),  # experimental findings that readers see
     Index("ix_release_site", "site_id", "package"),
 )
 

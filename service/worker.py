@@ -96,6 +96,7 @@ def _make_scoring(settings: Settings, packages: Mapping[str, ModelPackage], requ
         required=required,
         workspace_folder=settings.work_folder,
         provider=settings.execution_provider,
+        precision=settings.scoring_precision,
         threads=settings.scoring_threads,
         max_batch=settings.max_batch,
         timeout_s=settings.scoring_timeout_s,
@@ -118,7 +119,7 @@ def _make_parts(
         pool=pool,
         scoring=scoring,
         breaker=Breaker(time.monotonic),
-        provider=settings.execution_provider,
+        provider=f"{settings.execution_provider}/{settings.scoring_precision}",
         clock=time.time,
     )
     return Parts(settings, database, archive, workspace, packages, runner, clock=time.time)

@@ -1,36 +1,72 @@
-"""A case manifest: which image, whose, which split, what is held true of it; split by patient, never by image."""
+"""A case: which image, whose, which split, what is held true of it; and the one place that opens its picture."""
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from threading import Lock
+from typing import Literal, Self, TypeVar
 
 import numpy as np
+import pydicom
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom.errors import InvalidDicomError
 
-Split = Literal["train", "val", "test"]
+from preprocessing.header import InstanceHeader, read_header
+from preprocessing.pixels import read_grey
+from preprocessing.recipes import Prepared, Recipe
+from preprocessing.windows import HeaderRefused
+
+Split = Literal["train", "val", "test", "external"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+EXTERNAL: Split = "external"
+"""Films of a set that is only ever looked at: nothing is learned from them and nothing is chosen on them."""
+
+AgeBand = Literal["under 1 year", "1-5 years", "6-17 years", "adult", "unknown"]
+
+Sex = Literal["F", "M", "O", ""]
+View = Literal["PA", "AP", ""]
+"""Empty where the set does not say."""
 
 UNKNOWN = math.nan
 
 CHILD_OPACITY = "pneumonia_like_opacity_child"
 ANY_FINDING = "any_finding"
 ADULT_OPACITY = "pneumonia_like_opacity"
-FINDINGS = (CHILD_OPACITY, ANY_FINDING, ADULT_OPACITY)
+NIH_FINDINGS = (
+    "atelectasis",
+    "cardiomegaly",
+    "consolidation",
+    "edema",
+    "effusion",
+    "emphysema",
+    "fibrosis",
+    "hernia",
+    "infiltration",
+    "mass",
+    "nodule",
+    "pleural_thickening",
+    "pneumonia",
+    "pneumothorax",
+)
+"""The fourteen findings of ChestX-ray14, by the names of its label columns."""
+
+FINDINGS = (CHILD_OPACITY, ANY_FINDING, ADULT_OPACITY, *NIH_FINDINGS)
 """Order of the channels of the chest radiograph package."""
 
-NIH_AIRSPACE = ("consolidation", "infiltration")
-"""A film with one of these and without Pneumonia says neither yes nor no to a pneumonia-like opacity: the words
-overlap in the reports that the labels were mined from."""
-
 ADULT_YEARS = 18
+
+T = TypeVar("T")
+
+UNREADABLE = (OSError, tarfile.TarError, KeyError, InvalidDicomError, HeaderRefused, Image.DecompressionBombError)
+"""What opening a missing, truncated or foreign file raises."""
 
 
 class ManifestRefused(Exception):
@@ -38,14 +74,28 @@ class ManifestRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class FindingBox:
+    """Where a radiologist saw a finding: a box in the image's own pixels, from its top left corner."""
+
+    finding: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One de-identified film.
 
     Attributes:
-        image: The image file, or the tar file that holds it.
+        image: The image file (picture or DICOM), or the tar file that holds it.
         member: Name inside the tar; None for a plain file.
-        labels: One per finding of FINDINGS: 1 present, 0 absent, NaN not known from this set.
+        patient_id: A pseudonym. The same person has the same one in every set of a site.
+        labels: One per finding of the data set (FINDINGS unless said otherwise): 1 present, 0 absent, NaN unknown.
         era_matched: For NIH films: from patient numbers where normal and abnormal films mix.
+        age_years: None where the set gives only an age band, or nothing.
+        boxes: What radiologists marked on this film; other findings may be there without a box.
     """
 
     image: Path
@@ -54,21 +104,28 @@ class Case:
     patient_id: str
     split: Split
     labels: tuple[float, ...]
-    age_band: Literal["1-5 years", "adult"]
-    sex: str
-    view: str
+    age_band: AgeBand
+    sex: Sex
+    view: View
     era_matched: bool
+    age_years: float | None = None
+    boxes: tuple[FindingBox, ...] = ()
+
+    @property
+    def file_name(self) -> str:
+        """Return the name of the image itself, inside the tar if it lies in one."""
+        return self.member or self.image.name
 
 
-def read_cases(shared_data: Path) -> list[Case]:
-    """Read the sets that published weights may be trained on, all splits.
-
-    Raises:
-        ManifestRefused: A patient of a set stands in two splits.
-    """
-    cases = [*_kermany(shared_data), *_nih(shared_data, "nih_cxr14_subset"), *_nih(shared_data, "nih_cxr14_more")]
-    check_splits(cases)
-    return cases
+def age_band_of(age_years: float | None) -> AgeBand:
+    """Return the band of an age in years."""
+    if age_years is None:
+        return "unknown"
+    if age_years >= ADULT_YEARS:
+        return "adult"
+    if age_years >= 6:
+        return "6-17 years"
+    return "1-5 years" if age_years >= 1 else "under 1 year"
 
 
 def check_splits(cases: Iterable[Case]) -> None:
@@ -84,78 +141,117 @@ def of_split(cases: Iterable[Case], split: Split) -> list[Case]:
     return [case for case in cases if case.split == split]
 
 
-def load_grey(cases: Iterable[Case]) -> Iterator[NDArray[np.uint8]]:
-    """Yield each case's picture, uint8 (rows, columns), bright = dense; tar files stay open while they are read."""
-    open_tars: dict[Path, tarfile.TarFile] = {}
-    try:
-        for case in cases:
+class ImageFiles:
+    """Opens the images of cases; a tar file stays open until the end."""
+
+    def __init__(self) -> None:
+        self._members: dict[Path, Mapping[str, tuple[tarfile.TarFile, tarfile.TarInfo]]] = {}
+        self._lock = Lock()  # a tar file has one place that it reads from: two threads would get each other's films
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._open.close()
+
+    def content(self, case: Case) -> bytes:
+        """Return the image file's bytes. Raises ManifestRefused if it is missing."""
+        with _refused(case), self._lock:
             if case.member is None:
-                content = case.image.read_bytes()
-            else:
-                if case.image not in open_tars:
-                    open_tars[case.image] = tarfile.open(case.image)  # noqa: SIM115 - closed below
-                tar = open_tars[case.image]
-                file = tar.extractfile(case.member)
-                if file is None:
-                    raise ManifestRefused(f"{case.image.name} lacks a film that its labels name")
-                content = file.read()
-            with Image.open(io.BytesIO(content)) as picture:
-                yield np.asarray(picture.convert("L"))
-    finally:
-        for tar in open_tars.values():
-            tar.close()
+                return case.image.read_bytes()
+            if case.image not in self._members:
+                tar = self._open.enter_context(tarfile.open(case.image))  # noqa: SIM115 - it is one
+                self._members[case.image] = {member.name: (tar, member) for member in tar}
+            tar, member = self._members[case.image][case.member]
+            file = tar.extractfile(member)
+            if file is None:
+                raise KeyError(case.member)
+            return file.read()
+
+    def grey(self, case: Case) -> NDArray[np.uint8]:
+        """Return its picture, uint8 (rows, columns), bright = dense.
+
+        Raises:
+            ManifestRefused: The file is missing or is no image.
+            UnsupportedImage: A DICOM file's pixels cannot be read.
+        """
+        with _refused(case):
+            if not is_dicom(case):
+                return _picture(self.content(case))
+            values = self._dicom(case, lambda path, header: read_grey(path, header).values)
+            return np.rint(values * 255).astype(np.uint8)
+
+    def prepared(self, case: Case, recipe: Recipe) -> Prepared:
+        """Return what the recipe makes of it: DICOM by the function that serves, pictures by its twin.
+
+        Raises:
+            ManifestRefused: The file is missing or is no image.
+            UnsupportedImage: The recipe refuses the film.
+        """
+        with _refused(case):
+            if not is_dicom(case):
+                return recipe.prepare_array(_picture(self.content(case)))
+            return self._dicom(case, recipe.prepare)
+
+    def tensor(self, case: Case, recipe: Recipe) -> NDArray[np.float32]:
+        """Return its tensor, float32 (1, rows, columns), as `prepared`."""
+        return self.prepared(case, recipe).tensor
+
+    def _dicom(self, case: Case, read: Callable[[Path, InstanceHeader], T]) -> T:
+        """Return what `read` makes of a DICOM file; the decoders want a path, so a member of a tar becomes a file."""
+        if case.member is None:
+            return read(case.image, _header(case.image))
+        with tempfile.NamedTemporaryFile(suffix=".dcm") as file:
+            file.write(self.content(case))
+            file.flush()
+            return read(Path(file.name), _header(Path(file.name)))
 
 
-def _kermany(shared_data: Path) -> Iterator[Case]:
-    folder = shared_data / "kermany_pneumonia"
-    for row in _rows(folder / "labels.csv"):
-        if row["duplicate_of"] and row["split"] == "train":
-            continue  # val and test stay whole: the published test has 624 films
-        yield Case(
-            image=folder / "images_224.tar",
-            member=row["image"],
-            data_set="kermany_pneumonia",
-            patient_id=f"kermany-{row['patient_id']}",
-            split=_split(row),
-            labels=(float(row["label"]), UNKNOWN, UNKNOWN),
-            age_band="1-5 years",
-            sex="",
-            view=row["view"],
-            era_matched=True,
-        )
+def load_grey(cases: Iterable[Case]) -> Iterator[NDArray[np.uint8]]:
+    """Yield each case's picture, as `ImageFiles.grey`."""
+    with ImageFiles() as files:
+        for case in cases:
+            yield files.grey(case)
 
 
-def _nih(shared_data: Path, data_set: str) -> Iterator[Case]:
-    folder = shared_data / data_set
-    for row in _rows(folder / "labels.csv"):
-        if int(row["age"]) < ADULT_YEARS:
-            continue
-        pneumonia = row["pneumonia"] == "1"
-        airspace = any(row[finding] == "1" for finding in NIH_AIRSPACE)
-        yield Case(
-            image=folder / "images" / row["image"],
-            member=None,
-            data_set=data_set,
-            patient_id=row["patient_id"],
-            split=_split(row),
-            labels=(
-                UNKNOWN,
-                0.0 if row["no_finding"] == "1" else 1.0,
-                UNKNOWN if airspace and not pneumonia else float(pneumonia),
-            ),
-            age_band="adult",
-            sex=row["sex"],
-            view=row["view"],
-            era_matched=row["era_matched"] == "1",
-        )
+def load_prepared(cases: Iterable[Case], recipe: Recipe) -> Iterator[Prepared]:
+    """Yield each case's tensor and where it lies in the picture, as `ImageFiles.prepared`."""
+    with ImageFiles() as files:
+        for case in cases:
+            yield files.prepared(case, recipe)
 
 
-def _rows(path: Path) -> Iterator[Mapping[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        yield from csv.DictReader(file)
+def load_tensors(cases: Iterable[Case], recipe: Recipe) -> Iterator[NDArray[np.float32]]:
+    """Yield each case's tensor, float32 (1, rows, columns), as `ImageFiles.prepared`."""
+    for prepared in load_prepared(cases, recipe):
+        yield prepared.tensor
 
 
-def _split(row: Mapping[str, str]) -> Split:
-    if row["split"] not in SPLITS:
-        raise ManifestRefused(f"split {row['split']!r} is not one of {', '.join(SPLITS)}")
-    return row["split"]
+def is_dicom(case: Case) -> bool:
+    """Is its image a DICOM file, as in exports of the service? Told by the name: `.dcm`."""
+    return case.file_name.endswith(".dcm")
+
+
+@contextmanager
+def _refused(case: Case) -> Iterator[None]:
+    """Turn what a missing, truncated or foreign file raises into ManifestRefused with the file's name."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise ManifestRefused(f"{case.data_set}: {case.file_name} is missing or damaged") from error
+
+
+def _picture(content: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(content)) as picture:
+        return np.asarray(picture.convert("L"))
+
+
+def _header(path: Path) -> InstanceHeader:
+    meta = pydicom.filereader.read_file_meta_info(path)
+    if "FileMetaInformationGroupLength" not in meta or "TransferSyntaxUID" not in meta:
+        raise InvalidDicomError("the file meta information is not whole")
+    offset = 132 + 12 + int(meta.FileMetaInformationGroupLength)
+    transfer_syntax_uid, length = str(meta.TransferSyntaxUID), path.stat().st_size - offset
+    with path.open("rb") as file:
+        return read_header(file, transfer_syntax_uid=transfer_syntax_uid, offset=offset, length=length)

@@ -15,9 +15,9 @@ SIDE = 256
 
 
 def drawn(rng: Random) -> Grey:
-    """Return a made picture: limbs, ellipses and rings as a radiograph would show them, text, noise, shapes, ramps."""
+    """Return a made picture: limbs, trunks and breasts as a radiograph would show them, text, noise, shapes, ramps."""
     kinds: Sequence[Callable[[Random], Grey]] = (
-        _limb, _limb, _limb, _body, _body, _body, _breast, _rings, _document, _document, _noise, _shapes, _ramp,
+        _limb, _limb, _limb, _body, _body, _body, _breast, _document, _document, _noise, _shapes, _ramp,
     )  # fmt: skip
     return kinds[int(rng.integers(len(kinds)))](rng)
 
@@ -120,8 +120,8 @@ def _breast(rng: Random) -> Grey:
     return _film((dense if rng.random() < 0.5 else dense[:, ::-1]).astype(np.float32), rng)
 
 
-def _rings(rng: Random) -> Grey:
-    """Skulls, pelves, jaws: bright rims around grey."""
+def drawn_rings(rng: Random) -> Grey:
+    """Return a made skull, jaw or pelvis: bright rims around grey. The gate never learns from these."""
     dense = np.zeros((SIDE, SIDE), np.float32)
     for _ in range(int(rng.integers(1, 5))):
         outer = _ellipse(rng, least=0.12, most=0.45)

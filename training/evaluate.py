@@ -1,65 +1,41 @@
-"""Metrics with intervals, beside the linear thumbnail model, overall and per subgroup → evaluation.json."""
+"""One run → calibration, evaluation.json and the evaluation page; with `final` the only look at the test films."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import rankdata  # type: ignore[import-untyped]  # it has no stubs
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch import Tensor, nn
 
-from models.package import Calibration, OperatingPoint
 from preprocessing.recipes import Recipe
-from training.calibrate import Calibrated, calibrate, probabilities_of, rates
-from training.cases import ADULT_OPACITY, ANY_FINDING, CHILD_OPACITY, FINDINGS, Case, Split, of_split
-from training.films import film_dataset, stack_images, stack_labels
+from training.calibrate import Calibrated, calibrate_all, save_calibration
+from training.cases import ADULT_OPACITY, ANY_FINDING, Case, Split, of_split
+from training.evaluate_baselines import Films, FrozenFeatures, linear_scores, prepare, thumbnails
+from training.evaluate_cross_set import Elsewhere, cross_set, flagged_elsewhere
+from training.evaluate_figures import evaluate_findings, finding_curves
+from training.evaluate_intervals import DRAWS, Floats, Interval
+from training.evaluate_published import outcomes
+from training.evaluate_record import Evaluation, count_sets, save_evaluation
+from training.films import stack_labels
+from training.pages import write_pages
+from training.pages_films import failures
+from training.pointing import Pointing, boxed, heat_maps, pointing_game
+from training.proofs import occlusion
 from training.train import load_network, predict
 
-DRAWS = 1_000
-LEAST_SENSITIVITY: Mapping[str, float] = {CHILD_OPACITY: 0.95, ANY_FINDING: 0.90, ADULT_OPACITY: 0.90}
-THUMBNAIL = 32
-
-Films = NDArray[np.float64]
+LOOKS = "looks_at_test.log"
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """A figure with its bootstrap 95 % interval; patients, not films, are drawn."""
+class _Judged:
+    """The films of an evaluation and what network and thumbnail model make of them, both (n, k)."""
 
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class FindingEvaluation:
-    """How well one finding is told on one group of films."""
-
-    finding: str
-    group: str
-    films: int
-    positives: int
-    patients: int
-    auroc: Interval
-    auprc: Interval
-    sensitivity: Interval
-    specificity: Interval
-    calibration_error: float
-    """Mean distance between probability and share of positives over ten equal groups of films."""
-    thumbnail_auroc: Interval
-    """Logistic regression on the 32x32 thumbnail, trained on the same films."""
-    auroc_gain: Interval
-    """Model minus thumbnail, paired."""
+    films: Films
+    logits: Floats
+    thumbnail: Floats
 
 
 def evaluate_run(
@@ -69,206 +45,123 @@ def evaluate_run(
     *,
     final: bool,
     show: Callable[[str], None],
-) -> list[FindingEvaluation]:
+    elsewhere: Sequence[Case] = (),
+) -> Evaluation:
     """Calibrate on val and evaluate: on val, or with `final` on test, which is logged as a look at the test films.
 
-    Writes run_folder/calibration.json, and evaluation_val.json or evaluation.json.
-    """
-    split: Split = "test" if final else "val"
-    if final:
-        with (run_folder / "looks_at_test.log").open("a", encoding="utf-8") as log:
-            log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} all test films\n")
-    network = load_network(run_folder)
-    training, validation, judged = of_split(cases, "train"), of_split(cases, "val"), of_split(cases, split)
-    val_images = stack_images(film_dataset(validation, recipe, augment=False))
-    readings = calibrate_all(predict(network, val_images), stack_labels(validation))
-    save_calibration(run_folder, readings)
-    images = stack_images(film_dataset(judged, recipe, augment=False))
-    train_images = stack_images(film_dataset(training, recipe, augment=False))
-    baseline = thumbnail_scores(train_images, stack_labels(training), images)
-    rows = evaluate(judged, predict(network, images), baseline, readings)
-    for row in rows:
-        gain = f"gain {row.auroc_gain.value:+.3f} [{row.auroc_gain.low:+.3f}, {row.auroc_gain.high:+.3f}]"
-        area = f"AUROC {row.auroc.value:.3f} [{row.auroc.low:.3f}, {row.auroc.high:.3f}]"
-        point = f"sensitivity {row.sensitivity.value:.3f} specificity {row.specificity.value:.3f}"
-        show(
-            f"{split} {row.finding} on {row.group}: {row.films} films, {area}, thumbnail "
-            f"{row.thumbnail_auroc.value:.3f}, {gain}, {point}"
-        )
-    record = {"split": split, "bootstrap_draws": DRAWS, "findings": [asdict(row) for row in rows]}
-    path = run_folder / ("evaluation.json" if final else "evaluation_val.json")
-    path.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    return rows
-
-
-def evaluate(
-    cases: Sequence[Case], logits: Films, baseline: Films, readings: Sequence[Calibrated]
-) -> list[FindingEvaluation]:
-    """Return one evaluation per finding and group of films that holds both classes.
+    Writes calibration.json, evaluation.json (on val evaluation_val.json) and the pages of `write_pages`.
 
     Args:
-        cases: n films.
-        logits: Raw scores (n, k).
-        baseline: Scores of the thumbnail model (n, k).
-        readings: Calibration and operating point of each finding.
+        run_folder: Holds the trained network.
+        cases: All cases of all splits.
+        recipe: What the network was trained with.
+        final: Whether to look at the test films.
+        show: Takes a line for each step.
+        elsewhere: Films of ill patients of other hospitals; looked at only with `final`.
     """
-    labels = stack_labels(cases)
-    rows = []
-    for column, reading in enumerate(readings):
-        for group, member in groups(cases).items():
-            chosen = np.flatnonzero(member & ~np.isnan(labels[:, column]))
-            truth = labels[chosen, column]
-            if min((truth == 1).sum(), (truth == 0).sum()) < 10:
-                continue
-            probabilities = probabilities_of(logits[chosen, column], reading.calibration)
-            patients = [cases[index].patient_id for index in chosen.tolist()]
-            threshold = reading.operating_point.threshold
-            rows.append(
-                _judge(reading.finding, group, truth, probabilities, baseline[chosen, column], patients, threshold)
-            )
-    return rows
+    split: Split = "test" if final else "val"
+    network = load_network(run_folder)
+    weights_sha256 = _weights_sha256(network)
+    looks = _log_look(run_folder, weights_sha256) if final else 0
 
+    def score(images: Tensor) -> Floats:
+        return predict(network, images)
 
-def groups(cases: Sequence[Case]) -> dict[str, NDArray[np.bool_]]:
-    """Return named groups of films; a film may be in several."""
-    found = {"all": np.ones(len(cases), dtype=bool)}
-    for name in sorted({case.data_set for case in cases}):
-        found[name] = np.asarray([case.data_set == name for case in cases])
-    for name in ("nih_cxr14_subset", "nih_cxr14_more"):
-        if name in found:
-            found[f"{name}, era matched"] = found[name] & np.asarray([case.era_matched for case in cases])
-    adult = np.asarray([case.age_band == "adult" for case in cases])
-    for view in ("PA", "AP"):
-        found[f"adults, {view}"] = adult & np.asarray([case.view == view for case in cases])
-    for sex in ("F", "M"):
-        found[f"adults, sex {sex}"] = adult & np.asarray([case.sex == sex for case in cases])
-    return found
-
-
-def thumbnail_scores(train_images: Tensor, train_labels: Films, images: Tensor) -> Films:
-    """Return scores (n, k) of a logistic regression on 32x32 thumbnails: what acquisition style alone can do."""
-
-    def thumbnails(films: Tensor) -> Films:
-        step = films.shape[-1] // THUMBNAIL
-        return avg_pool2d(films, step).flatten(1).double().numpy()
-
-    small, wanted = thumbnails(train_images), thumbnails(images)
-    columns = []
-    for column in range(train_labels.shape[1]):
-        known = ~np.isnan(train_labels[:, column])
-        regression = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=2_000))
-        columns.append(regression.fit(small[known], train_labels[known, column]).decision_function(wanted))
-    return np.stack(columns, axis=1)
-
-
-def calibrate_all(logits: Films, labels: Films) -> list[Calibrated]:
-    """Return how each finding is read, from the val films of which its label is known."""
-    readings = []
-    for column, finding in enumerate(FINDINGS):
-        known = ~np.isnan(labels[:, column])
-        readings.append(
-            calibrate(
-                finding,
-                logits[known, column],
-                labels[known, column],
-                least_sensitivity=LEAST_SENSITIVITY[finding],
-                chosen_on=f"val, {int(known.sum())} films, {int((labels[known, column] == 1).sum())} positive",
-                version="1",
-            )
-        )
-    return readings
-
-
-def save_calibration(run_folder: Path, readings: Sequence[Calibrated]) -> None:
-    """Write run_folder/calibration.json."""
-    text = json.dumps([asdict(reading) for reading in readings], indent=1)
-    (run_folder / "calibration.json").write_text(text, encoding="utf-8")
-
-
-def load_calibration(run_folder: Path) -> list[Calibrated]:
-    """Return what `save_calibration` wrote."""
-    rows = json.loads((run_folder / "calibration.json").read_text(encoding="utf-8"))
-    return [
-        Calibrated(row["finding"], Calibration(**row["calibration"]), OperatingPoint(**row["operating_point"]))
-        for row in rows
-    ]
-
-
-def load_evaluation(path: Path) -> list[FindingEvaluation]:
-    """Return what `evaluate_run` wrote."""
-    record = json.loads(path.read_text(encoding="utf-8"))
-    figures = ("auroc", "auprc", "sensitivity", "specificity", "thumbnail_auroc", "auroc_gain")
-    rows: list[dict[str, Any]] = record["findings"]
-    return [FindingEvaluation(**{**row, **{name: Interval(**row[name]) for name in figures}}) for row in rows]
-
-
-def _judge(
-    finding: str,
-    group: str,
-    truth: Films,
-    probabilities: Films,
-    baseline: Films,
-    patients: Sequence[str],
-    threshold: float,
-) -> FindingEvaluation:
-    def interval(statistic: Callable[[NDArray[np.intp]], float]) -> Interval:
-        return bootstrap(patients, truth, statistic)
-
-    def gain(films: NDArray[np.intp]) -> float:
-        return area_under_roc(truth[films], probabilities[films]) - area_under_roc(truth[films], baseline[films])
-
-    return FindingEvaluation(
-        finding=finding,
-        group=group,
-        films=len(truth),
-        positives=int(truth.sum()),
-        patients=len(set(patients)),
-        auroc=interval(lambda films: area_under_roc(truth[films], probabilities[films])),
-        auprc=interval(lambda films: average_precision(truth[films], probabilities[films])),
-        sensitivity=interval(lambda films: rates(probabilities[films], truth[films], threshold)[0]),
-        specificity=interval(lambda films: rates(probabilities[films], truth[films], threshold)[1]),
-        calibration_error=calibration_error(probabilities, truth),
-        thumbnail_auroc=interval(lambda films: area_under_roc(truth[films], baseline[films])),
-        auroc_gain=interval(gain),
+    show("films through the recipe")
+    train, validation = (prepare(of_split(cases, part), recipe) for part in ("train", "val"))
+    val_logits = score(validation.images)
+    readings = calibrate_all(val_logits, stack_labels(validation.cases), version="1")
+    save_calibration(run_folder, readings)
+    films = prepare(of_split(cases, "test"), recipe) if final else validation
+    baseline = linear_scores(thumbnails(train.images), stack_labels(train.cases), thumbnails(films.images))
+    judged = _Judged(films, score(films.images) if final else val_logits, baseline)
+    show("figures with intervals")
+    rows = evaluate_findings(films.cases, judged.logits, judged.thumbnail, readings)
+    with_boxes = [case for case in boxed(cases, train=train.cases) if final or case.split == "val"]
+    show("proofs: occlusion, other sets, heat maps")
+    features = FrozenFeatures()
+    evaluation = Evaluation(
+        split=split,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        recipe=recipe.name,
+        weights_sha256=weights_sha256,
+        looks_at_test=looks,
+        bootstrap_draws=DRAWS,
+        sets=count_sets(cases),
+        findings=rows,
+        curves=finding_curves(films.cases, judged.logits, judged.thumbnail, readings),
+        outcomes=outcomes(rows),
+        occlusion=occlusion(train, films, judged.logits, score=score, features=features),
+        cross_set=cross_set(train, films, judged.logits, features=features),
+        pointing=_point(network, prepare(with_boxes, recipe)),
+        elsewhere=_elsewhere(prepare(elsewhere if final else (), recipe), score, readings),
     )
+    save_evaluation(run_folder, evaluation)
+    gallery = failures(films, judged.logits, readings, lambda images: heat_maps(network, images))
+    write_pages(run_folder, evaluation, readings, gallery)
+    for line in summary(evaluation):
+        show(line)
+    return evaluation
 
 
-def area_under_roc(truth: Films, scores: Films) -> float:
-    """Return the chance that a positive film has the higher score; ties count half."""
-    positives = float(truth.sum())
-    negatives = len(truth) - positives
-    ranks = rankdata(scores)
-    return float((ranks[truth == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+def summary(evaluation: Evaluation) -> list[str]:
+    """Return what the command prints: figures, proofs, targets."""
+    lines = [
+        f"{evaluation.split} {row.finding} on {row.group}: {row.films} films, AUROC {_figure(row.auroc)}, thumbnail "
+        f"{row.thumbnail_auroc.value:.3f}, gain {_figure(row.auroc_gain, sign='+')}, sensitivity "
+        f"{row.sensitivity.value:.3f} specificity {row.specificity.value:.3f}"
+        for row in evaluation.findings
+    ]
+    lines += [
+        f"occlusion {row.finding}: lungs blanked {row.blanked_black.value:.3f} (black) {row.blanked_grey.value:.3f} "
+        f"(grey), border-only model {row.border_model.value:.3f}, allowed {row.allowed:.3f}: "
+        f"{'passed' if row.passed else 'NOT passed'}"
+        for row in evaluation.occlusion
+    ]
+    lines += [
+        f"heat map of {row.heat_map} into boxes of {row.finding}: {row.films} films, {_figure(row.accuracy)}, chance "
+        f"{row.chance:.3f}, middle of the film {row.centre.value:.3f}, usual place {row.usual_place.value:.3f}"
+        for row in evaluation.pointing
+    ]
+    lines += [
+        f"elsewhere {row.finding} on {row.data_set}: flagged {_figure(row.flagged)}, raised {_figure(row.raised)}"
+        for row in evaluation.elsewhere
+    ]
+    lines += [
+        f"target ({evaluation.split} films) {row.title}: {_figure(row.auroc)}, wanted {row.wanted}, "
+        f"least {row.least}: {row.reached}"
+        for row in evaluation.outcomes
+    ]
+    return lines
 
 
-def average_precision(truth: Films, scores: Films) -> float:
-    """Return the area under the precision-recall curve, as steps; tied films keep their order."""
-    sorted_truth = truth[np.argsort(-scores, kind="stable")]
-    precision = np.cumsum(sorted_truth) / np.arange(1, len(truth) + 1)
-    return float(precision[sorted_truth == 1].mean())
+def _weights_sha256(network: nn.Module) -> str:
+    """Return a hash of all weights and statistics, by name."""
+    whole = hashlib.sha256()
+    for name, values in sorted(network.state_dict().items()):
+        whole.update(name.encode() + values.cpu().numpy().tobytes())
+    return whole.hexdigest()
 
 
-def bootstrap(
-    patients: Sequence[str], truth: Films, statistic: Callable[[NDArray[np.intp]], float], *, draws: int = DRAWS
-) -> Interval:
-    """Return a statistic with its 95 % interval: patients are drawn with replacement, each with all their films."""
-    films_of: dict[str, list[int]] = {}
-    for film, patient in enumerate(patients):
-        films_of.setdefault(patient, []).append(film)
-    films = [np.asarray(indices, dtype=np.intp) for indices in films_of.values()]
-    generator = np.random.default_rng(0)  # the same draws for every figure, so that differences are paired
-    values: list[float] = []
-    while len(values) < draws:
-        drawn = np.concatenate([films[patient] for patient in generator.integers(len(films), size=len(films))])
-        if 0 < truth[drawn].sum() < len(drawn):
-            values.append(statistic(drawn))
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Interval(statistic(np.arange(len(truth), dtype=np.intp)), float(low), float(high))
+def _log_look(run_folder: Path, weights_sha256: str) -> int:
+    """Log a look at the test films before it happens; return how many there were, this one included."""
+    path = run_folder / LOOKS
+    with path.open("a", encoding="utf-8") as log:
+        log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} all test films, weights {weights_sha256}\n")
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
-def calibration_error(probabilities: Films, truth: Films) -> float:
-    """Return the mean |probability - share of positives| over ten equal groups of films, weighted by their size."""
-    order = np.argsort(probabilities)
-    parts = np.array_split(order, 10)
-    errors = [len(part) * abs(probabilities[part].mean() - truth[part].mean()) for part in parts if len(part)]
-    return float(np.sum(errors) / len(truth))
+def _point(network: nn.Module, films: Films) -> tuple[Pointing, ...]:
+    return pointing_game(films, heat_maps(network, films.images)) if films.cases else ()
+
+
+def _elsewhere(
+    films: Films, score: Callable[[Tensor], Floats], readings: Sequence[Calibrated]
+) -> tuple[Elsewhere, ...]:
+    if not films.cases:
+        return ()
+    return flagged_elsewhere(films.cases, score(films.images), readings, (ANY_FINDING, ADULT_OPACITY))
+
+
+def _figure(interval: Interval, *, sign: str = "") -> str:
+    return f"{interval.value:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"

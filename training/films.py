@@ -14,6 +14,7 @@ from monai.transforms import (
     MapTransform,
     RandAdjustContrastd,
     RandAffined,
+    RandFlipd,
     RandGaussianNoised,
     RandGaussianSmoothd,
     Randomizable,
@@ -24,21 +25,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preprocessing.recipes import Recipe
-from training.cases import Case, load_grey
+from training.cases import Case, ImageFiles
 
 Item = dict[Hashable, Any]
 
 
 class PrepareFilmd(MapTransform):  # type: ignore[misc]  # MONAI has no types for us
-    """Picture → the tensor that serving would make: the recipe's own `prepare_array`."""
+    """Case → the tensor that serving would make of its image: the recipe's own functions.
 
-    def __init__(self, recipe: Recipe) -> None:
+    Args:
+        recipe: The recipe of serving.
+        files: Opens the images.
+    """
+
+    def __init__(self, recipe: Recipe, files: ImageFiles) -> None:
         super().__init__(keys=["image"])
         self.recipe = recipe
+        self.files = files
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Item:
-        """Replace the uint8 picture (rows, columns) by float32 (1, rows, columns), 0..1."""
-        return {**data, "image": self.recipe.prepare_array(data["image"]).tensor}
+        """Replace the case under `image` by its tensor, float32 (1, rows, columns), 0..1."""
+        return {**data, "image": self.files.tensor(data["image"], self.recipe)}
 
 
 class RandBlankBordersd(Randomizable, MapTransform):  # type: ignore[misc]  # as above
@@ -75,8 +82,9 @@ class RandBlankBordersd(Randomizable, MapTransform):  # type: ignore[misc]  # as
 
 
 def augmentation() -> list[Any]:
-    """Return the random transforms of training. No flip: the heart's side is part of the picture."""
+    """Return the random transforms of training: another unit, another technician, another patient, mirrored or not."""
     return [
+        RandFlipd(keys=["image"], prob=0.5, spatial_axis=1),  # no output depends on the side
         RandAffined(
             keys=["image"],
             prob=0.9,
@@ -96,24 +104,16 @@ def augmentation() -> list[Any]:
     ]
 
 
-def film_dataset(cases: Sequence[Case], recipe: Recipe, *, augment: bool) -> CacheDataset:
+def film_dataset(cases: Sequence[Case], recipe: Recipe) -> CacheDataset:
     """Return a MONAI dataset of items {image: float32 (1, rows, columns), labels: float32 (k,)}, cached in memory."""
-    items = [
-        {"image": grey, "labels": np.asarray(case.labels, dtype=np.float32)}
-        for case, grey in zip(cases, load_grey(cases), strict=True)
-    ]
-    transform = Compose(
-        [
-            PrepareFilmd(recipe),
-            EnsureTyped(keys=["image", "labels"], track_meta=False),
-            *(augmentation() if augment else []),
-        ]
-    )
-    return CacheDataset(data=items, transform=transform, num_workers=None, progress=False, copy_cache=False)
+    items = [{"image": case, "labels": np.asarray(case.labels, dtype=np.float32)} for case in cases]
+    with ImageFiles() as files:
+        steps = Compose([PrepareFilmd(recipe, files), EnsureTyped(keys=["image", "labels"], track_meta=False)])
+        return CacheDataset(data=items, transform=steps, num_workers=1, progress=False, copy_cache=False)
 
 
 def stack_images(dataset: Iterable[Item]) -> Tensor:
-    """Return all images of a dataset without augmentation, float32 (n, 1, rows, columns)."""
+    """Return all images of a dataset, float32 (n, 1, rows, columns)."""
     return torch.stack([torch.as_tensor(item["image"]) for item in dataset])
 
 

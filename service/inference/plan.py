@@ -49,15 +49,17 @@ class Planned:
     view: str | None
     view_source: str | None
     notes: tuple[str, ...]
+    shown: tuple[str, ...] | None
+    """The findings that readers will see, as in `Run`."""
 
     def to_json(self) -> dict[str, object]:
         """Return JSON values, for the engine's record."""
-        return {**asdict(self), "notes": list(self.notes)}
+        return {**asdict(self), "notes": list(self.notes), "shown": None if self.shown is None else list(self.shown)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Planned:
         """Read what `to_json` gave."""
-        notes = values["notes"]
+        notes, shown = values["notes"], values.get("shown")  # absent in a plan from before releases chose
         return cls(
             instance_id=int(str(values["instance_id"])),
             package_sha256=str(values["package_sha256"]),
@@ -65,12 +67,13 @@ class Planned:
             view=_text(values["view"]),
             view_source=_text(values["view_source"]),
             notes=tuple(str(note) for note in notes) if isinstance(notes, list) else (),
+            shown=tuple(str(finding) for finding in shown) if isinstance(shown, list) else None,
         )
 
     @classmethod
     def of(cls, run: Run) -> Planned:
         """Return what a run that is done was planned as; its gate has been passed."""
-        return cls(run.instance_id, run.package_sha256 or "", None, run.view, run.view_source, ())
+        return cls(run.instance_id, run.package_sha256 or "", None, run.view, run.view_source, (), run.shown)
 
 
 def plan(
@@ -82,7 +85,7 @@ def plan(
     unknown_age_as_adult: bool,
     now: float,
 ) -> tuple[list[Planned], list[Run]]:
-    """Return what is to run, and for every instance to which nothing applies a run that says why.
+    """Return what is to run, and for every instance of which readers will see nothing a run that says why.
 
     Args:
         instances: Of one study revision.
@@ -106,10 +109,16 @@ def plan(
         failed = [run for run in runs if isinstance(run, Run) and run.package is not None]
         planned += chosen
         ended += failed
-        if not chosen and not failed:
+        if not failed and all(run.shown == () for run in chosen):
             why = most_telling([run for run in runs if isinstance(run, Run)])
-            ended.append(why or _ended(instance.id, Reason.NO_RELEASE, "no package is released for this site", now))
+            detail = "released packages show no findings here" if chosen else "no package is released for this site"
+            ended.append(why or _ended(instance.id, Reason.NO_RELEASE, detail, now))
     return planned, ended
+
+
+def shown_findings(package: ModelPackage, shows: Collection[str]) -> tuple[str, ...]:
+    """Return the findings of a package that readers see: validated ones always, experimental ones that are named."""
+    return tuple(output.finding for output in package.outputs if not output.experimental or output.finding in shows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,7 @@ def _apply(instance_id: int, header: InstanceHeader, release: Release, site: _Si
             package_sha256=release.package_sha256,
         )
     stated = read_view(header)
+    shown = shown_findings(package, release.shows)
     notes = [f"{stated.view.value}_view"] if stated.view in (View.AP, View.UNKNOWN) else []
     age = age_years(header)
     if age is None and site.unknown_age_as_adult:
@@ -142,7 +152,7 @@ def _apply(instance_id: int, header: InstanceHeader, release: Release, site: _Si
     try:
         HEADER_RULES.get(package.recipe.partition("/")[0], _no_rule)(header)
         _check_rules(package.applies_to, header, stated.view)
-        _check_age(package, age)
+        _check_age(package, shown, age)
     except UnsupportedImage as refusal:
         return _ended(instance_id, refusal.reason, refusal.detail, now)
     return Planned(
@@ -152,6 +162,7 @@ def _apply(instance_id: int, header: InstanceHeader, release: Release, site: _Si
         None if stated.view is View.UNKNOWN else stated.view.value,
         stated.source,
         tuple(notes),
+        shown,
     )
 
 
@@ -175,13 +186,18 @@ def _check_rules(rules: AppliesTo, header: InstanceHeader, view: View) -> None:
     raise UnsupportedImage(Reason.OUT_OF_SCOPE, "the package does not read this view")
 
 
-def _check_age(package: ModelPackage, age: float | None) -> None:
-    """An image is scored only when at least one output speaks for the patient's age."""
+def _check_age(package: ModelPackage, shown: Collection[str], age: float | None) -> None:
+    """An image is scored only when at least one output that readers see speaks for the patient's age.
+
+    Of a package that runs for the record alone, any output will do.
+    """
     if age is None:
         raise UnsupportedImage(Reason.AGE_UNKNOWN, "no age in the header, and the site scores known ages only")
     rules = package.applies_to
     is_covered = _is_between(age, rules.min_age_years, rules.max_age_years) and any(
-        _is_between(age, output.min_age_years, output.max_age_years) for output in package.outputs
+        _is_between(age, output.min_age_years, output.max_age_years)
+        for output in package.outputs
+        if output.finding in shown or not shown
     )
     if not is_covered:
         raise UnsupportedImage(Reason.AGE_OUT_OF_RANGE, "the package does not speak for this age")
@@ -218,6 +234,7 @@ def _ended(instance_id: int, reason: Reason, detail: str, now: float) -> Run:
         provider=None,
         tensor_sha256=None,
         heat_map_sha256=None,
+        shown=None,
         started_at=now,
         finished_at=now,
     )

@@ -34,6 +34,8 @@ class Release:
     package: str
     package_version: str
     package_sha256: str
+    shows: tuple[str, ...] = ()
+    """Experimental findings that readers of the site see; the others are scored for the record alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,15 @@ class Run:
     provider: str | None
     tensor_sha256: str | None
     heat_map_sha256: str | None
+    shown: tuple[str, ...] | None
+    """The findings that readers see; empty: the run is for the record alone. None: all that there are."""
     started_at: float
     finished_at: float
+
+    @property
+    def is_shown(self) -> bool:
+        """Readers see this run, and what it says of the study counts."""
+        return self.shown != ()
 
 
 def list_instances(tx: Connection, study_id: int, number: int) -> list[StoredInstance]:
@@ -85,11 +94,13 @@ def list_releases(tx: Connection, site_id: int, now: float) -> list[Release]:
     """Return what serves a site now; of two releases of a package the later one counts."""
     t = tables.release
     rows = tx.execute(
-        select(t.c.package, t.c.package_version, t.c.package_sha256)
+        select(t.c.package, t.c.package_version, t.c.package_sha256, t.c.shows)
         .where(t.c.site_id == site_id, t.c.since <= now, or_(t.c.until.is_(None), t.c.until > now))
         .order_by(t.c.since, t.c.id)
     )
-    newest = {row.package: Release(*row) for row in rows}
+    newest = {
+        row.package: Release(row.package, row.package_version, row.package_sha256, tuple(row.shows)) for row in rows
+    }
     return sorted(newest.values(), key=lambda release: release.package)
 
 
@@ -113,7 +124,11 @@ def site_policy(tx: Connection, site_id: int) -> Mapping[str, object]:
 def save_run(tx: Connection, revision: Revision, run: Run) -> int:
     """Write a run, over the one of an earlier attempt; its id stays, for published results point to it."""
     t = tables.run
-    values = asdict(run) | {"reason": run.reason.value if run.reason else None, "notes": list(run.notes)}
+    values = asdict(run) | {
+        "reason": run.reason.value if run.reason else None,
+        "notes": list(run.notes),
+        "shown": None if run.shown is None else list(run.shown),
+    }
     known = tx.execute(
         select(t.c.id).where(
             t.c.revision_id == revision.id,
@@ -150,7 +165,11 @@ def list_runs(tx: Connection, revision_id: int) -> list[tuple[int, Run]]:
     runs = []
     for row in rows:
         values = {name: row[name] for name in Run.__dataclass_fields__}
-        values |= {"reason": Reason(row["reason"]) if row["reason"] else None, "notes": tuple(row["notes"])}
+        values |= {
+            "reason": Reason(row["reason"]) if row["reason"] else None,
+            "notes": tuple(row["notes"]),
+            "shown": None if row["shown"] is None else tuple(row["shown"]),
+        }
         runs.append((int(row["id"]), Run(**values)))
     return runs
 

@@ -46,7 +46,7 @@ class Runner:
 
     Args:
         packages: Every loaded package by its hash, scope gates too.
-        provider: The execution provider that is asked for; a part of what scores depend on.
+        provider: The execution provider and precision that are asked for; a part of what scores depend on.
         clock: Seconds since 1970 UTC.
     """
 
@@ -280,6 +280,7 @@ class Runner:
             provider=provider,
             tensor_sha256=tensor.tensor_sha256 if tensor else None,
             heat_map_sha256=heat_map_sha256,
+            shown=planned.shown,
             started_at=started_at,
             finished_at=self._clock(),
         )

@@ -43,7 +43,7 @@ class RawScores:
     Attributes:
         logits: One raw score per channel, all finite.
         heat_map: float32 (outputs, rows, columns), or None when the package has none.
-        provider: ONNX Runtime's name of what really ran the graph.
+        provider: ONNX Runtime's name of what really ran the graph; `/fp16` after it in half precision.
     """
 
     logits: tuple[float, ...]
@@ -59,6 +59,7 @@ class Scoring:
         required: Hashes of those without which a worker must not start.
         workspace_folder: Where the tensors are.
         provider: The execution provider that is asked for.
+        precision: `fp16` for the half precision files of packages that have one.
         threads: Threads inside one operator.
         max_batch: Most images in one batch.
         timeout_s: How long one request may take before the process is killed.
@@ -71,6 +72,7 @@ class Scoring:
         required: Collection[str] = (),
         workspace_folder: Path,
         provider: Literal["cpu", "cuda", "tensorrt"],
+        precision: Literal["fp32", "fp16"] = "fp32",
         threads: int,
         max_batch: int,
         timeout_s: float,
@@ -82,7 +84,7 @@ class Scoring:
         self._command = [
             *(sys.executable, "-P", "-m", "service.inference.scoring_child"),
             *("--workspace", str(workspace_folder.absolute()), "--provider", provider, "--threads", str(threads)),
-            *("--max-batch", str(max_batch), "--"),
+            *("--precision", precision, "--max-batch", str(max_batch), "--"),
             *self._folders,
         ]
         self._lock = threading.Lock()

@@ -15,12 +15,11 @@ import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, cast
 
 import numpy as np
 
 from models.package import ModelPackage, PackageRefused, load_package
-from models.session import ProviderMissing, ScoringFailed, Session
+from models.session import Precision, Provider, ProviderMissing, ScoringFailed, Session
 from service.workspace import NotInWorkspace, Workspace
 
 PR_SET_PDEATHSIG = 1
@@ -33,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--workspace", type=Path, required=True)
     parser.add_argument("--provider", choices=["cpu", "cuda", "tensorrt"], required=True)
+    parser.add_argument("--precision", choices=["fp32", "fp16"], required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--max-batch", type=int, required=True)
     parser.add_argument("packages", type=Path, nargs="*")
@@ -42,7 +42,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     child = ScoringChild(Workspace(options.workspace), answers, options.max_batch)
-    child.load(options.packages, options.provider, options.threads)
+    child.load(options.packages, provider=options.provider, precision=options.precision, threads=options.threads)
     threading.Thread(target=_read, args=(requests, child.waiting), daemon=True, name="requests").start()
     child.score_for_ever()
 
@@ -71,13 +71,13 @@ class ScoringChild:
         self._sessions: dict[str, Session] = {}
         self.waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
 
-    def load(self, folders: Sequence[Path], provider: str, threads: int) -> None:
+    def load(self, folders: Sequence[Path], *, provider: Provider, precision: Precision, threads: int) -> None:
         """Open a session per package and tell the worker, package by package, how that went."""
         state: dict[str, dict[str, str]] = {}
         for folder in folders:
             try:
                 package = load_package(folder)
-                session = Session(package, provider=cast(Literal["cpu", "cuda", "tensorrt"], provider), threads=threads)
+                session = Session(package, provider=provider, precision=precision, threads=threads)
             except ProviderMissing as missing:
                 state[str(folder)] = {"provider_missing": str(missing)}
             except PackageRefused as refusal:
@@ -132,7 +132,7 @@ class ScoringChild:
                     "id": request["id"],
                     "logits": [float(value) for value in scores.logits[row]],
                     "heat_map": scores.heat_map is not None,
-                    "provider": session.provider,
+                    "provider": session.provider if session.precision == "fp32" else f"{session.provider}/fp16",
                 }
             )
 

@@ -7,7 +7,6 @@ and the sender's pixels are not decoded a second time outside the decode childre
 from __future__ import annotations
 
 import io
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,29 +23,19 @@ from preprocessing.header import InstanceHeader
 from preprocessing.recipes import Placement
 from service.results.dicom_object import ResultKey, add_series_and_equipment, code, study_modules
 from service.results.findings import Finding, Presence
+from service.results.legend import NOT_FOR_DIAGNOSIS, legend
 from service.results.places import image_in_tensor
 
 SERIES_NUMBER = 9902
 ENLARGED = 4
 """Tensor pixels become this many picture pixels on a side: 224 → 896."""
-NOT_FOR_DIAGNOSIS = "AI - not for diagnosis"
 STRONGEST_ALPHA = 0.55
 """How much of the film the strongest activation covers: the film must stay readable under it."""
 TEXT_WIDTH = 480
 MARGIN = 12
 LINE = 22
-_LINE_CHARACTERS = 46
-"""So many letters of the font fit beside the film."""
 _SCALE_LINES = 3
 """Below the words: the scale and its two ends."""
-_DASHES = str.maketrans({"\N{EN DASH}": "-", "\N{EM DASH}": "-", "\N{NON-BREAKING HYPHEN}": "-"})
-_PRESENCE_WORDS = {
-    Presence.PRESENT: "present",
-    Presence.ABSENT: "below operating point",
-    Presence.UNDETERMINED: "undetermined",
-    Presence.NOT_EVALUATED: "not evaluated",
-}
-"""Beside a film: a model's "absent" is a probability below a chosen line, which must not be read as "not there"."""
 _YELLOW, _WHITE = (255, 220, 0), (235, 235, 235)
 _COLOURS = np.array(
     [[0, 0, 0, 4], [0.25, 87, 16, 110], [0.5, 188, 55, 84], [0.75, 249, 142, 9], [1, 252, 255, 164]], dtype=np.float64
@@ -84,7 +73,7 @@ def build_overlay(
     Args:
         package: Of kind `findings`.
         header: The analysed image's.
-        findings: One for each output of the package.
+        findings: One for each output that readers see.
         film: What is drawn.
         key: What the UIDs derive from.
         number: Instance Number, 1 for the first analysed image.
@@ -198,44 +187,6 @@ def _enlarged(picture: Image.Image, film: Film) -> Image.Image:
 
 def _strength(finding: Finding) -> tuple[bool, float]:
     return (not finding.experimental, (finding.probability or 0.0) - finding.threshold)
-
-
-def legend(package: ModelPackage, findings: Sequence[Finding], shown: Finding | None) -> list[str]:
-    """Return the lines beside the film, in English and ASCII: words in a picture cannot be translated.
-
-    Args:
-        package: Of kind `findings`.
-        findings: One for each output of the package.
-        shown: The finding whose activation is drawn; None when none is.
-    """
-    names = {output.channel: output.names.en for output in package.outputs}
-    lines = [NOT_FOR_DIAGNOSIS, f"{package.name} {package.version}", "", "Where the network looked, not where a"]
-    lines += ["lesion ends. Read the original image.", ""]
-    for finding in findings:
-        mark = " (experimental)" if finding.experimental else ""
-        why = f": {finding.reason.value.replace('_', ' ')}" if finding.reason else ""
-        lines += [f"{names[finding.channel]}{mark}:", f"   {_PRESENCE_WORDS[finding.presence]}{why}"]
-        if finding.probability is not None:
-            lines.append(f"   probability {finding.probability:.3f}, operating point {finding.threshold:.3f}")
-    lines.append("")
-    if shown is not None:
-        lines += ["Class activation drawn for:", f"   {names[shown.channel]}"]
-    elif any(finding.probability is not None for finding in findings):
-        lines += [
-            "No finding at or above its operating point:",
-            "no activation is drawn.",
-            "This does not mean normal.",
-        ]
-    else:
-        lines.append("Nothing was evaluated.")
-    plain = [line.translate(_DASHES).encode("ascii", "replace").decode() for line in lines]
-    return [part for line in plain for part in _wrapped(line)]
-
-
-def _wrapped(line: str) -> list[str]:
-    """Break a line that would run out of the picture: half a word could turn a sense round."""
-    indent = " " * (len(line) - len(line.lstrip()))
-    return textwrap.wrap(line, _LINE_CHARACTERS, subsequent_indent=indent) or [""]
 
 
 def _write(canvas: Image.Image, left: int, lines: Sequence[str], scale: float | None) -> None:

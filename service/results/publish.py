@@ -17,7 +17,7 @@ from service.archive import Archive
 from service.database import Database
 from service.results import overlay, records
 from service.results.dicom_object import ResultKey, part10
-from service.results.findings import not_evaluated
+from service.results.findings import Finding, not_evaluated
 from service.results.records import NewResult, PublishedFor, RunResult
 from service.results.structured_report import AnalysedImage, OverlayReference, build_report
 from service.workspace import Workspace
@@ -40,7 +40,8 @@ def publish_revision(
     """Publish one SR for each package that ran on a study revision, and one overlay for each image with a heat map.
 
     May be called again at any time: UIDs and bytes derive from the revision, and what stands is left as it is.
-    A package whose every run did not apply gives nothing; one that failed gives an SR that says so.
+    A package whose every run did not apply gives nothing; one that failed gives an SR that says so. What is kept from
+    readers is in none of them, and a package that shows them nothing publishes nothing.
 
     Raises:
         PackageMissing: A run's package is not among `packages`.
@@ -48,7 +49,7 @@ def publish_revision(
     """
     with database.reading() as rx:
         published = records.published_for(rx, study_id, revision)
-        runs = records.findings_of(rx, study_id, revision)
+        runs = [run for run in records.findings_of(rx, study_id, revision) if run.is_shown]
     held = {package.sha256: package for package in packages.values()}
     for sha256 in sorted(
         {run.package_sha256 for run in runs if run.package_sha256 and run.outcome != "not_applicable"}
@@ -104,19 +105,31 @@ def _overlay(
     heat_map, placement = workspace.heat_map(run.heat_map_sha256)
     film = overlay.Film(workspace.tensor(run.tensor_sha256), heat_map, placement)
     made_at = _moment(run.finished_at, zone)
-    return overlay.build_overlay(package, run.header, run.findings, film, key=key, number=number, made_at=made_at)
+    findings = _shown(package, run)
+    return overlay.build_overlay(package, run.header, findings, film, key=key, number=number, made_at=made_at)
+
+
+def _shown(package: ModelPackage, run: RunResult) -> tuple[Finding, ...]:
+    """Return what readers see of a run; of one that is not done, that it was not evaluated."""
+    findings = run.findings
+    if run.outcome != "done":
+        findings = not_evaluated(package, run.reason or Reason.MODEL_FAILED, run.shown)
+    return tuple(finding for finding in findings if finding.shown)
 
 
 def _analysed(package: ModelPackage, run: RunResult, picture: Dataset | None) -> AnalysedImage:
-    is_done = run.outcome == "done"
+    findings = _shown(package, run)
+    drawn = overlay.strongest(findings)
     return AnalysedImage(
         header=run.header,
-        findings=run.findings if is_done else not_evaluated(package, run.reason or Reason.MODEL_FAILED),
-        succeeded=is_done,
+        findings=findings,
+        succeeded=run.outcome == "done",
         provider=run.provider,
         overlay=None
         if picture is None
-        else OverlayReference(picture.SeriesInstanceUID, picture.SOPInstanceUID, picture.SOPClassUID),
+        else OverlayReference(
+            picture.SeriesInstanceUID, picture.SOPInstanceUID, picture.SOPClassUID, drawn.channel if drawn else None
+        ),
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pydicom.uid import Comprehensive3DSRStorage
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
+from models.package import Evidence
 from preprocessing.errors import Reason
 from preprocessing.header import InstanceHeader, from_json, to_json
 from service import tables
@@ -29,9 +30,16 @@ class RunResult:
     provider: str | None
     tensor_sha256: str | None
     heat_map_sha256: str | None
+    shown: tuple[str, ...] | None
+    """The findings that readers see; empty: the run is for the record alone. None: all that there are."""
     finished_at: float
     header: InstanceHeader
     findings: tuple[Finding, ...]
+
+    @property
+    def is_shown(self) -> bool:
+        """Readers see this run."""
+        return self.shown != ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +79,14 @@ def save_findings(tx: Connection, *, run_id: int, findings: Sequence[Finding]) -
         select(tables.run.c.site_id, tables.run.c.study_id, tables.run.c.revision_id).where(tables.run.c.id == run_id)
     ).one()
     tx.execute(delete(t).where(t.c.run_id == run_id, t.c.channel.not_in([finding.channel for finding in findings])))
+    known = set(tx.execute(select(t.c.channel).where(t.c.run_id == run_id)).scalars())
     for finding in findings:
-        values = {
-            "finding": finding.finding,
-            "presence": finding.presence.value,
-            "reason": finding.reason.value if finding.reason else None,
-            "probability": finding.probability,
-            "raw_score": finding.raw_score,
-            "operating_point": finding.operating_point,
-            "threshold": finding.threshold,
-            "raises_priority": finding.raises_priority,
-            "experimental": finding.experimental,
-            "place": list(finding.place) if finding.place else None,
-        }
-        known = tx.execute(update(t).where(t.c.run_id == run_id, t.c.channel == finding.channel).values(**values))
-        if not known.rowcount:
-            tx.execute(insert(t).values(run_id=run_id, channel=finding.channel, **run._mapping, **values))
+        if finding.channel in known:
+            this = (t.c.run_id == run_id, t.c.channel == finding.channel)
+            tx.execute(update(t).where(*this).values(_finding_values(finding)))
+    fresh = [finding for finding in findings if finding.channel not in known]
+    if fresh:
+        tx.execute(insert(t), [{"run_id": run_id, **run._mapping, **_finding_values(finding)} for finding in fresh])
 
 
 def findings_of(tx: Connection, study_id: int, revision: int) -> list[RunResult]:
@@ -96,8 +96,8 @@ def findings_of(tx: Connection, study_id: int, revision: int) -> list[RunResult]
         tx.execute(
             select(
                 run.c.id, run.c.instance_id, run.c.package, run.c.package_version, run.c.package_sha256, run.c.outcome,
-                run.c.reason, run.c.provider, run.c.tensor_sha256, run.c.heat_map_sha256, run.c.finished_at,
-                instance.c.header,
+                run.c.reason, run.c.provider, run.c.tensor_sha256, run.c.heat_map_sha256, run.c.shown,
+                run.c.finished_at, instance.c.header,
             )
             .join(rev, rev.c.id == run.c.revision_id)
             .join(instance, instance.c.id == run.c.instance_id)
@@ -111,15 +111,22 @@ def findings_of(tx: Connection, study_id: int, revision: int) -> list[RunResult]
     return [_run_result(row, found.get(row["id"], ())) for row in runs]
 
 
-def what_was_seen(rx: Connection, sites: Sequence[int], run_id: int) -> Seen | None:
-    """Return what a run of these sites left in the workspace; None when it left nothing or is another site's."""
-    t = tables.run
+def what_was_seen(rx: Connection, sites: Sequence[int], run_id: int, channel: int) -> Seen | None:
+    """Return what a run of these sites left in the workspace; None when it left nothing or is another site's.
+
+    Of a finding that is kept from readers, where the network looked is kept from them too.
+    """
+    t, f = tables.run, tables.finding
     row = rx.execute(
-        select(t.c.tensor_sha256, t.c.heat_map_sha256).where(
+        select(t.c.tensor_sha256, t.c.heat_map_sha256)
+        .join(f, f.c.run_id == t.c.id)
+        .where(
             t.c.id == run_id,
             t.c.site_id.in_(sites),
             t.c.tensor_sha256.is_not(None),
             t.c.heat_map_sha256.is_not(None),
+            f.c.channel == channel,
+            f.c.shown,
         )
     ).first()
     return Seen(*row) if row else None
@@ -229,6 +236,14 @@ def _findings_by_run(tx: Connection, run_ids: Sequence[int]) -> dict[int, tuple[
     return {run_id: tuple(findings) for run_id, findings in found.items()}
 
 
+def _finding_values(finding: Finding) -> dict[str, object]:
+    return asdict(finding) | {
+        "presence": finding.presence.value,
+        "reason": finding.reason.value if finding.reason else None,
+        "place": list(finding.place) if finding.place else None,
+    }
+
+
 def _finding(row: RowMapping) -> Finding:
     place = row["place"]
     return Finding(
@@ -242,6 +257,9 @@ def _finding(row: RowMapping) -> Finding:
         threshold=row["threshold"],
         raises_priority=row["raises_priority"],
         experimental=row["experimental"],
+        shown=row["shown"],
+        calibrated=row["calibrated"],
+        evidence=Evidence(**row["evidence"]) if row["evidence"] else None,
         place=(place[0], place[1], place[2], place[3]) if place else None,
     )
 
@@ -258,6 +276,7 @@ def _run_result(row: RowMapping, findings: tuple[Finding, ...]) -> RunResult:
         provider=row["provider"],
         tensor_sha256=row["tensor_sha256"],
         heat_map_sha256=row["heat_map_sha256"],
+        shown=None if row["shown"] is None else tuple(row["shown"]),
         finished_at=row["finished_at"],
         header=from_json(row["header"]),
         findings=findings,

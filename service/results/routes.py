@@ -18,18 +18,19 @@ from service.workspace import NotInWorkspace, Workspace
 
 router = APIRouter()
 RunId = Annotated[int, Path(ge=1, lt=2**63)]
+Channel = Annotated[int, Path(gt=-(2**31), lt=2**31)]
 router.include_router(dicomweb_router)
 
 
 @router.get("/api/runs/{run_id}/heat-maps/{channel}", tags=["results"])
 def heat_map(
-    request: Request, sites: Annotated[tuple[int, ...], Depends(sites_of)], run_id: RunId, channel: int
+    request: Request, sites: Annotated[tuple[int, ...], Depends(sites_of)], run_id: RunId, channel: Channel
 ) -> Response:
     """Give one output's class activation as a transparent PNG that covers exactly the analysed image."""
     database: Database = request.app.state.database
     settings: Settings = request.app.state.settings
     with database.reading() as rx:
-        seen = records.what_was_seen(rx, sites, run_id)
+        seen = records.what_was_seen(rx, sites, run_id, channel)
     if seen is None:
         raise NotFound
     workspace = Workspace(settings.work_folder)
@@ -38,6 +39,4 @@ def heat_map(
         tensor = workspace.tensor(seen.tensor_sha256)
     except NotInWorkspace as error:
         raise NotFound("The heat map was swept: restart the study to make it again.") from error
-    if not 0 <= channel < len(values):
-        raise NotFound
     return Response(heat_map_png(values[channel], placement, tensor.shape[1:]), media_type="image/png")

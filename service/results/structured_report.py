@@ -31,6 +31,7 @@ from pydicom.uid import Comprehensive3DSRStorage
 
 from models.package import ModelPackage, Output
 from preprocessing.header import InstanceHeader
+from service.results import concepts
 from service.results.dicom_object import (
     Predecessor,
     ResultKey,
@@ -41,54 +42,16 @@ from service.results.dicom_object import (
 from service.results.findings import Finding, Presence, ai_priority
 
 SERIES_NUMBER = 9901
-PRIVATE_SCHEME = "99PANDOK"
-
-_FINDING = CodedConcept("121071", "DCM", "Finding")
-_FINDING_CATEGORY = CodedConcept("404684003", "SCT", "Clinical finding")
-_PROBABILITY = CodedConcept("122157", "DCM", "Probability")
-_NO_UNITS = CodedConcept("1", "UCUM", "no units")
-_PRESENCE = CodedConcept("121052", "DCM", "Presence of property")
-_COMMENT = CodedConcept("121106", "DCM", "Comment")
-_FAMILY = CodedConcept("123110", "DCM", "Artificial Intelligence")
-_VISUAL_EXPLANATION = CodedConcept("130401", "DCM", "Visual explanation")
-_QUALITATIVE_EVALUATIONS = CodedConcept("C0034375", "UMLS", "Qualitative Evaluations")
-_SUMMARY = CodedConcept("111017", "DCM", "CAD Processing and Findings Summary")
-_OVERALL_ASSESSMENT = CodedConcept("111413", "DCM", "Overall Assessment")
-_ABNORMAL = CodedConcept("263654008", "SCT", "Abnormal")
-_NORMALITY_UNDETERMINED = CodedConcept("371934000", "SCT", "Normality Undetermined")
-
-_PRESENCE_VALUES = {
-    Presence.PRESENT: CodedConcept("52101004", "SCT", "Present"),
-    Presence.ABSENT: CodedConcept("272519000", "SCT", "Absent"),
-    Presence.UNDETERMINED: CodedConcept("373068000", "SCT", "Undetermined"),
-    Presence.NOT_EVALUATED: CodedConcept("373121007", "SCT", "Not Evaluated"),
-}
-_SUMMARIES = {
-    (True, False): CodedConcept("111241", "DCM", "All algorithms succeeded; without findings"),
-    (True, True): CodedConcept("111242", "DCM", "All algorithms succeeded; with findings"),
-    (False, False): CodedConcept("111243", "DCM", "Not all algorithms succeeded; without findings"),
-    (False, True): CodedConcept("111244", "DCM", "Not all algorithms succeeded; with findings"),
-}
-_NONE_SUCCEEDED = CodedConcept("111245", "DCM", "No algorithms succeeded; without findings")
-_ACTIONABLE = {
-    1: CodedConcept("RID49480", "RADLEX", "ACR Category 1 Actionable Finding"),
-    2: CodedConcept("RID49481", "RADLEX", "ACR Category 2 Actionable Finding"),
-}
-_PROCEDURES = {
-    **dict.fromkeys(("CR", "DX", "RG"), CodedConcept("43468-8", "LN", "XR Unspecified Body Region")),
-    "CT": CodedConcept("25045-6", "LN", "CT Unspecified Body Region"),
-    "MR": CodedConcept("25056-3", "LN", "MRI Unspecified Body Region"),
-}
-_ANY_PROCEDURE = CodedConcept("363679005", "SCT", "Imaging Procedure")
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayReference:
-    """Where the picture of one image's activations is."""
+    """Where the picture of one image is, and whose activation is drawn in it."""
 
     series_instance_uid: str
     sop_instance_uid: str
     sop_class_uid: str
+    channel: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +60,7 @@ class AnalysedImage:
 
     header: InstanceHeader
     findings: tuple[Finding, ...]
-    """One for each output of the package, also for a run that failed or did not apply."""
+    """One for each output that readers see, also for a run that failed or did not apply."""
     succeeded: bool
     provider: str | None
     overlay: OverlayReference | None
@@ -138,7 +101,10 @@ def build_report(
     dataset.CompletionFlag = "COMPLETE"
     dataset.VerificationFlag = "UNVERIFIED"
     dataset.PreliminaryFlag = "PRELIMINARY"
-    if any(output.code_scheme == PRIVATE_SCHEME for output in package.outputs):
+    if any(
+        output.code_scheme == concepts.PRIVATE_SCHEME or output.calibration.method == "none"
+        for output in package.outputs
+    ):
         dataset.CodingSchemeIdentificationSequence = [_private_scheme()]
     study_uid = images[0].header.study_instance_uid or ""
     dataset.CurrentRequestedProcedureEvidenceSequence = [_references(study_uid, _evidence(images))]
@@ -151,11 +117,10 @@ def build_report(
 
 
 def _content(package: ModelPackage, images: Sequence[AnalysedImage], key: ResultKey) -> Dataset:
+    outputs = {output.channel: output for output in package.outputs}
     groups = [
-        _group(package, output, image, key)
-        for image in images
-        for output in package.outputs
-    ]  # fmt: skip
+        _group(package, outputs[finding.channel], finding, image, key) for image in images for finding in image.findings
+    ]
     root = MeasurementReport(
         observation_context=ObservationContext(
             observer_device_context=ObserverContext(
@@ -169,7 +134,7 @@ def _content(package: ModelPackage, images: Sequence[AnalysedImage], key: Result
                 ),
             )
         ),
-        procedure_reported=_PROCEDURES.get(images[0].header.modality or "", _ANY_PROCEDURE),
+        procedure_reported=concepts.PROCEDURES.get(images[0].header.modality or "", concepts.ANY_PROCEDURE),
         imaging_measurements=groups,
         title=CodedConcept("126000", "DCM", "Imaging Measurement Report"),
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
@@ -181,9 +146,9 @@ def _content(package: ModelPackage, images: Sequence[AnalysedImage], key: Result
     return content
 
 
-def _group(package: ModelPackage, output: Output, image: AnalysedImage, key: ResultKey) -> Dataset:
+def _group(package: ModelPackage, output: Output, finding: Finding, image: AnalysedImage, key: ResultKey) -> Dataset:
     """One TID 1501 group: what is sought, whether it is there, how sure, by which algorithm, on which image."""
-    finding = next(found for found in image.findings if found.channel == output.channel)
+    name = concepts.PROBABILITY if finding.calibrated else concepts.UNCALIBRATED_SCORE
     image_uid = image.header.sop_instance_uid or ""
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
@@ -191,26 +156,56 @@ def _group(package: ModelPackage, output: Output, image: AnalysedImage, key: Res
             # Without the revision: the same finding on the same image keeps its UID when the study is run again.
             uid=derived_uid(f"tracking/{key.study_public_id}/{image_uid}/{package.name}/{output.finding}"),
         ),
-        finding_category=_FINDING_CATEGORY,
+        finding_category=concepts.FINDING_CATEGORY,
         finding_type=CodedConcept(output.code_value, output.code_scheme, output.code_meaning[:64]),
         algorithm_id=_algorithm(package, output, image.provider),
         measurements=None
         if finding.probability is None
-        else [Measurement(name=_PROBABILITY, value=round(finding.probability, 6), unit=_NO_UNITS)],
-        qualitative_evaluations=[QualitativeEvaluation(_PRESENCE, _PRESENCE_VALUES[finding.presence])],
+        else [Measurement(name=name, value=round(finding.probability, 6), unit=concepts.NO_UNITS)],
+        qualitative_evaluations=[QualitativeEvaluation(concepts.PRESENCE, concepts.PRESENCE_VALUES[_claim(finding)])],
         source_images=[SourceImageForMeasurementGroup(image.header.sop_class_uid, image_uid)],
     )
     contains = RelationshipTypeValues.CONTAINS
-    if finding.reason is not None:
-        words = f"not evaluated: {finding.reason.value.replace('_', ' ')}"
-        group[0].ContentSequence.append(TextContentItem(_COMMENT, words, contains))
-    if finding.presence is Presence.PRESENT and image.overlay is not None:
-        overlay = image.overlay
+    for words in _remarks(output, finding):
+        group[0].ContentSequence.append(TextContentItem(concepts.COMMENT, words, contains))
+    overlay = image.overlay
+    if overlay is not None and overlay.channel == finding.channel:
         group[0].ContentSequence.append(
-            ImageContentItem(_VISUAL_EXPLANATION, overlay.sop_class_uid, overlay.sop_instance_uid, None, None, contains)
+            ImageContentItem(
+                concepts.VISUAL_EXPLANATION, overlay.sop_class_uid, overlay.sop_instance_uid, None, None, contains
+            )
         )
     item: Dataset = group
     return item
+
+
+def _claim(finding: Finding) -> Presence:
+    """What a report may say of a finding: an experimental output that flags nothing has not shown its absence."""
+    if finding.experimental and finding.presence is Presence.ABSENT:
+        return Presence.UNDETERMINED
+    return finding.presence
+
+
+def _remarks(output: Output, finding: Finding) -> list[str]:
+    """What a reader must know before trusting a group: why there is no answer, and how far answers were tested."""
+    remarks = []
+    if finding.reason is not None:
+        remarks.append(f"not evaluated: {finding.reason.value.replace('_', ' ')}")
+    if output.experimental:
+        remarks.append("experimental: raises no priority")
+    if _claim(finding) is not finding.presence:
+        remarks.append("not flagged: below its operating point, which does not say that the finding is absent")
+    if finding.probability is not None and not finding.calibrated:
+        remarks.append("not calibrated: the score ranks images and is no probability")
+    evidence = output.evidence
+    if evidence is not None:
+        remarks.append(
+            f"tested on {evidence.films} films, {evidence.positives} with the finding ({evidence.data}): AUROC "
+            f"{evidence.auroc:.3f}, 95 % interval {evidence.low:.3f} to {evidence.high:.3f}"
+        )
+    elif output.experimental:
+        remarks.append("not tested on films of known outcome")
+    return remarks
 
 
 def _algorithm(package: ModelPackage, output: Output, provider: str | None) -> AlgorithmIdentification:
@@ -220,10 +215,11 @@ def _algorithm(package: ModelPackage, output: Output, provider: str | None) -> A
         name=package.name,
         version=package.version,
         manufacturer=package.manufacturer,
-        family=_FAMILY,
+        family=concepts.FAMILY,
         parameters=[
             f"threshold={output.operating_point.threshold:g}",
             f"operating_point={output.operating_point.name}",
+            f"raise_point={'none' if output.raise_point is None else format(output.raise_point.threshold, 'g')}",
             f"calibration={calibration.method}/{calibration.version}",
             f"recipe={package.recipe}",
             f"preproc=sha256:{package.recipe_sha256}",
@@ -238,19 +234,25 @@ def _algorithm(package: ModelPackage, output: Output, provider: str | None) -> A
 def _summary(package: ModelPackage, images: Sequence[AnalysedImage]) -> ContainerContentItem:
     """What became of the runs and what it means for the study: never "normal", which no package has looked for."""
     findings = [finding for image in images for finding in image.findings]
-    is_found = any(f.presence is Presence.PRESENT and not f.experimental for f in findings)
+    present = [f for f in findings if f.presence is Presence.PRESENT]
+    is_abnormal = any(not f.experimental for f in present)
     # A run that evaluated nothing has not succeeded "without findings": unknown is never negative.
     succeeded = [
         image.succeeded and any(f.presence is not Presence.NOT_EVALUATED for f in image.findings) for image in images
     ]
     items = [
-        (_SUMMARY, _SUMMARIES[all(succeeded), is_found] if any(succeeded) else _NONE_SUCCEEDED),
-        (_OVERALL_ASSESSMENT, _ABNORMAL if is_found else _NORMALITY_UNDETERMINED),
+        (
+            concepts.SUMMARY,
+            concepts.SUMMARIES[all(succeeded), bool(present)] if any(succeeded) else concepts.NONE_SUCCEEDED,
+        ),
+        (concepts.OVERALL_ASSESSMENT, concepts.ABNORMAL if is_abnormal else concepts.NORMALITY_UNDETERMINED),
     ]
     priority = ai_priority(findings, package.outputs)
-    if priority in _ACTIONABLE:
-        items.append((_FINDING, _ACTIONABLE[priority]))
-    container = ContainerContentItem(_QUALITATIVE_EVALUATIONS, relationship_type=RelationshipTypeValues.CONTAINS)
+    if priority in concepts.ACTIONABLE:
+        items.append((concepts.FINDING, concepts.ACTIONABLE[priority]))
+    container = ContainerContentItem(
+        concepts.QUALITATIVE_EVALUATIONS, relationship_type=RelationshipTypeValues.CONTAINS
+    )
     container.ContentSequence = ContentSequence(
         [CodeContentItem(name, value, RelationshipTypeValues.CONTAINS) for name, value in items]
     )
@@ -292,7 +294,7 @@ def _references(study_uid: str, references: Iterable[_Reference]) -> Dataset:
 
 def _private_scheme() -> Dataset:
     item = Dataset()
-    item.CodingSchemeDesignator = PRIVATE_SCHEME
+    item.CodingSchemeDesignator = concepts.PRIVATE_SCHEME
     item.CodingSchemeName = "Pandok findings without a confirmed public code"
     item.CodingSchemeResponsibleOrganization = "Pandok"
     return item

@@ -1,7 +1,7 @@
 // One study: what is known, what is not and why, and which model said it.
 import { ask } from "./ask.js";
-import { dateWords, element, flagWords, personName, probabilityBar, reasonWords, sexAge, stateChip } from "./elements.js";
-import { findingName } from "./names.js";
+import { dateWords, element, flagWords, personName, reasonWords, sexAge, stateChip } from "./elements.js";
+import { findingTables } from "./findings.js";
 import { incomplete, noFinding } from "./rows.js";
 import { currentLanguage, has, say } from "./words.js";
 
@@ -147,26 +147,12 @@ function runCard(run, item) {
     element("p", "quiet", `${say("revision", { n: run.revision })} / ${item.revision}${image}`),
   );
   if (run.outcome !== "done" && run.reason) card.append(element("p", "because", reasonWords(run.reason)));
-  if (run.findings.length) card.append(findingTable(run.findings));
+  card.append(...findingTables(run.findings));
   const warnings = run.notes.filter((note) => has(`flag.${note}`));
   if (warnings.length) card.append(element("p", "flag", warnings.map(flagWords).join(", ")));
   for (const result of run.results) card.append(resultPart(result));
   card.append(provenance(run));
   return card;
-}
-
-function findingTable(findings) {
-  const body = element("tbody");
-  for (const finding of findings) {
-    const label = element("th", "", findingName(finding));
-    label.scope = "row";
-    if (finding.experimental) label.append(" ", element("span", "chip thin", say("findings.experimental")));
-    const why = finding.reason ? element("small", "", reasonWords(finding.reason)) : "–";
-    const bar = finding.probability === null ? why : probabilityBar(finding);
-    const presence = element("td", `presence ${finding.presence}`, say(`presence.${finding.presence}`));
-    body.append(element("tr", finding.experimental ? "experimental" : "", label, presence, element("td", "", bar)));
-  }
-  return element("table", "finding-table", body);
 }
 
 function resultPart(result) {

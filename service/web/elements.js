@@ -23,7 +23,7 @@ export function stateChip(state) {
   return element("span", `chip state-${state}`, say(`state.${state}`));
 }
 
-/** A bar with the probability and, where known, the operating point as a tick. */
+/** A bar with the probability and, where known, the operating point as a tick; an uncalibrated score has no percent. */
 export function probabilityBar(finding) {
   const percent = Math.round(finding.probability * 100);
   const fill = element("span", "fill");
@@ -36,7 +36,8 @@ export function probabilityBar(finding) {
     bar.append(tick);
   }
   bar.setAttribute("aria-hidden", "true");
-  return element("span", "probability", bar, element("span", "number", `${percent}%`));
+  const number = finding.calibrated ? `${percent}%` : finding.probability.toFixed(2);
+  return element("span", "probability", bar, element("span", "number", number));
 }
 
 /** PN groups: the ideographic one for Korean readers where there is one, else the first (PS3.5 6.2.1). */

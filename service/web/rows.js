@@ -1,5 +1,6 @@
 // One row of the worklist. Unknown is never shown as normal.
 import { dateWords, element, flagWords, personName, probabilityBar, reasonWords, sexAge, stateChip } from "./elements.js";
+import { evidenceWords } from "./findings.js";
 import { findingName } from "./names.js";
 import { currentLanguage, say } from "./words.js";
 
@@ -92,7 +93,10 @@ export function incomplete(item) {
 function findingLine(finding) {
   const line = element("span", finding.experimental ? "finding experimental" : "finding");
   line.append(element("span", "label", findingName(finding)), probabilityBar(finding));
-  if (finding.experimental) line.append(element("span", "chip thin", say("findings.experimental")));
+  if (finding.experimental) {
+    line.append(element("span", "chip thin", say("findings.experimental")));
+    line.title = finding.evidence ? `${evidenceWords(finding)}. ${say("findings.tested_note")}` : evidenceWords(finding);
+  }
   return line;
 }
 

@@ -13,8 +13,20 @@ from service.worklist.items import PriorityClass
 Presence = Literal["present", "absent", "undetermined", "not_evaluated"]
 
 
+class EvidenceAnswer(BaseModel):
+    """How well an output parted films with the finding from films without it, on films kept out of training."""
+
+    auroc: float
+    """The chance that of two such films the one with the finding scores higher, with its 95 % interval."""
+    low: float
+    high: float
+    films: int
+    positives: int
+    data: str
+
+
 class FindingAnswer(BaseModel):
-    """One output of one run. Silence is never "absent": what was not evaluated says so."""
+    """One output of one run that readers see. Silence is never "absent": what was not evaluated says so."""
 
     finding: str
     package: str | None
@@ -22,10 +34,14 @@ class FindingAnswer(BaseModel):
     reason: str | None
     """Why it was not evaluated; None otherwise."""
     probability: float | None
+    calibrated: bool
+    """False: `probability` and `threshold` only rank, and are no probabilities."""
     operating_point: str | None
     threshold: float | None
     experimental: bool
+    evidence: EvidenceAnswer | None
     raises_priority: bool
+    """It is present so clearly that it raises the study's priority."""
     place: list[float] | None
 
 
@@ -220,4 +236,5 @@ def _result_answer(result: Mapping[str, Any], study_url: str) -> ResultAnswer:
 
 def _finding_answer(found: Mapping[str, Any], package: str | None) -> FindingAnswer:
     values = {name: found[name] for name in FindingAnswer.model_fields if name in found}
-    return FindingAnswer(**(values | {"package": package}))
+    raises = found["raises_priority"] and found["presence"] == "present" and not found["experimental"]
+    return FindingAnswer(**(values | {"package": package, "raises_priority": raises}))

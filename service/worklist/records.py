@@ -145,7 +145,7 @@ def count_states(rx: Connection, caller: Caller) -> dict[str, int]:
 
 
 def current_findings(rx: Connection, study_ids: Iterable[int]) -> dict[int, list[Row]]:
-    """Return, by study, every finding of its newest finished revision, with the run it came from.
+    """Return, by study, every finding of its newest finished revision that readers see, with the run it came from.
 
     While a later revision is under way the earlier one's findings stand, with their revision's number.
     """
@@ -159,17 +159,7 @@ def current_findings(rx: Connection, study_ids: Iterable[int]) -> dict[int, list
     query = (
         select(
             finding.c.study_id,
-            finding.c.run_id,
-            finding.c.channel,
-            finding.c.finding,
-            finding.c.presence,
-            finding.c.reason,
-            finding.c.probability,
-            finding.c.operating_point,
-            finding.c.threshold,
-            finding.c.raises_priority,
-            finding.c.experimental,
-            finding.c.place,
+            *_FINDING,
             run.c.package,
             revision.c.number.label("revision"),
             revision.c.reason.label("failure"),
@@ -177,6 +167,7 @@ def current_findings(rx: Connection, study_ids: Iterable[int]) -> dict[int, list
         .join(revision, revision.c.id == finding.c.revision_id)
         .join(newest, and_(newest.c.study_id == revision.c.study_id, newest.c.number == revision.c.number))
         .join(run, run.c.id == finding.c.run_id)
+        .where(finding.c.shown)
         .order_by(finding.c.study_id, finding.c.run_id, finding.c.channel)
     )
     found: dict[int, list[Row]] = {study_id: [] for study_id in wanted}
@@ -186,16 +177,12 @@ def current_findings(rx: Connection, study_ids: Iterable[int]) -> dict[int, list
 
 
 def list_findings(rx: Connection, study_id: int) -> list[Row]:
-    """Return every finding of every run of a study, absent and not evaluated ones too."""
-    f = finding.c
+    """Return every finding of a study's runs that readers see, absent and not evaluated ones too."""
     query = (
-        select(
-            f.run_id, f.channel, f.finding, f.presence, f.reason, f.probability, f.operating_point, f.threshold,
-            f.raises_priority, f.experimental, f.place,
-        )
-        .where(f.study_id == study_id)
-        .order_by(f.run_id, f.channel)
-    )  # fmt: skip
+        select(*_FINDING)
+        .where(finding.c.study_id == study_id, finding.c.shown)
+        .order_by(finding.c.run_id, finding.c.channel)
+    )
     return _rows(rx, query)
 
 
@@ -214,12 +201,12 @@ def list_revisions(rx: Connection, study_id: int) -> list[Row]:
 
 
 def list_runs(rx: Connection, study_id: int) -> list[Row]:
-    """Return every run of a study with the image it looked at, oldest first."""
+    """Return every run of a study that readers see, with the image it looked at, oldest first."""
     r = run.c
     query = (
         select(
             r.id, r.revision_id, r.package, r.package_version, r.package_sha256, r.recipe, r.outcome, r.reason,
-            r.detail, r.view, r.view_source, r.notes, r.decoder, r.provider, r.started_at, r.finished_at,
+            r.detail, r.view, r.view_source, r.notes, r.decoder, r.provider, r.shown, r.started_at, r.finished_at,
             instance.c.sop_instance_uid, instance.c.instance_number, series.c.series_instance_uid,
         )
         .join(instance, instance.c.id == r.instance_id)
@@ -227,11 +214,11 @@ def list_runs(rx: Connection, study_id: int) -> list[Row]:
         .where(r.study_id == study_id)
         .order_by(r.revision_id, r.id)
     )  # fmt: skip
-    return _rows(rx, query)
+    return [row for row in _rows(rx, query) if row["shown"] != []]
 
 
 def list_results(rx: Connection, study_id: int) -> list[Row]:
-    """Return the result objects that we made for a study (SR, overlays), with the run of each."""
+    """Return the newest SR and overlay of each run of a study; those of an earlier attempt may show other findings."""
     query = (
         select(
             instance.c.run_id,
@@ -245,7 +232,7 @@ def list_results(rx: Connection, study_id: int) -> list[Row]:
         .where(instance.c.study_id == study_id, instance.c.is_result.is_(True))
         .order_by(instance.c.id)
     )
-    return _rows(rx, query)
+    return list({(row["run_id"], row["modality"]): row for row in _rows(rx, query)}.values())
 
 
 def change_mark(rx: Connection) -> tuple[object, ...]:
@@ -277,35 +264,19 @@ def _seen_by(caller: Caller) -> ColumnElement[bool]:
 
 
 _ITEM: Sequence[ColumnElement[Any]] = (
-    worklist_item.c.id.label("item_id"),
-    worklist_item.c.public_id,
-    worklist_item.c.state.label("item_state"),
-    worklist_item.c.priority_class,
-    worklist_item.c.ai_priority,
-    worklist_item.c.due_at,
-    worklist_item.c.created_at,
-    worklist_item.c.updated_at,
-)
+    worklist_item.c.id.label("item_id"), worklist_item.c.public_id, worklist_item.c.state.label("item_state"),
+    worklist_item.c.priority_class, worklist_item.c.ai_priority, worklist_item.c.due_at,
+    worklist_item.c.created_at, worklist_item.c.updated_at,
+)  # fmt: skip
+_FINDING: Sequence[ColumnElement[Any]] = (
+    finding.c.run_id, finding.c.channel, finding.c.finding, finding.c.presence, finding.c.reason,
+    finding.c.probability, finding.c.operating_point, finding.c.threshold, finding.c.raises_priority,
+    finding.c.experimental, finding.c.calibrated, finding.c.evidence, finding.c.place,
+)  # fmt: skip
 _STUDY: Sequence[ColumnElement[Any]] = (
-    study.c.id.label("study_id"),
-    study.c.site_id,
-    study.c.patient_name,
-    study.c.patient_id,
-    study.c.patient_sex,
-    study.c.age_years,
-    study.c.study_date,
-    study.c.study_description,
-    study.c.accession_number,
-    study.c.modalities,
-    study.c.series_count,
-    study.c.instance_count,
-    study.c.flags,
-    study.c.state,
-    study.c.reason,
-    study.c.revision,
-    study.c.first_image_at,
-    study.c.last_instance_at,
-    study.c.settled_at,
-    study.c.scored_at,
-    study.c.center_priority,
-)
+    study.c.id.label("study_id"), study.c.site_id, study.c.patient_name, study.c.patient_id,
+    study.c.patient_sex, study.c.age_years, study.c.study_date, study.c.study_description,
+    study.c.accession_number, study.c.modalities, study.c.series_count, study.c.instance_count, study.c.flags,
+    study.c.state, study.c.reason, study.c.revision, study.c.first_image_at, study.c.last_instance_at,
+    study.c.settled_at, study.c.scored_at, study.c.center_priority,
+)  # fmt: skip

@@ -17,6 +17,7 @@ from models.files import HASHES, ONNX, OUTPUTS
 from models.package import PackageRefused, load_package
 from tests.models.tiny import (
     TINY_RECIPES,
+    experimental_record,
     findings_metadata,
     output_record,
     tiny_onnx,
@@ -28,6 +29,20 @@ from tests.models.tiny import (
 
 def load(folder: Path) -> Any:
     return load_package(folder, recipes=TINY_RECIPES)
+
+
+def listed(*outputs: dict[str, object]) -> dict[str, object]:
+    return {"outputs": list(outputs), "scope_classes": [], "scope_threshold": None}
+
+
+def point(**changed: object) -> dict[str, object]:
+    values = {"name": "p", "threshold": 0.5, "sensitivity": 0.9, "specificity": 0.9, "chosen_on": "val"}
+    return {**values, **changed}
+
+
+def evidence(**changed: object) -> dict[str, object]:
+    values = {"auroc": 0.9, "low": 0.85, "high": 0.94, "films": 200, "positives": 80, "data": "test films"}
+    return {**values, **changed}
 
 
 def test_a_whole_package_loads_with_its_description(tmp_path: Path) -> None:
@@ -167,15 +182,38 @@ def test_a_wrong_description_is_refused_with_the_place(tmp_path: Path, change: d
         ({"calibration": {"method": "platt", "slope": -1.0, "intercept": 0.0, "version": "1"}}, "rising"),
         ({"priority_class": 0}, "priority class"),
         ({"experimental": True}, "experimental output must not raise"),
+        ({"raise_point": point(threshold=0.49)}, "raise point must not lie below"),
+        ({"raise_point": point(threshold=1.0)}, "raise point must not lie below"),
+        ({"operating_point": point(threshold=0.0)}, "threshold must lie between"),
+        ({"operating_point": point(sensitivity=None)}, "never measured must be experimental"),
+        ({"calibration": {"method": "none", "slope": 1.0, "intercept": 0.0, "version": "1"}}, "without calibration"),
+        ({"evidence": evidence(low=0.95)}, "inside its interval"),
+        ({"evidence": evidence(high=1.01)}, "inside its interval"),
+        ({"evidence": evidence(positives=0)}, "with and without"),
+        ({"evidence": evidence(positives=200)}, "with and without"),
+        ({"evidence": evidence(data="")}, "name its films"),
         ({"min_age_years": 6.0, "max_age_years": 6.0}, "age range is empty"),
+        ({"raises_priority": True}, "raises_priority"),
         ({"surprise": 1}, "surprise"),
     ],
 )
 def test_a_wrong_output_record_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
-    outputs = {"outputs": [{**output_record(), **change}], "scope_classes": [], "scope_threshold": None}
-
     with pytest.raises(PackageRefused, match=words):
-        load(write_tiny_package(tmp_path / "tiny", outputs=outputs))
+        load(write_tiny_package(tmp_path / "tiny", outputs=listed({**output_record(), **change})))
+
+
+def test_an_output_tells_when_it_raises_and_how_far_it_was_tested(tmp_path: Path) -> None:
+    [output] = load(write_tiny_package(tmp_path / "tiny")).outputs
+
+    assert (output.operating_point.threshold, output.raise_point.threshold) == (0.5, 0.7)
+    assert (output.evidence.auroc, output.evidence.low, output.evidence.high) == (0.9, 0.85, 0.94)
+
+
+def test_an_output_that_nobody_measured_loads_as_experimental(tmp_path: Path) -> None:
+    [output] = load(write_tiny_package(tmp_path / "tiny", outputs=listed(experimental_record()))).outputs
+
+    assert (output.experimental, output.raise_point, output.evidence) == (True, None, None)
+    assert (output.operating_point.sensitivity, output.calibration.method) == (None, "none")
 
 
 def test_a_gate_with_a_class_that_is_no_reason_is_refused(tmp_path: Path) -> None:

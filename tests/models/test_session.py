@@ -8,10 +8,11 @@ import numpy as np
 import onnx
 import pytest
 
-from models.files import ONNX
+from models.files import ONNX, ONNX_HALF
 from models.package import ModelPackage, PackageRefused, load_package
 from models.session import ProviderMissing, ScoringFailed, Session
-from tests.models.tiny import SIZE, TINY_RECIPES, tiny_onnx, write_tiny_package
+from tests.models.tiny import SIZE, TINY_RECIPES, tiny_onnx, write_hashes, write_tiny_package
+from training.half import to_half
 
 
 @pytest.fixture
@@ -93,3 +94,34 @@ def test_weights_changed_after_the_check_are_refused(package: ModelPackage) -> N
 
     with pytest.raises(PackageRefused, match="altered after"):
         Session(package)
+
+
+def test_half_precision_runs_the_packages_own_file_where_it_has_one(tmp_path: Path) -> None:
+    def weigh(model: onnx.ModelProto) -> None:
+        model.graph.initializer[0].raw_data = np.array([1.25], np.float32).tobytes()
+
+    folder = write_tiny_package(tmp_path / "tiny")
+    plain = load_package(folder, recipes=TINY_RECIPES)
+    (folder / ONNX_HALF).write_bytes(to_half(tiny_onnx(alter=weigh)))
+    write_hashes(folder)
+    package, batch = load_package(folder, recipes=TINY_RECIPES), pictures(3)
+
+    full, half = Session(package), Session(package, precision="fp16")
+
+    assert (full.precision, half.precision) == ("fp32", "fp16")
+    assert Session(plain, precision="fp16").precision == "fp32"
+    scores = half.run(batch)
+    assert scores.logits.dtype == np.float32
+    np.testing.assert_allclose(scores.logits, 1.25 * full.run(batch).logits, rtol=1e-3)
+
+
+def test_a_half_precision_file_changed_after_the_check_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_package(tmp_path / "tiny")
+    (folder / ONNX_HALF).write_bytes(to_half(tiny_onnx()))
+    write_hashes(folder)
+    package = load_package(folder, recipes=TINY_RECIPES)
+    (folder / ONNX_HALF).write_bytes(tiny_onnx())
+
+    with pytest.raises(PackageRefused, match=r"model_fp16\.onnx was altered after"):
+        Session(package, precision="fp16")
+    assert Session(package).run(pictures(1)).logits.shape == (1, 1)

@@ -15,10 +15,11 @@ from models.package import SHIPPED, find_packages
 from models.session import Session
 from preprocessing.errors import Reason
 from tests.models.films import RECIPE, ShippedModels, tensor_of
-from training.cases import ANY_FINDING, CHILD_OPACITY, load_grey, of_split, read_cases
+from training.cases import ANY_FINDING, CHILD_OPACITY, load_grey, of_split
 from training.drawings import drawn
 from training.held_out import ANIMAL, held_out
-from training.scope import IN_SCOPE, NOT_A_CHEST
+from training.public_sets import read_cases
+from training.scope_network import IN_SCOPE, NOT_A_CHEST
 
 
 @pytest.fixture(scope="module")

@@ -72,11 +72,31 @@ def output_record(channel: int = 0) -> dict[str, object]:
         "operating_point": {
             "name": "sensitivity_0.90", "threshold": 0.5, "sensitivity": 0.9, "specificity": 0.8, "chosen_on": "val",
         },
+        "raise_point": {
+            "name": "specificity_0.95", "threshold": 0.7, "sensitivity": 0.7, "specificity": 0.95, "chosen_on": "val",
+        },
+        "priority_class": 2,
         "min_age_years": 18.0,
         "max_age_years": None,
-        "raises_priority": True,
-        "priority_class": 2,
         "experimental": False,
+        "evidence": {
+            "auroc": 0.9, "low": 0.85, "high": 0.94, "films": 200, "positives": 80, "data": "test films of the tests",
+        },
+    }  # fmt: skip
+
+
+def experimental_record(channel: int = 0) -> dict[str, object]:
+    """An output that nobody has measured: uncalibrated, its operating point taken over with the weights."""
+    return {
+        **output_record(channel),
+        "calibration": {"method": "none", "slope": 1.0, "intercept": 0.0, "version": "1"},
+        "operating_point": {
+            "name": "authors", "threshold": 0.5, "sensitivity": None, "specificity": None, "chosen_on": "the weights",
+        },
+        "raise_point": None,
+        "priority_class": 3,
+        "experimental": True,
+        "evidence": None,
     }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,10 @@ def open_tools(folder: Path) -> Iterator[Tools]:
         write_package(folder / "models", "second", logits=(-2.0, 1.0)),
         write_package(folder / "models", "behind_wall", gate="wall"),
         write_package(folder / "models", "nan", is_nan=True),
+        write_package(folder / "models", "careful", raises_from=0.99),
+        write_package(folder / "models", "trial", logits=(3.0, 2.0), experimental=(1,)),
+        write_package(folder / "models", "trial_only", logits=(3.0, 2.0), experimental=(0, 1), uncalibrated=True),
+        write_package(folder / "models", "trial_nan", experimental=(0, 1), is_nan=True),
         write_gate(folder / "models", "gate"),
         write_gate(folder / "models", "wall", lets_through=False),
     ]
@@ -103,11 +107,11 @@ class Bench:
         self.before: dict[str, Callable[[], object]] = {}
         """Called before a step of this name, once: what happens meanwhile elsewhere."""
 
-    def release(self, *names: str) -> None:
+    def release(self, *names: str, shows: Sequence[str] | None = None) -> None:
         with self.parts.database.transaction() as tx:
-            wanted = [self.tools.packages[name] for name in names]
-            now = self.clock()
-            site_records.release_packages(tx, self.parts.site_id, wanted, now=now, released_by="test")
+            for name in names:
+                package, now = self.tools.packages[name], self.clock()
+                site_records.release_package(tx, self.parts.site_id, package, shows=shows, now=now, released_by="test")
 
     def send(self, *, seed: int = 0, study: Dataset | None = None, **attributes: Any) -> Dataset:
         dataset = make_radiograph(PIXELS + seed, **attributes)

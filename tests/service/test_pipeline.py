@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import RowMapping, update
 
 from service import tables
 from service.attempt import Attempt
 from service.inference import revision_records
 from service.interventions import cancel_study, end_as_failed, restart_study
-from service.worklist.records import update_item
+from service.worklist.records import current_findings, list_results, update_item
 from tests.service.pipeline_bench import Bench, Tools, open_bench, open_tools
 
 OpenBench = Callable[..., Bench]
@@ -237,6 +237,105 @@ def test_damaged_file_is_found_told_and_not_scored(open_one: OpenBench) -> None:
     problem = bench.row(tables.problem)
     assert (problem["kind"], problem["reason"]) == ("damaged", "stored_file_damaged")
     assert problem["sop_instance_uid"] == stored["sop_instance_uid"]
+
+
+# ------------------------------------------------------------ what readers see
+
+
+def seen_by_readers(bench: Bench) -> list[str]:
+    study_id = bench.row(tables.study)["id"]
+    with bench.parts.database.reading() as rx:
+        return [row["finding"] for row in current_findings(rx, [study_id])[study_id]]
+
+
+def published(bench: Bench) -> list[RowMapping]:
+    return [row for row in bench.rows(tables.instance) if row["is_result"]]
+
+
+def test_experimental_finding_is_kept_for_the_record_until_the_release_shows_it(open_one: OpenBench) -> None:
+    bench = open_one("trial")
+    bench.send()
+    bench.settle_and_score()
+    hidden = [(row["finding"], row["presence"], row["shown"]) for row in bench.rows(tables.finding)]
+    before = seen_by_readers(bench)
+
+    bench.release("trial", shows=["finding_1"])
+    assert restart(bench)
+    bench.score(Attempt(1, 1, 2))
+
+    assert hidden == [("finding_0", "present", True), ("finding_1", "present", False)]
+    assert before == ["finding_0"]
+    assert seen_by_readers(bench) == ["finding_0", "finding_1"]
+    assert [row["evidence"] is not None for row in bench.rows(tables.finding)] == [True, True]
+
+
+def test_page_offers_the_results_of_the_newest_attempt(open_one: OpenBench) -> None:
+    bench = open_one()
+    bench.release("trial", shows=["finding_1"])
+    bench.send()
+    bench.settle_and_score()
+    older = {row["sop_instance_uid"] for row in published(bench)}
+
+    bench.release("trial", shows=[])
+    assert restart(bench)
+    bench.score(Attempt(1, 1, 2))
+
+    with bench.parts.database.reading() as rx:
+        offered = {row["sop_instance_uid"] for row in list_results(rx, bench.row(tables.study)["id"])}
+    assert len(published(bench)) == 4
+    assert len(offered) == 2
+    assert not offered & older
+
+
+def test_shown_experimental_finding_raises_nothing(open_one: OpenBench) -> None:
+    bench = open_one()
+    bench.release("trial_only", shows=["finding_0", "finding_1"])
+    bench.send()
+
+    bench.settle_and_score()
+
+    assert bench.study() == ("scored", None)
+    assert [row["presence"] for row in bench.rows(tables.finding)] == ["present", "present"]
+    assert bench.row(tables.worklist_item)["ai_priority"] is None
+    assert len(published(bench)) == 2
+
+
+def test_package_of_experiments_leaves_the_study_unscored_and_publishes_nothing(open_one: OpenBench) -> None:
+    bench = open_one("trial_only")
+    bench.send()
+
+    bench.settle_and_score()
+
+    assert bench.study() == ("unscored", "no_release")
+    runs = {row["package"]: (row["outcome"], row["shown"]) for row in bench.rows(tables.run)}
+    assert runs == {"trial_only": ("done", []), None: ("not_applicable", None)}
+    assert [row["raw_score"] is not None for row in bench.rows(tables.finding)] == [True, True]
+    assert seen_by_readers(bench) == []
+    assert published(bench) == []
+
+
+def test_failure_of_what_readers_do_not_see_is_no_failure_of_their_study(open_one: OpenBench) -> None:
+    bench = open_one("findings", "trial_nan")
+    bench.send()
+
+    bench.settle_and_score()
+
+    assert bench.study() == ("scored", None)
+    assert bench.row(tables.revision)["reason"] is None
+    runs = {row["package"]: row["outcome"] for row in bench.rows(tables.run)}
+    assert runs == {"findings": "done", "trial_nan": "failed"}
+    assert len(published(bench)) == 2
+
+
+def test_present_finding_below_its_raise_point_leaves_the_priority_alone(open_one: OpenBench) -> None:
+    bench = open_one("careful")
+    bench.send()
+
+    bench.settle_and_score()
+
+    assert bench.study() == ("scored", None)
+    assert [row["presence"] for row in bench.rows(tables.finding)] == ["present", "absent"]
+    assert bench.row(tables.worklist_item)["ai_priority"] is None
 
 
 # ------------------------------------------------------------ poison

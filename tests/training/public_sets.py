@@ -32,12 +32,17 @@ def kermany_row(image: str, patient: str, split: str, label: int, duplicate_of: 
     }  # fmt: skip
 
 
+def box_row(image: str, finding: str, *box: float) -> dict[str, str]:
+    return {"image": image, "finding": finding} | dict(zip("xywh", map(str, box), strict=True))
+
+
 def write_sets(
     folder: Path,
     *,
     children: Sequence[dict[str, str]],
     adults: Sequence[dict[str, str]],
     more_adults: Sequence[dict[str, str]],
+    more_boxes: Sequence[dict[str, str]] = (),
 ) -> Path:
     """Write the three sets with drawn pictures; a positive film is brighter in the middle."""
     rng = np.random.default_rng(0)
@@ -50,11 +55,12 @@ def write_sets(
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     _write_rows(kermany / "labels.csv", children)
-    for name, rows in (("nih_cxr14_subset", adults), ("nih_cxr14_more", more_adults)):
+    for name, rows, boxes in (("nih_cxr14_subset", adults, ()), ("nih_cxr14_more", more_adults, more_boxes)):
         (folder / name / "images").mkdir(parents=True)
         for row in rows:
             (folder / name / "images" / row["image"]).write_bytes(_picture(rng, bright=row["no_finding"] == "0"))
         _write_rows(folder / name / "labels.csv", rows)
+        _write_rows(folder / name / "bboxes.csv", boxes, columns=list(box_row("", "", 0, 0, 0, 0)))
     return folder
 
 
@@ -67,8 +73,8 @@ def _picture(rng: np.random.Generator, *, bright: bool) -> bytes:
     return content.getvalue()
 
 
-def _write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
+def _write_rows(path: Path, rows: Sequence[dict[str, str]], columns: Sequence[str] = ()) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=columns or list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)

@@ -1,100 +1,128 @@
-"""Manifests: whose film, which split, what is known."""
+"""Cases: whose film, which split, and its picture out of whatever file holds it."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.training.public_sets import kermany_row, nih_row, write_sets
-from training.cases import ANY_FINDING, FINDINGS, SPLITS, Case, ManifestRefused, load_grey, of_split, read_cases
+from preprocessing.errors import Reason, UnsupportedImage
+from preprocessing.recipes import RECIPES
+from tests.training.made_manifests import dicom, encoded, texture, write_tar
+from training.cases import (
+    Case,
+    ImageFiles,
+    ManifestRefused,
+    age_band_of,
+    check_splits,
+    load_grey,
+    load_prepared,
+    load_tensors,
+    of_split,
+)
 
-ADULT = [nih_row("a.png", "nih-1", "train", "no_finding")]
-MORE = [nih_row("m.png", "nih-2", "val", "pneumonia")]
-
-
-def one(cases: list[Case], patient_id: str) -> Case:
-    return next(case for case in cases if case.patient_id == patient_id)
-
-
-def test_a_set_says_nothing_about_findings_that_it_was_not_labelled_for(tmp_path: Path) -> None:
-    sets = write_sets(tmp_path, children=[kermany_row("k.png", "1", "train", 1)], adults=ADULT, more_adults=MORE)
-
-    cases = read_cases(sets)
-
-    child, well, sick = (one(cases, patient).labels for patient in ("kermany-1", "nih-1", "nih-2"))
-    assert (child[0], [math.isnan(label) for label in child]) == (1.0, [False, True, True])
-    assert (well[1:], math.isnan(well[0])) == ((0.0, 0.0), True)
-    assert sick[1:] == (1.0, 1.0)
+RECIPE = RECIPES["chest_radiograph/1"]
 
 
-@pytest.mark.parametrize("airspace", ["consolidation", "infiltration"])
-def test_airspace_disease_without_the_word_pneumonia_is_unknown_as_pneumonia_like(
-    tmp_path: Path, airspace: str
-) -> None:
-    sets = write_sets(
-        tmp_path,
-        children=[kermany_row("k.png", "1", "train", 1)],
-        adults=[nih_row("a.png", "nih-1", "train", airspace)],
-        more_adults=MORE,
-    )
-
-    labels = one(read_cases(sets), "nih-1").labels
-
-    assert labels[FINDINGS.index(ANY_FINDING)] == 1.0
-    assert math.isnan(labels[2])
+def case(image: Path, member: str | None = None, *, patient: str = "p", split: str = "train") -> Case:
+    return Case(image, member, "set", patient, split, (), "adult", "F", "PA", era_matched=True)  # type: ignore[arg-type]
 
 
-def test_films_of_minors_are_left_out_of_the_adult_sets(tmp_path: Path) -> None:
-    adults = [*ADULT, nih_row("b.png", "nih-3", "train", "no_finding", age=17)]
-    sets = write_sets(tmp_path, children=[kermany_row("k.png", "1", "train", 1)], adults=adults, more_adults=MORE)
+@pytest.mark.parametrize(
+    ("years", "band"),
+    [
+        (None, "unknown"),
+        (0, "under 1 year"),
+        (0.99, "under 1 year"),
+        (1, "1-5 years"),
+        (5.9, "1-5 years"),
+        (6, "6-17 years"),
+        (17.9, "6-17 years"),
+        (18, "adult"),
+        (91, "adult"),
+    ],
+)
+def test_an_age_belongs_to_one_band(years: float | None, band: str) -> None:
+    assert age_band_of(years) == band
 
-    assert "nih-3" not in {case.patient_id for case in read_cases(sets)}
 
-
-def test_a_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
-    more = [nih_row("m.png", "nih-1", "test", "pneumonia")]
-    sets = write_sets(tmp_path, children=[kermany_row("k.png", "1", "train", 1)], adults=ADULT, more_adults=more)
+def test_a_patient_in_two_splits_is_refused() -> None:
+    films = [case(Path("a")), case(Path("b"), patient="q", split="val"), case(Path("c"), split="test")]
 
     with pytest.raises(ManifestRefused, match="two splits"):
-        read_cases(sets)
+        check_splits(films)
+    assert [film.image.name for film in of_split(films, "val")] == ["b"]
 
 
-def test_a_split_by_another_name_is_refused(tmp_path: Path) -> None:
-    sets = write_sets(tmp_path, children=[kermany_row("k.png", "1", "sealed", 1)], adults=ADULT, more_adults=MORE)
-
-    with pytest.raises(ManifestRefused, match="sealed"):
-        read_cases(sets)
-
-
-def test_duplicates_are_dropped_from_training_only(tmp_path: Path) -> None:
-    children = [
-        kermany_row("k1.png", "1", "train", 1),
-        kermany_row("k2.png", "1", "train", 1, duplicate_of="k1.png"),
-        kermany_row("k3.png", "2", "test", 0),
-        kermany_row("k4.png", "2", "test", 0, duplicate_of="k3.png"),
+def test_pictures_come_from_files_and_tars_and_dicom_alike(tmp_path: Path) -> None:
+    grey = texture(1)
+    tar = write_tar(tmp_path / "films.tar", {"a/f.png": encoded(grey), "a/f.dcm": dicom(grey)})
+    (tmp_path / "f.png").write_bytes(encoded(grey))
+    (tmp_path / "f.dcm").write_bytes(dicom(grey))
+    films = [
+        case(tmp_path / "f.png"),
+        case(tar, "a/f.png"),
+        case(tmp_path / "f.dcm"),
+        case(tar, "a/f.dcm"),
     ]
-    sets = write_sets(tmp_path, children=children, adults=ADULT, more_adults=MORE)
 
-    members = {case.member for case in read_cases(sets)}
+    pictures = list(load_grey(films))
 
-    assert {"k1.png", "k3.png", "k4.png"} <= members
-    assert "k2.png" not in members
-
-
-def test_pictures_come_from_files_and_from_tars_alike(tmp_path: Path) -> None:
-    sets = write_sets(tmp_path, children=[kermany_row("k.png", "1", "train", 1)], adults=ADULT, more_adults=MORE)
-
-    pictures = list(load_grey(read_cases(sets)))
-
-    assert [picture.shape for picture in pictures] == [(256, 256)] * 3
+    assert np.array_equal(pictures[0], grey)
+    assert np.array_equal(pictures[1], grey)
+    assert np.corrcoef(pictures[2].ravel(), grey.ravel())[0, 1] > 0.99  # a header without a window is stretched
+    assert np.array_equal(pictures[2], pictures[3])
 
 
-@pytest.mark.films
-def test_the_public_sets_hold_their_promises(shared_data: Path) -> None:
-    cases = read_cases(shared_data)
+def test_a_dicom_film_gives_the_tensor_that_serving_would_make(tmp_path: Path) -> None:
+    (tmp_path / "f.dcm").write_bytes(dicom(texture(2)))
+    tar = write_tar(tmp_path / "films.tar", {"f.dcm": dicom(texture(2)), "f.png": encoded(texture(2))})
+    served = next(load_prepared([case(tmp_path / "f.dcm")], RECIPE))
 
-    assert not any("shenzhen" in str(case.image) for case in cases)  # research only: never in the shipped weights
-    assert sum(case.data_set == "kermany_pneumonia" for case in of_split(cases, "test")) == 624
-    assert all(of_split(cases, split) for split in SPLITS)
+    tensors = list(load_tensors([case(tmp_path / "f.dcm"), case(tar, "f.dcm"), case(tar, "f.png")], RECIPE))
+
+    assert served.decoder != "array"
+    assert np.array_equal(tensors[0], served.tensor)
+    assert np.array_equal(tensors[1], served.tensor)
+    assert np.abs(tensors[2] - served.tensor).max() < 0.01
+
+
+def test_what_the_recipe_refuses_keeps_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "f.dcm").write_bytes(dicom(texture(3), ViewPosition="LL"))
+
+    with pytest.raises(UnsupportedImage) as refused:
+        next(load_tensors([case(tmp_path / "f.dcm")], RECIPE))
+
+    assert refused.value.reason is Reason.LATERAL_VIEW
+
+
+WHOLE_PNG, WHOLE_DICOM = encoded(texture(4)), dicom(texture(4))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cut.png", WHOLE_PNG[: len(WHOLE_PNG) // 2]),
+        ("empty.png", b""),
+        ("text.jpg", b"no film"),
+        ("text.dcm", b"no film"),
+        ("empty.dcm", b""),
+        ("meta_only.dcm", b"\0" * 128 + b"DICM"),
+        ("cut.dcm", WHOLE_DICOM[:700]),
+    ],
+)
+def test_a_damaged_file_is_refused_by_its_name(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises((ManifestRefused, UnsupportedImage), match=f"{name}|damaged"):
+        next(load_grey([case(tmp_path / name)]))
+
+
+def test_a_missing_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    tar = write_tar(tmp_path / "films.tar", {"f.png": WHOLE_PNG})
+
+    with ImageFiles() as files:
+        for gone in (case(tmp_path / "gone.png"), case(tar, "gone.png"), case(tmp_path / "gone.tar", "gone.png")):
+            with pytest.raises(ManifestRefused, match=r"gone\.png"):
+                files.content(gone)

@@ -1,8 +1,11 @@
-"""From weights to a package: a whole small training, and what export refuses."""
+"""From a network to a package: what is in it, and what export refuses."""
 
 from __future__ import annotations
 
 import json
+import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,61 +13,60 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.files import ONNX_HALF
 from models.package import (
     AppliesTo,
+    Calibration,
     ModelPackage,
+    Names,
+    OperatingPoint,
+    Output,
     OutputsDescription,
     PackageDescription,
     load_package,
 )
 from models.session import Session
 from preprocessing.recipes import RECIPES
-from tests.training.public_sets import kermany_row, nih_row, write_sets
-from training.calibrate import Calibrated, calibrate, probabilities_of
-from training.cases import FINDINGS, of_split, read_cases
-from training.evaluate import evaluate_run, load_calibration, load_evaluation
-from training.export import ExportRefused, PackageText, export_package, without_traces
-from training.films import film_dataset, stack_images
-from training.outputs import LEAST_SPECIFICITY_TO_RAISE, make_outputs
-from training.train import TrainingConfig, load_network, train
+from training.export import HALF_PARITY, PARITY, PARITY_RECORD, ExportRefused, PackageText, export_package
 
 RECIPE = RECIPES["chest_radiograph/1"]
-GOOD = dict.fromkeys(FINDINGS, 0.9)
 TEXT = PackageText(
     version="0.1.0", task="t", description="d", intended_use="Tests.", data_source="made", references=(), changelog={},
     figures={}, card="# Card\n", licence="Apache-2.0\n", extra_files={"docs/evaluation.json": "{}\n"},
 )  # fmt: skip
+OUTPUT = Output(
+    channel=0, finding="f0", code_value="c", code_scheme="99TEST", code_meaning="m", names=Names("n", "n", "n", "n"),
+    calibration=Calibration("platt", 1.0, 0.0, "1"), operating_point=OperatingPoint("p", 0.5, 0.9, 0.9, "val"),
+    raise_point=None, priority_class=3, min_age_years=None, max_age_years=None, experimental=False, evidence=None,
+)  # fmt: skip
+FINDINGS = OutputsDescription(
+    outputs=tuple(replace(OUTPUT, channel=k, finding=f"f{k}") for k in range(3)), scope_classes=(), scope_threshold=None
+)
+GATE = OutputsDescription(outputs=(), scope_classes=("in_scope", "not_a_chest", "inverted"), scope_threshold=0.5)
+DESCRIPTION = PackageDescription(
+    name="small", kind="findings", recipe=RECIPE.name, recipe_sha256=RECIPE.sha256, input_shape=(1, 224, 224),
+    has_heat_map=True, gate=None, applies_to=AppliesTo(("CR",), (), (), None, None), manufacturer="m", licence="l",
+)  # fmt: skip
 
 
-def readings(specificity_films: int = 50) -> list[Calibrated]:
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0.0, 1.0], specificity_films)
-    return [
-        calibrate(name, rng.normal(size=len(labels)) + 3 * labels, labels, least_sensitivity=0.9, chosen_on="val",
-                  version="1")
-        for name in FINDINGS
-    ]  # fmt: skip
-
-
-def export(network: nn.Module, folder: Path, images: Tensor) -> ModelPackage:
+def export(
+    network: nn.Module,
+    folder: Path,
+    images: Tensor,
+    *,
+    description: PackageDescription = DESCRIPTION,
+    outputs: OutputsDescription = FINDINGS,
+) -> ModelPackage:
     return export_package(
-        network,
-        images,
-        lambda logits: 1 / (1 + np.exp(-logits)),
-        folder=folder,
-        description=PackageDescription(
-            name="small", kind="findings", recipe=RECIPE.name, recipe_sha256=RECIPE.sha256, input_shape=(1, 224, 224),
-            has_heat_map=True, gate=None, applies_to=AppliesTo(("CR",), (), (), None, None), manufacturer="m",
-            licence="l",
-        ),
-        outputs=OutputsDescription(outputs=make_outputs(readings(), GOOD), scope_classes=(), scope_threshold=None),
-        text=TEXT,
+        network.eval(), images, lambda logits: 1 / (1 + np.exp(-logits)), folder=folder, description=description,
+        outputs=outputs, text=TEXT,
     )  # fmt: skip
 
 
 class Small(nn.Module):
     def __init__(self) -> None:
         super().__init__()
+        torch.manual_seed(0)
         self.head = nn.Conv2d(1, 3, 32, stride=32)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,105 +75,100 @@ class Small(nn.Module):
 
 
 class TwoFaced(Small):
-    """Says something else to the exporter than to torch."""
+    """Says something else to the exporter than to torch: of one thing, by so much."""
+
+    def __init__(self, *, logits: float = 0.0, heat_map: float = 0.0) -> None:
+        super().__init__()
+        self.off = (logits, heat_map)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         logits, heat_map = super().forward(image)
-        return (logits + 0.01 if torch.compiler.is_exporting() else logits), heat_map
+        exporting = float(torch.compiler.is_exporting())
+        return logits + exporting * self.off[0], heat_map + exporting * self.off[1]
 
 
-def test_an_exported_package_loads_and_agrees_with_torch_in_any_batch(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network, images = Small().eval(), torch.rand(5, 1, 224, 224)
+class Wide(Small):
+    """Passes through numbers that fp16 does not hold."""
 
-    package = export(network, tmp_path / "small", images)
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        logits, heat_map = super().forward(image * 1e6)
+        return logits / 1e6, heat_map / 1e6
 
-    scores = Session(package).run(images.numpy())
+
+class Gate(Small):
+    def forward(self, image: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(image)[0]
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.rand(5, 1, 224, 224, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, images: Tensor) -> ModelPackage:
+    return export(Small(), tmp_path_factory.mktemp("models") / "small", images)
+
+
+def test_an_exported_package_agrees_with_torch_in_any_batch(exported: ModelPackage, images: Tensor) -> None:
+    scores = Session(exported).run(images.numpy())
+
     with torch.no_grad():
-        logits, heat_map = network(images)
+        logits, heat_map = Small()(images)
     np.testing.assert_allclose(scores.logits, logits.numpy(), atol=1e-5)
     assert scores.heat_map is not None
     np.testing.assert_allclose(scores.heat_map, heat_map.numpy(), atol=1e-5)
 
 
-def test_export_refuses_when_torch_and_onnx_disagree_and_keeps_the_older_package(tmp_path: Path) -> None:
-    images = torch.rand(2, 1, 224, 224)
-    older = export(Small().eval(), tmp_path / "small", images)
+def test_half_precision_is_half_as_large_and_close_but_not_the_same(exported: ModelPackage, images: Tensor) -> None:
+    full, half = (Session(exported, precision=precision).run(images.numpy()) for precision in ("fp32", "fp16"))
 
-    with pytest.raises(ExportRefused, match="differ by"):
-        export(TwoFaced().eval(), tmp_path / "small", images)
-
-    assert load_package(tmp_path / "small").sha256 == older.sha256
-
-
-def test_an_export_holds_no_path_of_this_machine(tmp_path: Path) -> None:
-    package = export(Small().eval(), tmp_path / "small", torch.rand(1, 1, 224, 224))
-
-    content = package.onnx_path.read_bytes()
-    assert str(Path(__file__).parent.parent).encode() not in content
-    assert without_traces(content) == content
+    assert 0 < np.abs(full.logits - half.logits).max() < 0.01
+    assert half.logits.dtype == np.float32
+    sizes = [path.stat().st_size for path in (exported.folder / ONNX_HALF, exported.onnx_path)]
+    assert sizes[0] < 0.7 * sizes[1]
 
 
-def test_a_finding_raises_a_case_only_where_most_normal_films_stay_in_place() -> None:
-    good = readings()
-    poor = [
-        calibrate(name, np.random.default_rng(1).normal(size=200), np.repeat([0.0, 1.0], 100), least_sensitivity=0.9,
-                  chosen_on="val", version="1")
-        for name in FINDINGS
-    ]  # fmt: skip
-
-    for output in make_outputs(good, GOOD):
-        assert (output.raises_priority, output.priority_class) == (True, 2)
-        assert output.operating_point.specificity > LEAST_SPECIFICITY_TO_RAISE
-    for output in make_outputs(poor, GOOD):
-        assert (output.raises_priority, output.priority_class) == (False, 3)
+def test_the_package_records_how_far_its_graphs_are_from_torch(exported: ModelPackage) -> None:
+    record = json.loads((exported.folder / PARITY_RECORD).read_text(encoding="utf-8"))
+    assert record["films"] == 5
+    for precision, bound in (("fp32", PARITY), ("fp16", HALF_PARITY)):
+        assert record[precision]["allowed"]["probability"] == bound
+        assert record[precision]["largest_difference"]["probability"] <= bound
+    assert record["fp32"]["largest_difference"]["probability"] < record["fp16"]["largest_difference"]["probability"]
 
 
-def test_an_output_that_may_be_no_better_than_a_coin_is_experimental_and_raises_nothing() -> None:
-    outputs = make_outputs(readings(), {**GOOD, FINDINGS[2]: 0.55})
+@pytest.mark.parametrize("network", [TwoFaced(logits=0.01), TwoFaced(heat_map=0.01), TwoFaced(logits=math.nan)])
+def test_export_refuses_what_disagrees_with_torch_and_keeps_the_older_package(
+    tmp_path: Path, images: Tensor, exported: ModelPackage, network: nn.Module
+) -> None:
+    shutil.copytree(exported.folder, tmp_path / "small")
 
-    assert [output.experimental for output in outputs] == [False, False, True]
-    assert not outputs[2].raises_priority
+    with pytest.raises(ExportRefused, match=r"differ by|NaN"):
+        export(network, tmp_path / "small", images)
+
+    assert load_package(tmp_path / "small").sha256 == exported.sha256
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_small_training_ends_in_a_package_that_serves(tmp_path: Path) -> None:
-    def films(count: int, split: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-        children = [kermany_row(f"{split}{i}.png", f"{split}{i}", split, i % 2) for i in range(count)]
-        adults = [
-            nih_row(f"{split}{i}.png", f"nih-{split}{i}", split, "pneumonia" if i % 2 else "no_finding")
-            for i in range(count)
-        ]
-        return children, adults
+def test_export_refuses_a_network_that_overflows_in_half_precision(tmp_path: Path, images: Tensor) -> None:
+    with pytest.raises(ExportRefused, match="fp16"):
+        export(Wide(), tmp_path / "small", images)
 
-    parts = [films(16, "train"), films(24, "val"), films(24, "test")]
-    sets = write_sets(
-        tmp_path / "data",
-        children=[row for part in parts for row in part[0]],
-        adults=[row for part in parts for row in part[1]],
-        more_adults=[nih_row("more.png", "nih-more", "train", "mass")],
-    )
-    cases, run = read_cases(sets), tmp_path / "run"
-    lines: list[str] = []
-    config = TrainingConfig(epochs=2, films_per_epoch=16, batch=8, pretrained=False, warm_up_steps=1, frozen_blocks=0)
+    assert not (tmp_path / "small").exists()
 
-    curve = train(cases, RECIPE, config, run, show=lines.append)
-    evaluate_run(run, cases, RECIPE, final=False, show=lines.append)
-    evaluate_run(run, cases, RECIPE, final=True, show=lines.append)
-    network, images = load_network(run), stack_images(film_dataset(of_split(cases, "val")[:6], RECIPE, augment=False))
-    package = export(network, tmp_path / "small", images)
 
-    assert [epoch.number for epoch in curve] == [1, 2]
-    assert json.loads((run / "run.json").read_text())["recipe_sha256"] == RECIPE.sha256
-    assert len((run / "looks_at_test.log").read_text().splitlines()) == 1
-    assert {row.finding for row in load_evaluation(run / "evaluation.json")} == set(FINDINGS)
-    logits = Session(package).run(images.numpy()).logits
-    reading = load_calibration(run)[0]
-    with torch.no_grad():
-        expected = network(images)[0].double().numpy()
-    np.testing.assert_allclose(
-        probabilities_of(logits[:, 0].astype(np.float64), reading.calibration),
-        probabilities_of(expected[:, 0], reading.calibration),
-        atol=1e-4,
-    )
+def test_export_refuses_weights_of_another_recipe(tmp_path: Path, images: Tensor) -> None:
+    other = replace(DESCRIPTION, recipe_sha256="ab" * 32)
+
+    with pytest.raises(ExportRefused, match="train again"):
+        export(Small(), tmp_path / "small", images, description=other)
+
+
+def test_a_scope_gate_stays_in_full_precision(tmp_path: Path, images: Tensor) -> None:
+    description = replace(DESCRIPTION, kind="scope_gate", has_heat_map=False)
+
+    package = export(Gate(), tmp_path / "gate", images, description=description, outputs=GATE)
+
+    assert package.half_sha256 is None
+    assert not (package.folder / ONNX_HALF).exists()
+    assert set(json.loads((package.folder / PARITY_RECORD).read_text(encoding="utf-8"))) == {"films", "fp32"}

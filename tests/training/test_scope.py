@@ -1,68 +1,87 @@
-"""What the gate learns from, and how its distance works."""
+"""Fitting the gate: the limits keep what they must, and a second run gives the same gate."""
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+
 import pytest
 import torch
 
-from preprocessing.errors import Reason
 from preprocessing.recipes import RECIPES
-from training.drawings import drawn
-from training.negatives import distorted, inverted, package_pictures, turned, upside_down, varied
-from training.scope import FEATURES, IN_SCOPE, NOT_A_CHEST, SCOPE_CLASSES, ScopeNetwork, slightly_varied
+from tests.training.public_sets import kermany_row, nih_row, write_sets
+from training.public_sets import read_cases
+from training.scope import ScopeConfig, fit_gate, load_gate, train_gate
+from training.scope_check import Described, count_kinds
+from training.scope_network import FEATURES, IN_SCOPE, NOT_A_CHEST, SCOPE_CLASSES, ScopeNetwork
+
+SMALL = ScopeConfig(hidden=16, epochs=6, directions=8, children=1, drawings=6, package_variants=1)
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_every_made_picture_passes_the_recipe_or_is_refused_by_it(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    film = drawn(rng)
-    film = np.pad(film, [(0, max(0, 256 - film.shape[0])), (0, max(0, 256 - film.shape[1]))])
-
-    for make in (turned, upside_down, inverted, distorted, slightly_varied, varied):
-        picture = make(film, rng)
-        assert picture.dtype == np.uint8
-        assert picture.ndim == 2
-        if min(picture.shape) >= 128:
-            tensor = RECIPES["chest_radiograph/1"].prepare_array(np.ascontiguousarray(picture)).tensor
-            assert tensor.shape == (1, 224, 224)
+def clouds(seed: int, films: int) -> Described:
+    """Features of films and of five kinds of pictures, each around a point of its own."""
+    drawn = torch.Generator().manual_seed(seed)
+    centres = torch.randn(len(SCOPE_CLASSES), FEATURES, generator=torch.Generator().manual_seed(0)) * 0.3
+    classes = torch.arange(len(SCOPE_CLASSES)).repeat(films)
+    features = centres[classes] + torch.randn(len(classes), FEATURES, generator=drawn)
+    return Described(features, classes, tuple(SCOPE_CLASSES[i] for i in classes.tolist()), (True,) * len(classes))
 
 
-def test_an_upside_down_film_stands_on_its_head() -> None:
-    film = np.zeros((200, 200), np.uint8)
-    film[:40] = 200
-
-    for seed in range(10):
-        flipped = upside_down(film, np.random.default_rng(seed))
-        assert flipped[120:].mean() > flipped[:80].mean()
+def of_class(pictures: Described, scope_class: int) -> Described:
+    chosen = pictures.classes == scope_class
+    kinds = tuple(kind for kind, here in zip(pictures.kinds, chosen.tolist(), strict=True) if here)
+    return Described(pictures.features[chosen], pictures.classes[chosen], kinds, (True,) * len(kinds))
 
 
-@pytest.mark.filterwarnings("ignore")  # broken files are among pydicom's own
-def test_package_pictures_are_many_and_large_enough() -> None:
-    pictures = list(package_pictures())
-
-    assert len(pictures) > 50
-    assert all(min(picture.shape) >= 32 for picture in pictures)
-
-
-def test_classes_are_reasons_that_the_service_knows() -> None:
-    assert SCOPE_CLASSES[0] == "in_scope"
-    assert {Reason(name) for name in SCOPE_CLASSES[1:]} == {
-        Reason.NOT_A_CHEST, Reason.UPSIDE_DOWN, Reason.ROTATED, Reason.INVERTED,
-    }  # fmt: skip
+def fitted() -> tuple[ScopeNetwork, float]:
+    torch.manual_seed(1)
+    network = ScopeNetwork(SMALL.hidden, SMALL.directions, pretrained=False).eval()
+    films = of_class(clouds(2, 60), IN_SCOPE)
+    return network, fit_gate(network, clouds(1, 60), films, SMALL, show=lambda _line: None)
 
 
-def test_a_picture_unlike_anything_known_is_not_a_chest_however_sure_the_classifier_is() -> None:
-    torch.manual_seed(0)
-    network = ScopeNetwork(8, 4, pretrained=False).eval()
-    last = network.classifier[4]
-    assert isinstance(last, torch.nn.Linear)
-    torch.nn.init.zeros_(last.weight)
-    torch.nn.init.zeros_(last.bias)
-    last.bias.data[IN_SCOPE] = 30.0
+def test_a_fitted_gate_tells_the_classes_of_pictures_that_it_has_not_seen() -> None:
+    network, threshold = fitted()
 
+    counts = count_kinds(network, clouds(3, 40), threshold)
+
+    assert [count.right for count in counts] == [40] * len(SCOPE_CLASSES)
+
+
+def test_what_lies_far_from_every_class_is_refused() -> None:
+    network, threshold = fitted()
+    strange = torch.randn(30, FEATURES, generator=torch.Generator().manual_seed(9)) * 40
+    pictures = Described(strange, torch.full((30,), NOT_A_CHEST), ("strange",) * 30, (False,) * 30)
+
+    (count,) = count_kinds(network, pictures, threshold)
+
+    assert count.kept == 0
+
+
+def test_fitting_twice_gives_the_same_weights() -> None:
+    (first, one), (second, two) = fitted(), fitted()
+
+    assert one == two
+    for name, weights in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], weights, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("ignore")  # pydicom warns of what its sample files break
+def test_training_from_films_is_written_down_and_read_again(tmp_path: Path) -> None:
+    folder = write_sets(
+        tmp_path / "sets",
+        children=[kermany_row(f"{split}.jpeg", split, split, 1) for split in ("train", "val")],
+        adults=[nih_row(f"{split}.png", f"n{split}", split, "no_finding") for split in ("train", "val")],
+        more_adults=[nih_row("more.png", "m", "train", "mass")],
+    )
+
+    network, threshold = train_gate(
+        read_cases(folder), RECIPES["chest_radiograph/1"], SMALL, tmp_path / "run", show=lambda _line: None
+    )
+    read_again, same_threshold = load_gate(tmp_path / "run")
+
+    film = torch.rand(2, 1, 224, 224)
     with torch.no_grad():
-        usual, strange = network.judge(torch.zeros(1, FEATURES)), network.judge(torch.full((1, FEATURES), 9.0))
-
-    assert usual.argmax() == IN_SCOPE
-    assert strange.argmax() == NOT_A_CHEST
+        torch.testing.assert_close(read_again(film), network(film))
+    assert same_threshold == threshold

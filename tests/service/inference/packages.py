@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from preprocessing.recipes import RECIPES
 
 RECIPE = "chest_radiograph/1"
 SIZE = 224
+_EVIDENCE = {"auroc": 0.75, "low": 0.7, "high": 0.8, "films": 200, "positives": 40, "data": "synthetic"}
 
 
 def write_package(
@@ -27,30 +28,22 @@ def write_package(
     version: str = "1.0.0",
     min_age_years: float | None = 18.0,
     applies_to: dict[str, Any] | None = None,
+    raises_from: float = 0.5,
+    experimental: Collection[int] = (),
+    uncalibrated: bool = False,
 ) -> Path:
-    """Write a findings package whose logits are what the caller says plus 0.001 times the mean brightness."""
+    """Write a findings package whose logits are what the caller says plus 0.001 times the mean brightness.
+
+    Channel 0 raises a case from probability `raises_from` on, unless it is experimental.
+    """
     outputs = [
-        {
-            "channel": channel,
-            "finding": f"finding_{channel}",
-            "code_value": "F-0",
-            "code_scheme": "99TEST",
-            "code_meaning": f"Finding {channel}",
-            "names": {"en": f"Finding {channel}", "ko": "소견", "vi": "Dấu hiệu", "ru": "Находка"},
-            "calibration": {"method": "none", "slope": 1.0, "intercept": 0.0, "version": "1"},
-            "operating_point": {
-                "name": "default",
-                "threshold": 0.5,
-                "sensitivity": 0.9,
-                "specificity": 0.9,
-                "chosen_on": "synthetic",
-            },
-            "min_age_years": min_age_years,
-            "max_age_years": None,
-            "raises_priority": channel == 0,
-            "priority_class": 2 if channel == 0 else 3,
-            "experimental": False,
-        }
+        _output(
+            channel,
+            min_age_years=min_age_years,
+            raises_from=raises_from if channel == 0 else None,
+            is_experimental=channel in experimental,
+            is_calibrated=not uncalibrated,
+        )
         for channel in range(len(logits))
     ]
     pandok = {"kind": "findings", "gate": gate, "has_heat_map": True, "applies_to": applies_to or _any_image()}
@@ -64,6 +57,39 @@ def write_gate(folder: Path, name: str, *, lets_through: bool = True, is_nan: bo
     pandok = {"kind": "scope_gate", "gate": None, "has_heat_map": False, "applies_to": _any_image()}
     listed = {"outputs": [], "scope_classes": ["in_scope", "not_a_chest", "inverted"], "scope_threshold": 0.5}
     return _write(folder / name, name, "1.0.0", pandok, listed, _graph(logits, is_nan=is_nan, has_heat_map=False))
+
+
+def _output(
+    channel: int,
+    *,
+    min_age_years: float | None,
+    raises_from: float | None,
+    is_experimental: bool,
+    is_calibrated: bool,
+) -> dict[str, Any]:
+    method = "platt" if is_calibrated else "none"
+    return {
+        "channel": channel,
+        "finding": f"finding_{channel}",
+        "code_value": "F-0",
+        "code_scheme": "99TEST",
+        "code_meaning": f"Finding {channel}",
+        "names": {"en": f"Finding {channel}", "ko": "소견", "vi": "Dấu hiệu", "ru": "Находка"},
+        "calibration": {"method": method, "slope": 1.0, "intercept": 0.0, "version": "1"},
+        "operating_point": _point(0.5),
+        "raise_point": None if raises_from is None or is_experimental else _point(raises_from),
+        "priority_class": 2 if channel == 0 else 3,
+        "min_age_years": min_age_years,
+        "max_age_years": None,
+        "experimental": is_experimental,
+        "evidence": _EVIDENCE if is_calibrated else None,
+    }
+
+
+def _point(threshold: float) -> dict[str, Any]:
+    return {
+        "name": "default", "threshold": threshold, "sensitivity": 0.9, "specificity": 0.9, "chosen_on": "synthetic",
+    }  # fmt: skip
 
 
 def _any_image() -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelPackage]:
     made = [
         write_package(folder, "adult_chest", gate="scope"),
         write_package(folder, "every_view", min_age_years=None, applies_to=any_view),
+        write_package(folder, "with_trial", min_age_years=None, experimental=(1,)),
+        write_package(folder, "trial_only", experimental=(0, 1), uncalibrated=True),
         write_gate(folder, "scope"),
     ]
     return {path.name: load_package(path) for path in made}
@@ -41,13 +44,14 @@ def planned_for(
     shelf: dict[str, ModelPackage],
     *instances: StoredInstance,
     released: tuple[str, ...] = ("adult_chest",),
+    shows: tuple[str, ...] = (),
     damaged: tuple[int, ...] = (),
     adult: bool = False,
 ) -> tuple[list[Planned], list[Run]]:
     return plan(
         instances,
         damaged=damaged,
-        releases=[Release(name, shelf[name].version, shelf[name].sha256) for name in released],
+        releases=[Release(name, shelf[name].version, shelf[name].sha256, shows) for name in released],
         packages={package.sha256: package for package in shelf.values()},
         unknown_age_as_adult=adult,
         now=NOW,
@@ -171,8 +175,51 @@ def test_package_never_runs_without_its_gate(shelf: dict[str, ModelPackage]) -> 
     assert [(run.package, run.reason) for run in ended] == [("adult_chest", Reason.MODEL_FAILED)]
 
 
+@pytest.mark.parametrize(
+    ("shows", "shown"),
+    [((), ("finding_0",)), (("finding_1",), ("finding_0", "finding_1")), (("other",), ("finding_0",))],
+)
+def test_readers_see_experimental_findings_only_where_the_release_shows_them(
+    shelf: dict[str, ModelPackage], shows: tuple[str, ...], shown: tuple[str, ...]
+) -> None:
+    planned, ended = planned_for(shelf, radiograph(), released=("with_trial",), shows=shows)
+
+    assert ended == []
+    assert [one.shown for one in planned] == [shown]
+
+
+def test_package_of_experiments_runs_for_the_record_and_the_image_stands_unscored(
+    shelf: dict[str, ModelPackage],
+) -> None:
+    planned, ended = planned_for(shelf, radiograph(), released=("trial_only",))
+
+    assert [one.shown for one in planned] == [()]
+    assert [(run.package, run.outcome, run.reason) for run in ended] == [(None, "not_applicable", Reason.NO_RELEASE)]
+
+
+def test_package_of_experiments_beside_another_hides_no_reason(shelf: dict[str, ModelPackage]) -> None:
+    planned, ended = planned_for(shelf, radiograph(PatientAge="070Y"), released=("every_view", "trial_only"))
+
+    assert [one.shown for one in planned] == [()]
+    assert [run.reason for run in ended] == [Reason.AGE_OUT_OF_RANGE]
+
+
+def test_image_is_scored_only_when_an_output_that_readers_see_speaks_for_the_age(
+    shelf: dict[str, ModelPackage],
+) -> None:
+    package = shelf["with_trial"]
+    adults_only = replace(package, outputs=(replace(package.outputs[0], min_age_years=18.0), package.outputs[1]))
+    changed = {**shelf, "with_trial": adults_only}
+
+    hidden, ended = planned_for(changed, radiograph(PatientAge="009Y"), released=("with_trial",))
+    seen, _ = planned_for(changed, radiograph(PatientAge="009Y"), released=("with_trial",), shows=("finding_1",))
+
+    assert (hidden, [run.reason for run in ended]) == ([], [Reason.AGE_OUT_OF_RANGE])
+    assert [one.shown for one in seen] == [("finding_0", "finding_1")]
+
+
 def test_plan_survives_the_engine_s_json(shelf: dict[str, ModelPackage]) -> None:
-    planned, _ = planned_for(shelf, radiograph(ViewPosition="AP"))
+    planned, _ = planned_for(shelf, radiograph(ViewPosition="AP"), released=("adult_chest", "trial_only"))
 
     assert [Planned.from_json(one.to_json()) for one in planned] == planned
 

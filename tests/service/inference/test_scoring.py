@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -7,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.files import HASHES, ONNX, ONNX_HALF, hash_files
 from models.package import ModelPackage, load_package
 from models.session import Session
 from service.inference.scoring import PackageUnusable, Scoring, ScoringFailed
 from service.workspace import Workspace
 from tests.service.inference.packages import SIZE, write_gate, write_package
+from training.half import to_half
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +193,23 @@ def test_refused_package_that_serves_nobody_leaves_the_others_to_score(
             scoring.score(altered, name)
     finally:
         scoring.close()
+
+
+def test_half_precision_is_named_with_the_scores_of_packages_that_have_it(
+    workspace: Workspace, packages: dict[str, ModelPackage], tmp_path: Path
+) -> None:
+    folder = write_package(tmp_path, "tiny_half")
+    (folder / ONNX_HALF).write_bytes(to_half((folder / ONNX).read_bytes()))
+    (folder / HASHES).write_text(json.dumps({"sha256": hash_files(folder)}))
+    half, name = load_package(folder), workspace.put_tensor(tensor(9))
+    scoring = open_scoring(workspace, {"half": half, "full": packages["tiny_findings"]}, precision="fp16")
+    scoring.start()
+    try:
+        scores = {package.name: scoring.score(package, name) for package in (half, packages["tiny_findings"])}
+    finally:
+        scoring.close()
+
+    assert scores["tiny_half"].provider == "CPUExecutionProvider/fp16"
+    assert scores["tiny_findings"].provider == "CPUExecutionProvider"
+    np.testing.assert_allclose(scores["tiny_half"].logits, scores["tiny_findings"].logits, atol=1e-2)
+    assert scoring.provider == "CPUExecutionProvider"

@@ -12,16 +12,19 @@ import numpy as np
 from pydicom import Dataset
 from sqlalchemy import insert, select
 
-from models.package import AppliesTo, Calibration, ModelPackage, Names, OperatingPoint, Output
+from models.package import AppliesTo, Calibration, Evidence, ModelPackage, Names, OperatingPoint, Output
 from preprocessing.header import InstanceHeader, from_json
 from preprocessing.recipes import Placement
 from service import tables
+from service.inference.plan import shown_findings
 from service.results import records
 from service.results.findings import judge_findings
 from service.workspace import Workspace
 from tests.factories import Parts, make_radiograph
 
-PLAIN = Calibration("none", 1.0, 0.0, "1")
+PLAIN = Calibration("platt", 1.0, 0.0, "1")
+BALANCED = OperatingPoint("balanced", 0.5, 0.9, 0.9, "validation")
+TESTED = Evidence(0.75, 0.7, 0.8, 200, 40, "test films")
 
 
 def make_output(channel: int, finding: str, **changed: Any) -> Output:
@@ -34,14 +37,20 @@ def make_output(channel: int, finding: str, **changed: Any) -> Output:
         "code_meaning": "Opacity",
         "names": Names(finding.replace("_", " "), "폐 음영", "Mờ phổi", "Затемнение"),
         "calibration": PLAIN,
-        "operating_point": OperatingPoint("balanced", 0.5, 0.9, 0.9, "validation"),
+        "operating_point": BALANCED,
+        "raise_point": BALANCED,
+        "priority_class": 2,
         "min_age_years": None,
         "max_age_years": None,
-        "raises_priority": True,
-        "priority_class": 2,
         "experimental": False,
+        "evidence": None,
     }
     return Output(**{**values, **changed})
+
+
+def make_experiment(channel: int, finding: str, **changed: Any) -> Output:
+    """Return an output that readers see only where a release shows it."""
+    return make_output(channel, finding, **{"raise_point": None, "experimental": True, "evidence": TESTED, **changed})
 
 
 def make_package(outputs: Sequence[Output] | None = None, **changed: Any) -> ModelPackage:
@@ -128,10 +137,12 @@ def add_run(
     outcome: str = "done",
     reason: str | None = None,
     age_years: float | None = 56.0,
+    shows: Sequence[str] = (),
 ) -> int:
     """Write a run as inference does, its tensor and heat map in the workspace, its findings beside it."""
     workspace = Workspace(parts.settings.work_folder)
     maps = heat_map(len(package.outputs))
+    shown = shown_findings(package, shows)
     with parts.database.transaction() as tx:
         revision = tx.execute(select(tables.revision).where(tables.revision.c.id == revision_id)).mappings().one()
         run_id = int(
@@ -141,7 +152,7 @@ def add_run(
                     site_id=revision["site_id"], study_id=revision["study_id"], revision_id=revision_id,
                     instance_id=instance_id, package=package.name, package_version=package.version,
                     package_sha256=package.sha256, recipe=package.recipe, outcome=outcome, reason=reason, notes=[],
-                    provider="CPUExecutionProvider",
+                    provider="CPUExecutionProvider", shown=list(shown),
                     tensor_sha256=workspace.put_tensor(film_tensor()) if outcome == "done" else None,
                     heat_map_sha256=workspace.put_heat_map(maps, PLACEMENT) if outcome == "done" else None,
                     started_at=1.8e9, finished_at=1.8e9 + 1.5,
@@ -155,6 +166,7 @@ def add_run(
                 np.array(logits, np.float32),
                 age_years=age_years,
                 unknown_age_as_adult=False,
+                shown=shown,
                 heat_map=maps,
                 placement=PLACEMENT,
             )
@@ -162,7 +174,15 @@ def add_run(
     return run_id
 
 
-def add_scored_study(parts: Parts, package: ModelPackage, *, images: int = 1, **attributes: Any) -> int:
+def add_scored_study(
+    parts: Parts,
+    package: ModelPackage,
+    *,
+    images: int = 1,
+    logits: Sequence[float] = (2.0, -1.0),
+    shows: Sequence[str] = (),
+    **attributes: Any,
+) -> int:
     """Store a study of some radiographs through the intake, score it by hand, and return its id."""
     first = make_radiograph(**attributes)
     for number in range(images):
@@ -179,7 +199,7 @@ def add_scored_study(parts: Parts, package: ModelPackage, *, images: int = 1, **
         ).all()
     revision_id = add_revision(parts, rows[0].study_id)
     for row in rows:
-        add_run(parts, package, revision_id, row.id)
+        add_run(parts, package, revision_id, row.id, logits=logits, shows=shows)
     return int(rows[0].study_id)
 
 

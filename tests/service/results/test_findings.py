@@ -8,7 +8,7 @@ import pytest
 from models.package import Calibration, OperatingPoint
 from preprocessing.errors import Reason
 from service.results.findings import Finding, Presence, ai_priority, judge_findings, not_evaluated
-from tests.service.results.makers import PLACEMENT, heat_map, make_output, make_package
+from tests.service.results.makers import PLACEMENT, TESTED, heat_map, make_experiment, make_output, make_package
 
 
 def judge(
@@ -115,11 +115,45 @@ def test_priority_is_the_most_urgent_class_of_present_findings() -> None:
     assert ai_priority(judge(1.0, 1.0, 1.0, outputs=outputs), outputs) == 1
 
 
-@pytest.mark.parametrize("changed", [{"experimental": True}, {"raises_priority": False}, {"min_age_years": 60.0}])
+@pytest.mark.parametrize("changed", [{"experimental": True}, {"raise_point": None}, {"min_age_years": 60.0}])
 def test_priority_is_not_raised_by(changed: dict[str, object]) -> None:
     outputs = (make_output(0, "a", **changed),)
 
     assert ai_priority(judge(5.0, outputs=outputs), outputs) is None
+
+
+@pytest.mark.parametrize(("raw", "raises"), [(0.0, False), (1.38, False), (1.39, True), (5.0, True)])
+def test_a_present_finding_raises_its_case_only_from_the_raise_point_on(raw: float, raises: bool) -> None:
+    outputs = (make_output(0, "a", raise_point=OperatingPoint("specific", 0.8, 0.7, 0.95, "validation")),)
+
+    [finding] = judge(raw, outputs=outputs)
+
+    assert finding.presence is Presence.PRESENT
+    assert finding.raises_priority is raises
+    assert ai_priority([finding], outputs) == (2 if raises else None)
+
+
+def test_what_readers_do_not_see_is_judged_all_the_same() -> None:
+    package = make_package((make_output(0, "opacity"), make_experiment(1, "mass"), make_experiment(2, "nodule")))
+
+    findings = judge_findings(
+        package,
+        np.array([1.0, 2.0, 3.0], np.float32),
+        age_years=40.0,
+        unknown_age_as_adult=False,
+        shown=("opacity", "nodule"),
+    )
+
+    assert [(f.presence, f.shown) for f in findings] == [(Presence.PRESENT, shown) for shown in (True, False, True)]
+    assert [f.evidence for f in findings] == [None, None, TESTED]
+    assert ai_priority(findings, package.outputs) == 2
+
+
+def test_a_score_without_calibration_is_told_from_a_probability() -> None:
+    [finding] = judge(1.0, outputs=(make_experiment(0, "mass", calibration=Calibration("none", 1.0, 0.0, "1")),))
+
+    assert not finding.calibrated
+    assert not finding.raises_priority
 
 
 def test_absent_findings_leave_the_priority_alone() -> None:

@@ -411,7 +411,7 @@ def test_the_words_beside_a_film_are_whole_and_call_nothing_absent() -> None:
 
     words = " ".join(" ".join(lines).split())
     assert "(children 1-5 years): not evaluated: age out of range" in words
-    assert "any finding: below operating point" in words
+    assert "any finding: not flagged" in words
     assert "absent" not in words
     assert "This does not mean normal." in words
     font = ImageFont.load_default(size=17)
@@ -461,7 +461,11 @@ def test_the_heat_map_png_is_transparent_where_nothing_is_activated() -> None:
 
 
 def _finding(channel: int, presence: Presence) -> Finding:
-    return Finding(channel, "x", presence, None, 0.7, 1.0, "balanced", 0.5, True, False, None)
+    return Finding(
+        channel=channel, finding="x", presence=presence, reason=None, probability=0.7, raw_score=1.0,
+        operating_point="balanced", threshold=0.5, raises_priority=presence is Presence.PRESENT, experimental=False,
+        shown=True, calibrated=True, evidence=None, place=None,
+    )  # fmt: skip
 
 
 def _reason(outcome: str) -> str | None:

@@ -13,6 +13,7 @@ from tests.service.house import House
 
 pytestmark = pytest.mark.peers
 
+EVIDENCE = {"auroc": 0.68, "low": 0.61, "high": 0.75, "films": 300, "positives": 60, "data": "test films"}
 HOSTILE = "<img src=x onerror=document.title='owned'>^<script>document.title='owned'</script>"
 
 
@@ -77,8 +78,14 @@ def test_a_study_without_a_finding_is_never_called_normal(house: House, page: Pa
 def test_everything_fits_a_small_screen(house: House, page: Page, language: str) -> None:
     house.add_scored(
         {"presence": "present", "probability": 0.98},
-        {"presence": "absent", "probability": 0.37, "experimental": True},
-        {"presence": "present", "probability": 0.57, "finding": "pneumonia_like_opacity", "experimental": True},
+        {"presence": "absent", "probability": 0.37, "experimental": True, "calibrated": False},
+        {
+            "presence": "present",
+            "probability": 0.57,
+            "finding": "pneumonia_like_opacity",
+            "experimental": True,
+            "evidence": EVIDENCE,
+        },
         ai_priority=2,
         patient_name="26eae465a3069d7d94e44c519d9c7aae430455e0ae7ac52d7d7651a5",
         accession_number="d14a028c2a3a2bc9476102bb288234c415a2b01f828ea62ac5b3e42f",
@@ -98,6 +105,31 @@ def test_everything_fits_a_small_screen(house: House, page: Page, language: str)
     assert right <= 1280
     assert page.evaluate("document.getElementById('details').scrollLeft") == 0
     assert page.evaluate(beyond, ".scroll") <= 0
+
+
+def test_an_experiment_is_marked_and_tells_how_far_it_was_tested(house: House, page: Page) -> None:
+    house.add_scored(
+        {"presence": "present", "probability": 0.98, "evidence": EVIDENCE},
+        {"presence": "present", "probability": 0.57, "finding": "mass", "experimental": True, "evidence": EVIDENCE},
+        {"presence": "absent", "probability": 0.2, "finding": "edema", "experimental": True, "calibrated": False},
+    )
+
+    enter(house, page)
+    page.select_option("#language", "en")
+    row = page.locator("#rows td.findings").inner_text()
+    page.locator("#rows button").first.click()
+    page.wait_for_selector("#details .finding-table")
+
+    assert row.count("Experimental") == 1
+    validated, experiments = page.locator("#details .run > .finding-table, #details .run > .experiments").all()
+    assert "Tested: 68 of 100 pairs (61 to 75), 300 films" in validated.inner_text()
+    assert "Raises priority" in validated.inner_text()
+    words = experiments.inner_text()
+    assert "1 of 2 present" in words
+    assert "They never change a priority" in words
+    assert "Never tested on films whose truth is known" in words
+    assert ("Not flagged" in words, "0.20" in words, "20%" in words) == (True, True, False)
+    assert "normal" not in page.locator("#details").inner_text().lower()
 
 
 def test_what_was_not_evaluated_says_why(house: House, page: Page) -> None:

@@ -191,6 +191,49 @@ def test_a_row_tells_what_is_present_and_how_much_was_looked_at(house: House) ->
     assert item["findings_revision"] == 1
 
 
+def test_what_a_release_keeps_from_readers_is_nowhere_in_their_answers(house: House) -> None:
+    house.add_scored(
+        {"presence": "present", "probability": 0.7},
+        {"finding": "mass", "presence": "present", "probability": 0.9, "experimental": True, "shown": False},
+    )
+    for_the_record = house.add_scored({"finding": "mass", "presence": "present", "probability": 0.9, "shown": False})
+    with house.database.transaction() as tx:
+        tx.execute(update(tables.run).where(tables.run.c.study_id == for_the_record).values(shown=[]))
+    client = house.with_key()
+
+    answers = [client.get(f"{LIST}/{item['public_id']}").json() for item in client.get(LIST).json()["items"]]
+
+    assert [[f["finding"] for f in item["findings"]] for item in answers] == [["opacity"], []]
+    assert [[[f["finding"] for f in run["findings"]] for run in item["runs"]] for item in answers] == [
+        [["opacity"]],
+        [],
+    ]
+    assert "mass" not in json.dumps(answers)
+    assert [item["evaluated"] for item in answers] == [1, 0]
+
+
+def test_a_finding_tells_how_far_it_was_tested_and_whether_it_raises(house: House) -> None:
+    evidence = {"auroc": 0.75, "low": 0.7, "high": 0.8, "films": 200, "positives": 40, "data": "test films"}
+    house.add_scored(
+        {"presence": "present", "probability": 0.9, "evidence": evidence},
+        {"finding": "edema", "presence": "present", "probability": 0.6, "raises_priority": False},
+        {"finding": "mass", "presence": "present", "probability": 0.5, "experimental": True, "calibrated": False},
+        {"finding": "nodule", "presence": "absent", "probability": 0.1},
+    )
+    client = house.with_key()
+    (item,) = client.get(LIST).json()["items"]
+
+    [run] = client.get(f"{LIST}/{item['public_id']}").json()["runs"]
+
+    told = {f["finding"]: (f["raises_priority"], f["calibrated"], f["evidence"]) for f in run["findings"]}
+    assert told == {
+        "opacity": (True, True, evidence),
+        "edema": (False, True, None),
+        "mass": (False, False, None),
+        "nodule": (False, True, None),
+    }
+
+
 def test_nothing_evaluated_is_not_nothing_found(house: House) -> None:
     house.add_scored({"presence": "not_evaluated", "probability": None})
 

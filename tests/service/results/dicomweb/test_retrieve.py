@@ -22,7 +22,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEGLSLossless,
 )
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from service import tables
 from service.results.publish import publish_revision
@@ -485,6 +485,20 @@ def test_a_heat_map_is_a_transparent_picture(web: Web, published: dict[str, Any]
     assert (picture.mode, picture.size) == ("RGBA", (896, 768))
     assert others.status_code == 404
     assert missing[:2] == [404, 404]
+
+
+def test_a_heat_map_of_what_readers_do_not_see_is_kept_from_them(web: Web, published: dict[str, Any]) -> None:
+    path = f"{web.address}/api/runs/{published['run_id']}/heat-maps/1"
+    this = (tables.finding.c.run_id == published["run_id"], tables.finding.c.channel == 1)
+
+    with web.client() as client:
+        with web.database.transaction() as tx:
+            tx.execute(update(tables.finding).where(*this).values(shown=False))
+        hidden = client.get(path).status_code
+        with web.database.transaction() as tx:
+            tx.execute(update(tables.finding).where(*this).values(shown=True))
+
+        assert (hidden, client.get(path).status_code) == (404, 200)
 
 
 def client_of(web: Web) -> DICOMwebClient:

@@ -1,0 +1,38 @@
+"""The processes that train together: one by itself, or those that torchrun started."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """One process among those of a run."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Does this process write the run's files?"""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Wait for the others."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def join_team() -> Team:
+    """Join the processes that torchrun started, or be alone; on a GPU where there is one."""
+    size, rank, local = (int(os.environ.get(name, "0")) for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"))
+    has_gpu = torch.cuda.is_available()
+    device = torch.device("cuda", local) if has_gpu else torch.device("cpu")
+    if size > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if has_gpu else "gloo")
+    return Team(rank, max(1, size), device)
