@@ -12,7 +12,7 @@ from preprocessing.recipes import RECIPES
 from training.datasets import require_uses
 from training.evaluate import evaluate_run
 from training.public_sets import read_public
-from training.room_freeze import open_frozen
+from training.room_freeze import open_dataset
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -31,26 +31,22 @@ def add_commands(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    evaluate_on(arguments.run, arguments.data, final=arguments.final, frozen=arguments.dataset)
+    evaluate_on(arguments.run, arguments.data, arguments.dataset, final=arguments.final)
 
 
-def evaluate_on(run_folder: Path, shared_data: Path, *, final: bool, frozen: Path | None = None) -> None:
-    """Evaluate a run on a frozen dataset or the public sets: on val, or with `final` on test and on other hospitals.
+def evaluate_on(run_folder: Path, shared_data: Path, frozen: Path | None, *, final: bool) -> None:
+    """Evaluate a run: on val, or with `final` on test and, where they are, on the films of other hospitals.
 
     Raises:
+        training.cases.ManifestRefused: As `open_dataset`.
         training.datasets.UseRefused: The terms of a set do not permit evaluation.
     """
     recipe = RECIPES[json.loads((run_folder / "run.json").read_text(encoding="utf-8"))["recipe"]]
-    dataset = read_public(shared_data) if frozen is None else open_frozen(frozen)
+    dataset = open_dataset(frozen, shared_data)
     require_uses(dataset, "evaluation")
-    evaluate_run(
-        run_folder,
-        dataset.cases(),
-        recipe,
-        final=final,
-        show=_show,
-        elsewhere=read_public(shared_data, ELSEWHERE).cases() if final else (),
-    )
+    there = [name for name in ELSEWHERE if final and (shared_data / name).is_dir()]
+    elsewhere = read_public(shared_data, there).cases() if there else ()
+    evaluate_run(run_folder, dataset.cases(), recipe, final=final, show=_show, elsewhere=elsewhere)
 
 
 def _show(line: str) -> None:

@@ -18,11 +18,12 @@ from training.attributions import ATTRIBUTIONS
 from training.calibrate import load_calibration, probabilities_of
 from training.card import findings_card
 from training.cases import load_tensors, of_split
+from training.datasets import require_uses
 from training.evaluate_command import evaluate_on
 from training.evaluate_record import FINAL, ON_VAL, Evaluation, load_evaluation, load_learning_curves
 from training.export import MANUFACTURER, ExportRefused, PackageText, export_package
 from training.outputs import evidence_of, make_outputs
-from training.public_sets import read_cases
+from training.room_freeze import open_dataset
 from training.runs import RECORD
 from training.train import TrainingConfig, load_network
 from training.train_command import stamped, train_run
@@ -42,8 +43,8 @@ HOW_IT_WORKS = """
 A small neural network, EfficientNet-Lite0, that had first learned to tell everyday photographs apart. Its first half
 stays as it was. Its second half was trained on chest radiographs: first only a linear reading of what the network sees
 at four depths, then the network itself, gently, on films moved, turned, mirrored, brightened, blurred and with blanked
-borders. Half of that change is kept, which holds better on films from elsewhere. The colours of a heat map are the
-parts of the score that come from each place; they add up to the score.
+borders. Half of that change is kept, which holds better on films from elsewhere. A heat map shows what the deepest
+reading saw in each of forty-nine parts of the film, each with its neighbours: coarse, and a hint at best.
 """
 LICENCE = Path(__file__).parent.parent / "LICENSE"
 REFERENCES = (
@@ -65,14 +66,15 @@ def add_commands(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _add_package(command: argparse.ArgumentParser) -> None:
     command.add_argument("--run", type=Path, required=True, help="folder of the run")
+    command.add_argument("--dataset", type=Path, help="a frozen dataset; without it, the public sets as they lie there")
     command.add_argument("--package", type=Path, default=PACKAGE)
     command.add_argument("--package-version", default=VERSION)
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
-    train_run(replace(TrainingConfig(), threads=arguments.threads), arguments.run, arguments.data, None)
+    train_run(replace(TrainingConfig(), threads=arguments.threads), arguments.run, arguments.data, arguments.dataset)
     for final in (False, True):
-        evaluate_on(arguments.run, arguments.data, final=final)
+        evaluate_on(arguments.run, arguments.data, arguments.dataset, final=final)
     _export(arguments)
 
 
@@ -92,7 +94,9 @@ def _export(arguments: argparse.Namespace) -> None:
         columns = [probabilities_of(logits[:, i], reading.calibration) for i, reading in enumerate(readings)]
         return np.stack(columns, axis=1)
 
-    films = of_split(read_cases(arguments.data), "val")
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    require_uses(dataset, "training", "published_weights")
+    films = of_split(dataset.cases(), "val")
     films = films[:: max(1, len(films) // PARITY_FILMS)]
     card = findings_card(
         outputs,

@@ -1,4 +1,4 @@
-"""The network: a frozen front, a trained tail read at several depths, and a heat map that adds up to the score."""
+"""The network: a frozen front, a trained tail read at several depths, and a heat map of the deepest reading."""
 
 from __future__ import annotations
 
@@ -90,8 +90,10 @@ class DenseStages(nn.Module):
 class Tail(nn.Module):
     """What is trained: stages, and one linear reading of each of them.
 
-    A finding's map is the sum of what its readings see at each place, and its score is the mean of its map: the places
-    add up to the score exactly.
+    A finding's score is the sum of what its readings see, averaged over the film. Its heat map shows the deepest
+    reading alone, each place with its neighbours: the finer ones tell whether, but not where. On the 268 films of train
+    and val with radiologists' boxes, the strongest place lay in a box of the finding for 11 boxes of 100 with all
+    readings summed, and for 20 with the deepest alone.
 
     Args:
         stages: Gives the read-outs.
@@ -131,14 +133,11 @@ class Tail(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (n, k) and heat maps (n, k, h, w) of what the front gave."""
-        levels = self.levels(features)
-        size = levels[0].shape[2:]
-        heat_map = self.bias[None, :, None, None]
-        for level, reading in zip(levels, self.readings, strict=True):
-            seen = reading(self.dropout(level))
-            # Nearest, by a whole factor: the mean of a map, and so the score, stays what it was.
-            heat_map = heat_map + (seen if seen.shape[2:] == size else nn.functional.interpolate(seen, size=size))
-        return heat_map.mean(dim=(2, 3)), heat_map
+        seen = [
+            reading(self.dropout(level)) for level, reading in zip(self.levels(features), self.readings, strict=True)
+        ]
+        logits = self.bias + sum(part.mean(dim=(2, 3)) for part in seen)
+        return logits, nn.functional.avg_pool2d(seen[-1], 3, stride=1, padding=1)
 
     @torch.no_grad()
     def standardise(self, pooled: Tensor) -> None:

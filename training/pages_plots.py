@@ -10,7 +10,7 @@ from training.evaluate_figures import CalibrationPart, FindingCurves, FindingEva
 from training.evaluate_intervals import Interval
 from training.evaluate_record import CurvePoint
 
-SIDE, LEFT, BOTTOM, TOP, RIGHT = 300, 52, 46, 12, 14
+SIDE, LEFT, BOTTOM, TOP, RIGHT = 300, 52, 46, 12, 24
 """Of the square of a plot, and the room around it for words."""
 STRIP_LOW, STRIP_HIGH = 0.4, 1.0
 STRIP_WIDTH, STRIP_HEIGHT = 220, 22

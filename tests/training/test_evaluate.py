@@ -1,70 +1,90 @@
-"""Figures and their intervals."""
+"""One run → calibration, figures, proofs and pages; and that test films are looked at only when it is said."""
 
 from __future__ import annotations
 
-import numpy as np
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
 import pytest
 import torch
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from training.evaluate import area_under_roc, average_precision, bootstrap, calibration_error, thumbnail_scores
+from preprocessing.recipes import RECIPES
+from tests.training.public_sets import box_row, kermany_row, nih_row, write_sets
+from training.calibrate import load_calibration
+from training.cases import ANY_FINDING, FINDINGS, Case
+from training.evaluate import LOOKS, evaluate_run
+from training.evaluate_record import load_evaluation
+from training.public_sets import read_cases
+from training.runs import RECORD, WEIGHTS
+from training.train import TrainingConfig, make_network
 
-
-def test_an_interval_holds_its_figure() -> None:
-    rng = np.random.default_rng(0)
-    truth = (rng.random(200) < 0.5).astype(float)
-    scores = rng.normal(size=200) + truth
-
-    interval = bootstrap([str(i) for i in range(200)], truth, lambda f: float(roc_auc_score(truth[f], scores[f])))
-
-    assert interval.low < interval.value < interval.high
-
-
-def test_many_films_of_one_patient_do_not_narrow_the_interval() -> None:
-    rng = np.random.default_rng(1)
-    truth = np.repeat((rng.random(40) < 0.5).astype(float), 10)
-    scores = np.repeat(rng.normal(size=40), 10) + truth
-    films = [str(i) for i in range(400)]
-    patients = [str(i // 10) for i in range(400)]
-
-    def area(chosen: np.ndarray) -> float:
-        return float(roc_auc_score(truth[chosen], scores[chosen]))
-
-    by_film, by_patient = bootstrap(films, truth, area), bootstrap(patients, truth, area)
-
-    assert by_patient.high - by_patient.low > 1.5 * (by_film.high - by_film.low)
+RECIPE = RECIPES["chest_radiograph/1"]
+SPLITS = ("train", "val", "test")
 
 
-def test_the_thumbnail_model_sees_brightness_but_no_detail() -> None:
-    torch.manual_seed(0)
-    labels = (torch.arange(120) % 2).double().numpy()[:, None]
-    bright = torch.rand(120, 1, 224, 224) * 0.1 + torch.from_numpy(labels).float()[..., None, None] * 0.5
-    fine = torch.rand(120, 1, 224, 224)
-    fine[..., ::2, :] = torch.where(
-        torch.from_numpy(labels == 1)[..., None, None], fine[..., 1::2, :], fine[..., ::2, :]
+def made_sets(folder: Path) -> Path:
+    return write_sets(
+        folder,
+        children=[kermany_row(f"{s}{n}.png", f"{s}{n}", s, n % 2) for s in SPLITS for n in range(6)],
+        adults=[nih_row("a.png", "nih-a", "train", "no_finding"), nih_row("b.png", "nih-b", "train", "pneumonia")],
+        more_adults=[
+            nih_row(f"{s}{n}.png", f"nih-{s}{n}", s, ("no_finding", "pneumonia", "mass", "pneumothorax")[n % 4])
+            for s in SPLITS
+            for n in range(8)
+        ],
+        more_boxes=[box_row(f"{s}2.png", "Mass", 90.0, 90.0, 80.0, 80.0) for s in SPLITS],
     )
 
-    seen = roc_auc_score(labels[60:, 0], thumbnail_scores(bright[:60], labels[:60], bright[60:])[:, 0])
-    unseen = roc_auc_score(labels[60:, 0], thumbnail_scores(fine[:60], labels[:60], fine[60:])[:, 0])
 
-    assert seen == 1.0
-    assert unseen < 0.75
-
-
-def test_the_calibration_error_of_honest_probabilities_is_small() -> None:
-    rng = np.random.default_rng(2)
-    probabilities = rng.random(20_000)
-    truth = (rng.random(20_000) < probabilities).astype(float)
-
-    assert calibration_error(probabilities, truth) < 0.02
-    assert calibration_error(1 - probabilities, truth) == pytest.approx(0.5, abs=0.02)
+def made_run(folder: Path) -> Path:
+    """A network that has learned nothing, as a run's folder."""
+    torch.manual_seed(0)
+    config = replace(TrainingConfig(), pretrained=False)
+    folder.mkdir()
+    torch.save(make_network(config).state_dict(), folder / WEIGHTS)
+    (folder / RECORD).write_text(json.dumps({"config": asdict(config), "recipe": RECIPE.name}))
+    return folder
 
 
-def test_the_areas_are_those_of_scikit_learn() -> None:
-    rng = np.random.default_rng(3)
-    truth = (rng.random(300) < 0.3).astype(float)
-    scores = rng.normal(size=300) + truth
-    tied = scores.round(1)
+def elsewhere(cases: list[Case]) -> list[Case]:
+    return [replace(case, data_set="far_away", patient_id="far") for case in cases if case.data_set.endswith("more")][
+        :4
+    ]
 
-    assert area_under_roc(truth, tied) == pytest.approx(roc_auc_score(truth, tied))
-    assert average_precision(truth, scores) == pytest.approx(average_precision_score(truth, scores))
+
+@pytest.mark.slow
+def test_a_look_at_val_opens_no_test_film_and_a_final_one_is_logged(tmp_path: Path) -> None:
+    data, run = made_sets(tmp_path / "data"), made_run(tmp_path / "run")
+    cases, lines = read_cases(data), []
+    for case in cases:
+        if case.split == "test" and case.member is None:
+            case.image.rename(case.image.with_suffix(".away"))
+
+    on_val = evaluate_run(run, cases, RECIPE, final=False, show=lines.append, elsewhere=elsewhere(cases))
+
+    assert on_val.elsewhere == ()
+    assert not (run / LOOKS).exists()
+    assert {path.name for path in run.glob("evaluation*")} == {
+        "evaluation_val.json", "evaluation_val.html", "evaluation_val_without_films.html",
+    }  # fmt: skip
+    assert [row.films for row in on_val.pointing if row.heat_map == "mass"] == [1]
+
+    for case in cases:
+        if case.split == "test" and case.member is None:
+            case.image.with_suffix(".away").rename(case.image)
+    readings = load_calibration(run)
+    for look in (1, 2):
+        final = evaluate_run(run, cases, RECIPE, final=True, show=lines.append, elsewhere=elsewhere(cases))
+        assert final.looks_at_test == look
+
+    assert load_calibration(run) == readings  # chosen on val, whatever the test films look like
+    assert load_evaluation(run / "evaluation.json") == final
+    assert set(final.over_all()) <= set(FINDINGS)
+    assert final.over_all()[ANY_FINDING].films == 8
+    assert [row.films for row in final.pointing if row.heat_map == "mass"] == [2]  # val and test, never train
+    assert {row.data_set for row in final.elsewhere} == {"far_away"}
+    looks = (run / LOOKS).read_text().splitlines()
+    assert len(looks) == 2
+    assert all(final.weights_sha256 in look for look in looks)
+    assert any(ANY_FINDING in line for line in lines)

@@ -9,7 +9,7 @@ from training.network import BACKBONES, FilmNetwork, pool
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_a_films_logit_is_the_mean_of_its_heat_map(name: str) -> None:
+def test_every_backbone_gives_scores_and_coarse_maps(name: str) -> None:
     network = FilmNetwork(2, backbone_name=name, pretrained=False).eval()
     for reading in network.tail.readings:
         torch.nn.init.normal_(reading.weight)  # type: ignore[arg-type]
@@ -17,9 +17,22 @@ def test_a_films_logit_is_the_mean_of_its_heat_map(name: str) -> None:
     with torch.no_grad():
         logits, heat_map = network(torch.rand(2, 1, 224, 224))
 
-    assert logits.shape == (2, 2)
-    assert heat_map.shape[2:] == ((7, 7) if name == "densenet121" else (14, 14))
-    torch.testing.assert_close(heat_map.mean(dim=(2, 3)), logits)
+    assert (logits.shape, heat_map.shape) == ((2, 2), (2, 2, 7, 7))
+    assert not torch.equal(logits[0], logits[1])
+
+
+def test_the_heat_map_is_the_deepest_reading_of_each_place_and_its_neighbours() -> None:
+    network = FilmNetwork(1, pretrained=False).eval()
+    deepest = network.tail.readings[-1]
+    torch.nn.init.normal_(deepest.weight)  # type: ignore[arg-type]
+    image = torch.rand(1, 1, 224, 224)
+
+    with torch.no_grad():
+        logits, heat_map = network(image)
+        seen = deepest(network.tail.levels(network.front(image))[-1])
+
+    torch.testing.assert_close(heat_map[0, 0, 3, 3], seen[0, 0, 2:5, 2:5].mean())
+    torch.testing.assert_close(logits[0, 0], seen.mean())  # the other readings start at nothing
 
 
 def test_standardised_readings_are_the_linear_model_over_pooled_features() -> None:
