@@ -13,6 +13,7 @@ from training.card_tables import (
     figures_table,
     fourteen_table,
     group_table,
+    lines_table,
     occlusion_table,
     outputs_table,
     pointing_table,
@@ -21,7 +22,7 @@ from training.card_tables import (
 from training.cases import NIH_FINDINGS
 from training.evaluate_figures import MAIN_FINDINGS
 from training.evaluate_record import Evaluation, LearningCurve
-from training.wording import finding_title, group_title, of_100
+from training.wording import finding_title, group_title
 
 WORDS = """## Words used here
 
@@ -103,19 +104,17 @@ def _figures(outputs: Sequence[Output], evaluation: Evaluation, learning: Sequen
     rows = evaluation.over_all()
     main = [rows[finding] for finding in MAIN_FINDINGS if finding in rows]
     looks = "once" if evaluation.looks_at_test == 1 else f"on look {evaluation.looks_at_test}"
-    in_words = "\n".join(
-        f"* **{finding_title(row.finding)}**: of 100 films with it, {of_100(row.sensitivity.value)} are flagged; of "
-        f"100 without it, {of_100(1 - row.specificity.value)} are flagged too. At the raise point it is "
-        f"{of_100(row.raise_sensitivity.value)} and {of_100(1 - row.raise_specificity.value)}."
-        for row in main
-    )
     return f"""## How well it does
 
 Measured {looks} at the test films, whose patients took no part in training or in drawing lines.
 
 {figures_table(main)}
 
-{in_words}
+At the two lines (sensitivity is the first column; specificity is what is missing to 100 in the second):
+
+{lines_table(main)}
+
+*Calibration error*: how far, on average, a stated probability lies from the share of films that had the finding.
 
 ### What was aimed at
 

@@ -13,7 +13,7 @@ from training.evaluate_published import CHEXNET, Outcome
 from training.evaluate_record import Evaluation, SetCount
 from training.pointing import Pointing
 from training.proofs import Occlusion
-from training.wording import difference, figure, finding_title, group_title, percent
+from training.wording import difference, figure, finding_title, group_title, percent, short
 
 PARTS = {"train": "learned from", "val": "validation", "test": "test"}
 
@@ -41,10 +41,9 @@ def outputs_table(outputs: Sequence[Output]) -> str:
 
 
 def figures_table(rows: Sequence[FindingEvaluation]) -> str:
-    """Return the figures over all films of the main findings."""
+    """Return AUROC over all films of the main findings, beside the thumbnail model."""
     return _table(
-        "finding", "with / without", "AUROC", "thumbnail model", "difference", "sensitivity", "specificity",
-        "raised, with", "raised, without", "calibration error",
+        "finding", "with / without", "AUROC", "thumbnail model", "difference",
         rows=[
             (
                 finding_title(row.finding),
@@ -52,8 +51,22 @@ def figures_table(rows: Sequence[FindingEvaluation]) -> str:
                 figure(row.auroc),
                 figure(row.thumbnail_auroc),
                 _gain(row.auroc_gain),
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def lines_table(rows: Sequence[FindingEvaluation]) -> str:
+    """Return what happens at both lines, and calibration."""
+    return _table(
+        "finding", "of films with it, flagged", "of films without it, flagged", "of films with it, raised",
+        "of films without it, raised", "calibration error",
+        rows=[
+            (
+                finding_title(row.finding),
                 percent(row.sensitivity),
-                percent(row.specificity),
+                percent(_rest(row.specificity)),
                 percent(row.raise_sensitivity),
                 percent(_rest(row.raise_specificity)),
                 f"{row.calibration_error:.3f}",
@@ -83,7 +96,7 @@ def group_table(rows: Sequence[FindingEvaluation]) -> str:
                 finding_title(row.finding),
                 group_title(row.group),
                 f"{row.positives} / {row.films - row.positives}",
-                figure(row.auroc),
+                short(row.auroc),
                 f"{row.thumbnail_auroc.value:.3f}",
                 _gain(row.auroc_gain),
             )
@@ -100,7 +113,7 @@ def fourteen_table(evaluation: Evaluation, outputs: Sequence[Output]) -> str:
         (
             finding_title(finding) + ("\\*" if row.positives < LEAST_IN_A_GROUP else ""),
             f"{row.positives} / {row.films - row.positives}",
-            figure(row.auroc),
+            short(row.auroc),
             f"{row.thumbnail_auroc.value:.3f}",
             f"{CHEXNET[finding]:.3f}",
             f"{points[finding].threshold:.3f}",
@@ -127,10 +140,10 @@ def occlusion_table(rows: Sequence[Occlusion]) -> str:
                 finding_title(row.finding),
                 f"{row.whole.value:.3f}",
                 f"{row.middle_only.value:.3f}",
-                figure(row.blanked_black),
-                figure(row.blanked_grey),
-                figure(row.border_model),
-                figure(row.corner_model),
+                short(row.blanked_black),
+                short(row.blanked_grey),
+                short(row.border_model),
+                short(row.corner_model),
                 f"{row.allowed:.3f}",
                 "passed" if row.passed else "**not passed**",
             )

@@ -47,6 +47,11 @@ def figure(interval: Interval) -> str:
     return f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
 
 
+def short(interval: Interval) -> str:
+    """Return `0.96 (0.95–0.97)`, for tables with many columns."""
+    return f"{interval.value:.2f} ({interval.low:.2f}–{interval.high:.2f})"
+
+
 def difference(interval: Interval) -> str:
     """Return `+0.028 (+0.011 to +0.048)`."""
     return f"{interval.value:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})".replace("-", "\N{MINUS SIGN}")

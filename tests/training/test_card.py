@@ -9,6 +9,7 @@ import pytest
 from tests.training.evaluations import LEARNING, some_evaluation
 from training.card import findings_card
 from training.cases import FINDINGS
+from training.evaluate_figures import MAIN_FINDINGS
 from training.outputs import evidence_of, make_outputs
 from training.wording import finding_title
 
@@ -29,7 +30,9 @@ def test_every_output_is_in_it_with_its_figures() -> None:
 
     for finding, row in EVALUATION.over_all().items():
         assert finding_title(finding) in text
-        assert f"{row.auroc.value:.3f} ({row.auroc.low:.3f}–{row.auroc.high:.3f})" in text
+        digits = 3 if finding in MAIN_FINDINGS else 2
+        low, value, high = (f"{end:.{digits}f}" for end in (row.auroc.low, row.auroc.value, row.auroc.high))
+        assert f"{value} ({low}–{high})" in text
 
 
 def test_every_table_is_a_table() -> None:
