@@ -164,7 +164,7 @@ machine, the year. A model that uses them looks good here and fails elsewhere.
 
 **With the lungs covered** (15 to 85 % of the width, 10 to 80 % of the height), the network may be at most 0.05 better
 than a *border model*: a linear model on 32 x 32 thumbnails that learned from films covered the same way, and can
-therefore use only the border. {verdict}
+therefore use only the border (or than a coin, where that model is worse than one). {verdict}
 
 {occlusion_table(evaluation.occlusion)}
 
@@ -182,8 +182,9 @@ def _heat_maps(evaluation: Evaluation) -> str:
         return "## Heat maps\n\nNot checked: none of the judged films has a radiologist's box.\n"
     return f"""## Heat maps
 
-A heat map is what the score is made of, on a coarse grid: a place of interest, not an outline. On films on which
-radiologists drew a box, and of whose patients nothing was learned, its strongest place lies in the box this often:
+A heat map shows which places spoke for a finding, on a coarse grid: a place of interest, not an outline. On films
+on which radiologists drew a box, and of whose patients nothing was learned, its strongest place lies in the box this
+often:
 
 {pointing_table(evaluation.pointing)}
 

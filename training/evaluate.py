@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,15 +26,6 @@ from training.proofs import occlusion
 from training.train import load_network, predict
 
 LOOKS = "looks_at_test.log"
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """The films of an evaluation and what network and thumbnail model make of them, both (n, k)."""
-
-    films: Films
-    logits: Floats
-    thumbnail: Floats
 
 
 def evaluate_run(
@@ -73,10 +63,10 @@ def evaluate_run(
     readings = calibrate_all(val_logits, stack_labels(validation.cases), version="1")
     save_calibration(run_folder, readings)
     films = prepare(of_split(cases, "test"), recipe) if final else validation
+    logits = score(films.images) if final else val_logits
     baseline = linear_scores(thumbnails(train.images), stack_labels(train.cases), thumbnails(films.images))
-    judged = _Judged(films, score(films.images) if final else val_logits, baseline)
     show("figures with intervals")
-    rows = evaluate_findings(films.cases, judged.logits, judged.thumbnail, readings)
+    rows = evaluate_findings(films.cases, logits, baseline, readings)
     with_boxes = [case for case in boxed(cases, train=train.cases) if final or case.split == "val"]
     show("proofs: occlusion, other sets, heat maps")
     features = FrozenFeatures()
@@ -89,15 +79,15 @@ def evaluate_run(
         bootstrap_draws=DRAWS,
         sets=count_sets(cases),
         findings=rows,
-        curves=finding_curves(films.cases, judged.logits, judged.thumbnail, readings),
+        curves=finding_curves(films.cases, logits, baseline, readings),
         outcomes=outcomes(rows),
-        occlusion=occlusion(train, films, judged.logits, score=score, features=features),
-        cross_set=cross_set(train, films, judged.logits, features=features),
+        occlusion=occlusion(train, films, logits, score=score, features=features),
+        cross_set=cross_set(train, films, logits, features=features),
         pointing=_point(network, prepare(with_boxes, recipe)),
         elsewhere=_elsewhere(prepare(elsewhere if final else (), recipe), score, readings),
     )
     save_evaluation(run_folder, evaluation)
-    gallery = failures(films, judged.logits, readings, lambda images: heat_maps(network, images))
+    gallery = failures(films, logits, readings, lambda images: heat_maps(network, images))
     write_pages(run_folder, evaluation, readings, gallery)
     for line in summary(evaluation):
         show(line)
@@ -129,7 +119,7 @@ def summary(evaluation: Evaluation) -> list[str]:
     ]
     lines += [
         f"target ({evaluation.split} films) {row.title}: {_figure(row.auroc)}, wanted {row.wanted}, "
-        f"least {row.least}: {row.reached}"
+        f"least {row.least}: {row.reached}; {'' if row.beats_thumbnail else 'not shown to be '}better than thumbnail"
         for row in evaluation.outcomes
     ]
     return lines
