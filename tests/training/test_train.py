@@ -124,6 +124,7 @@ SMALL = TrainingConfig(epochs=2, films_per_epoch=16, batch=8, copies=2, warm_up_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_run_learns_is_kept_and_gives_the_same_again(shared_data: Path, tmp_path: Path) -> None:
     dataset = with_hashes(read_public(shared_data))
     recipe = RECIPES["chest_radiograph/1"]
@@ -140,6 +141,7 @@ def test_a_run_learns_is_kept_and_gives_the_same_again(shared_data: Path, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +184,7 @@ def test_a_set_that_may_not_be_learned_from_is_refused(shared_data: Path, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_two_processes_train_together(shared_data: Path, tmp_path: Path) -> None:
     """By torchrun and the command line, as several GPUs would; `--` keeps torchrun from reading our options."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29617"]
@@ -202,7 +205,7 @@ def test_two_processes_train_together(shared_data: Path, tmp_path: Path) -> None
         [*command, "--threads", "1", "--films-per-epoch", "128"],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=380,
         check=False,
         cwd=ROOT,
     )
