@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +21,6 @@ from training.public_sets import read_public
 from training.room_freeze import with_hashes
 from training.runs import Epoch, RunFolder, RunRefused
 from training.train import TrainingConfig, load_network, train
-
-ROOT = Path(__file__).parents[2]
-
 
 def case(age_band: str, *labels: float) -> Case:
     return Case(Path("x"), None, "set", "p", "train", labels, age_band, "F", "PA", era_matched=True)  # type: ignore[arg-type]
@@ -181,36 +175,3 @@ def test_a_set_that_may_not_be_learned_from_is_refused(shared_data: Path, tmp_pa
 
     with pytest.raises(UseRefused):
         train(barred, RECIPES["chest_radiograph/1"], SMALL, tmp_path, show=str)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-def test_two_processes_train_together(shared_data: Path, tmp_path: Path) -> None:
-    """By torchrun and the command line, as several GPUs would; `--` keeps torchrun from reading our options."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29617"]
-    command += [
-        "-m",
-        "--",
-        "training",
-        "--data",
-        str(shared_data),
-        "train",
-        "--run",
-        str(tmp_path / "run"),
-        "--epochs",
-        "1",
-    ]
-
-    done = subprocess.run(
-        [*command, "--threads", "1", "--films-per-epoch", "128"],
-        capture_output=True,
-        text=True,
-        timeout=380,
-        check=False,
-        cwd=ROOT,
-    )
-
-    assert done.returncode == 0, done.stderr[-2000:]
-    record = json.loads((tmp_path / "run/run.json").read_text())
-    assert [epoch["number"] for epoch in record["curve"]] == [0, 1]
-    assert done.stdout.count("epoch 1: val AUROC") == 1  # one of them speaks
