@@ -22,6 +22,7 @@ from training.room_freeze import with_hashes
 from training.runs import Epoch, RunFolder, RunRefused
 from training.train import TrainingConfig, load_network, train
 
+
 def case(age_band: str, *labels: float) -> Case:
     return Case(Path("x"), None, "set", "p", "train", labels, age_band, "F", "PA", era_matched=True)  # type: ignore[arg-type]
 
