@@ -1,0 +1,133 @@
+"""What arrived: studies, series, instances, and what went wrong at the doors."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from service.tables.base import metadata, of, of_site, own_id
+
+study = Table(
+    "study",
+    metadata,
+    own_id(),
+    of_site(),
+    Column("public_id", String(32), nullable=False, unique=True),
+    Column("study_instance_uid", String(64), nullable=False),
+    Column("patient_id", Text),
+    Column("patient_name", Text),
+    Column("patient_name_folded", Text),
+    Column("patient_birth_date", String(8)),
+    Column("patient_sex", String(16)),
+    Column("age_years", Float),
+    Column("study_date", String(8)),
+    Column("study_time", String(16)),
+    Column("study_id_text", Text),
+    Column("accession_number", Text),
+    Column("referring_physician_name", Text),
+    Column("study_description", Text),
+    Column("modalities", Text, nullable=False),  # sorted, parted by a backslash
+    Column("series_count", Integer, nullable=False),
+    Column("instance_count", Integer, nullable=False),  # received ones; results are not counted
+    Column("flags", JSON, nullable=False),  # list of words such as "charset:mislabelled", "patient_conflict"
+    Column("state", String(16), nullable=False),  # arriving, settled, scored, unscored
+    Column("reason", String(40)),  # Reason, when unscored
+    Column("revision", Integer, nullable=False),
+    Column("first_image_at", Float, nullable=False),
+    Column("last_instance_at", Float, nullable=False),
+    Column("arriving_since", Float, nullable=False),  # first instance of the current revision
+    Column("settle_at", Float),  # null once settled
+    Column("settle_by", String(16), nullable=False),  # quiet, limit, count, done: why settle_at is when it is
+    Column("settled_at", Float),
+    Column("scored_at", Float),
+    Column("expected_instances", Integer),
+    Column("center_priority", Integer, nullable=False),  # 1 stat, 2 urgent, 3 routine
+    UniqueConstraint("site_id", "study_instance_uid"),
+    Index(
+        "ix_study_settle_at",
+        "settle_at",
+        sqlite_where=text("settle_at IS NOT NULL"),
+        postgresql_where=text("settle_at IS NOT NULL"),
+    ),
+    Index("ix_study_date", "site_id", "study_date", "id"),
+    Index("ix_study_patient_id", "site_id", "patient_id"),
+    Index("ix_study_accession_number", "site_id", "accession_number"),
+    Index("ix_study_patient_name_folded", "site_id", "patient_name_folded"),
+)
+
+series = Table(
+    "series",
+    metadata,
+    own_id(),
+    of_site(),
+    of("study"),
+    Column("series_instance_uid", String(64), nullable=False),
+    Column("modality", String(16)),
+    Column("series_number", Integer),
+    Column("series_description", Text),
+    Column("body_part_examined", String(64)),
+    Column("performed_date", String(8)),
+    Column("performed_time", String(16)),
+    Column("instance_count", Integer, nullable=False),
+    Column("is_result", Boolean, nullable=False),
+    UniqueConstraint("study_id", "series_instance_uid"),
+    Index("ix_series_uid", "site_id", "series_instance_uid"),
+)
+
+instance = Table(
+    "instance",
+    metadata,
+    own_id(),
+    of_site(),
+    of("study"),
+    of("series"),
+    Column("sop_instance_uid", String(64), nullable=False),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("transfer_syntax_uid", String(64), nullable=False),
+    Column("instance_number", Integer),
+    Column("content_sha256", String(64), nullable=False),  # of the data set: the archive's name for it
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("header", JSON, nullable=False),
+    Column("revision", Integer, nullable=False),  # of the study, in which it first counts
+    Column("door", String(16), nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("is_result", Boolean, nullable=False),  # made by us: SR, overlay
+    Column("run_id", ForeignKey("run.id", use_alter=True)),
+    UniqueConstraint("site_id", "sop_instance_uid"),
+    Index("ix_instance_study_id", "study_id"),
+    Index("ix_instance_series_id", "series_id"),
+)
+
+problem = Table(
+    "problem",
+    metadata,
+    own_id(),
+    of_site(nullable=True),  # null: the sender is nobody we know
+    Column("kind", String(16), nullable=False),  # refused, held, aborted, damaged, dead_letter
+    Column("reason", String(40), nullable=False),
+    Column("detail", Text, nullable=False),  # what the sender was told; no patient attribute
+    Column("status", String(16), nullable=False),  # 0xC000, 409, ...
+    Column("door", String(16), nullable=False),
+    Column("sender", Text, nullable=False),  # AE title or key prefix
+    Column("study_instance_uid", String(64)),
+    Column("sop_instance_uid", String(64)),
+    Column("content_sha256", String(64)),  # held bytes, in the archive
+    Column("occurred_at", Float, nullable=False),
+    Column("count", Integer, nullable=False, server_default="1"),
+    Column("resolved_at", Float),
+    Column("resolution", Text),
+    Index("ix_problem_occurred_at", "occurred_at"),
+)
