@@ -115,18 +115,27 @@ def side_by_side(film: Grey, rng: Random) -> Grey:
     return np.vstack([row] * lines)
 
 
+def exposed_twice(film: Grey, rng: Random) -> Grey:
+    """The film over itself turned upside down or on its side: a cassette that was used twice."""
+    turned = film[::-1] if rng.random() < 0.5 else _resized(np.rot90(film), *film.shape)
+    share = rng.uniform(0.4, 0.6)
+    both: Grey = (film * share + turned * (1 - share)).astype(np.uint8)
+    return both
+
+
 TORN_LEARNED: Mapping[str, Callable[[Grey, Random], Grey]] = {
     "a small part of a film": small_part,
     "belly, neck and shoulders, or spine cut out": strip,
     "half a chest, any way round": half,
     "tiles of a film, shuffled": shuffled,
     "a film small on a page or screen": on_a_page,
+    "several films in one picture": side_by_side,
 }
 """A film's texture without a chest, or with more or less than one: the gate learns these."""
 
 TORN_NEVER_LEARNED: Mapping[str, Callable[[Grey, Random], Grey]] = {
     "a film twisted around its middle": swirled,
-    "several films in one picture": side_by_side,
+    "two exposures on one film": exposed_twice,
 }
 """What it is only checked on."""
 

@@ -138,12 +138,12 @@ LEARNED: Mapping[str, Variation] = {
     "blurred and veiled (large patient, at the bed)": veiled,
     "wider or taller": stretched,
     "closely cropped": close,
+    "cables, electrodes and tubes": wired,
 }
 """What the gate sees of each film while it learns."""
 
 NEVER_LEARNED: Mapping[str, Variation] = {
     "one lung white": one_white_lung,
-    "cables, electrodes and tubes": wired,
     "strongly processed": processed,
     "left and right exchanged": mirrored,
 }
