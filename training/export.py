@@ -27,8 +27,8 @@ from training.half import rounded_outputs, to_half
 PARITY = 1e-4
 """Largest allowed difference in probability between torch and ONNX Runtime on real films."""
 HALF_PARITY = 2e-2
-"""The same for the half precision graph: 11 significant bits in weights and results. On 280 films EfficientNet-Lite0
-(Platt slopes up to 2) differed by 0.0085 at most."""
+"""The same for the half precision graph: 11 significant bits in weights and results. EfficientNet-Lite0 (Platt slopes
+up to 2) differed by 0.0085 at most on 280 films; what a package differs by stands in its docs/parity.json."""
 HEAT_MAP_PARITY = {"fp32": 1e-3, "fp16": 5e-2}
 """Largest allowed difference of a heat map, as a part of the largest value in all maps."""
 MANUFACTURER = "Pandok"

@@ -23,6 +23,8 @@ from tests.training.importing.library import random_network, save
 
 SITE = ("--name", "Hà Nội", "--country", "VN", "--language", "vi", "--time-zone", "Asia/Ho_Chi_Minh")
 
+pytestmark = pytest.mark.timeout(600)  # processes that import torch: seconds, or minutes on a busy machine
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -34,7 +36,7 @@ def pandok(tmp_path: Path) -> Command:
         own = {"PANDOK_DATA_FOLDER": str(tmp_path / "data"), "PANDOK_MIN_FREE_BYTES": "0", **environment}
         return subprocess.run(
             [sys.executable, "-m", "service.cli", *arguments],
-            env={**os.environ, **own}, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
+            env={**os.environ, **own}, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
 
     return run
