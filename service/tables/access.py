@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Float,
+    Index,
+    Integer,
     String,
     Table,
     Text,
     UniqueConstraint,
 )
 
-from service.tables.base import metadata, of_site, own_id
+from service.tables.base import metadata, of, of_site, own_id
 
 site = Table(
     "site",
@@ -52,11 +55,49 @@ api_key = Table(
     Column("revoked_at", Float),
 )
 
+account = Table(
+    "account",
+    metadata,
+    own_id(),
+    Column("public_id", String(32), nullable=False, unique=True),
+    Column("login", String(128), nullable=False, unique=True),  # folded: no two differ by case only
+    Column("name", Text, nullable=False),  # as it stands on a report
+    Column("role", String(24), nullable=False),  # Role
+    of_site(nullable=True),  # null: all sites
+    Column("language", String(8), nullable=False),
+    Column("time_zone", String(64), nullable=False),
+    Column("licence_number", Text),  # of a physician who signs
+    Column("reading_policy", String(16)),  # triage, blind; null: the site's
+    Column("preferences", JSON, nullable=False),  # hot keys, presets, macros: the person's own
+    Column("password_hash", Text),  # Argon2id; null until chosen
+    Column("password_set_at", Float),
+    Column("totp_secret", Text),  # sealed with the installation's key
+    Column("totp_confirmed_at", Float),
+    Column("totp_last_step", Integer),  # a code counts once
+    Column("oidc_issuer", Text),
+    Column("oidc_subject", Text),
+    Column("created_at", Float, nullable=False),
+    Column("disabled_at", Float),
+    UniqueConstraint("oidc_issuer", "oidc_subject"),
+)
+
+sign_in_try = Table(
+    "sign_in_try",
+    metadata,
+    own_id(),
+    Column("login_sha256", String(64), nullable=False),  # of what was typed: it may be a password in the wrong field
+    Column("address", String(64), nullable=False),
+    Column("tried_at", Float, nullable=False),
+    Column("succeeded", Boolean, nullable=False),
+    Index("ix_sign_in_try_login", "login_sha256", "tried_at"),
+    Index("ix_sign_in_try_address", "address", "tried_at"),
+)
+
 sign_in_link = Table(
     "sign_in_link",
     metadata,
     own_id(),
-    of_site(nullable=True),  # null: all sites
+    of("account"),
     Column("token_sha256", String(64), nullable=False, unique=True),
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
@@ -67,10 +108,32 @@ session = Table(
     "session",
     metadata,
     own_id(),
-    of_site(nullable=True),
+    of("account"),
     Column("token_sha256", String(64), nullable=False, unique=True),
     Column("created_at", Float, nullable=False),
     Column("seen_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("ended_at", Float),
+    Column("confirmed_at", Float),  # when its person last proved who they are
+    Index("ix_session_account_id", "account_id"),
+)
+
+audit_event = Table(
+    "audit_event",
+    metadata,
+    own_id(),
+    of_site(nullable=True),  # null: of the installation
+    Column("at", Float, nullable=False),
+    Column("actor", String(64), nullable=False),  # account's public id, key's prefix, or "system"
+    Column("role", String(24)),
+    Column("action", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),  # success, refused
+    Column("object_type", String(32)),
+    Column("object_id", String(64)),
+    Column("detail", JSON, nullable=False),  # no patient attribute
+    Column("request_id", String(32)),
+    Column("previous_sha256", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Index("ix_audit_event_at", "at"),
+    Index("ix_audit_event_object", "object_type", "object_id"),
 )
