@@ -16,11 +16,11 @@ MAY_IMPORT = {
     "training": {"training", "models", "preprocessing"},
     "service": {"service", "models", "preprocessing"},
 }
-ROOMS = ("intake", "inference", "results", "worklist")
+ROOMS = ("intake", "inference", "results", "worklist", "reading", "reports", "center", "learning")
 """On the study's path: a room may import earlier rooms only."""
 
 JOINERS = {
-    "app", "cli", "cli_check", "demo", "health", "interventions", "parts", "pipeline", "receiving", "rounds", "serve",
+    "app", "cli", "cli_accounts", "cli_audit", "cli_cases", "cli_check", "demo", "health", "interventions", "parts", "pipeline", "receiving", "rounds", "serve",
     "worker",
 }  # fmt: skip
 """They may import every room; no room imports them."""
