@@ -1,7 +1,7 @@
 """Every table of ours. Times are seconds since 1970 UTC; every row of a site's data carries its site."""
 
 from service.tables.access import account, api_key, audit_event, dicom_peer, session, sign_in_link, sign_in_try, site
-from service.tables.base import metadata
+from service.tables.columns import metadata
 from service.tables.inference import executor, finding, poison, release, revision, run
 from service.tables.intake import instance, problem, series, study
 from service.tables.reading import clinical_question, first_impression, image_quality, reading_event, verdict

@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from service.tables.base import metadata, of, of_site, own_id
+from service.tables.columns import metadata, of, of_site, own_id
 
 site = Table(
     "site",

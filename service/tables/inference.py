@@ -17,7 +17,7 @@ from sqlalchemy import (
     true,
 )
 
-from service.tables.base import metadata, of, of_site, own_id
+from service.tables.columns import metadata, of, of_site, own_id
 
 revision = Table(
     "revision",

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-from service.tables.base import metadata, of, of_site, own_id
+from service.tables.columns import metadata, of, of_site, own_id
 
 study = Table(
     "study",

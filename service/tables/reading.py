@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from service.tables.base import metadata, of, of_site, own_id
+from service.tables.columns import metadata, of, of_site, own_id
 
 first_impression = Table(
     "first_impression",

@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
 )
 
-from service.tables.base import metadata, of_site, own_id
+from service.tables.columns import metadata, of_site, own_id
 
 worklist_item = Table(
     "worklist_item",
