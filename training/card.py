@@ -38,7 +38,10 @@ WORDS = """## Words used here
   it. Few films give a wide one.
 * **Thumbnail model**: a linear model that sees only a 32 x 32 pixel thumbnail. It cannot see disease in any detail;
   what it reaches is mostly how films of ill and of well people were taken. A model that is not better has learned
-  nothing about lungs.
+  nothing about lungs. *All sets* learned from the films of all collections together, as this model did; *this set
+  alone* only from the collection on whose films it is judged, whose habits it can therefore know better (a dash where
+  the films come from several). The difference is taken from the better of the two on those very films: the harder
+  comparison.
 * **Same years only**: in the NIH films, normal and abnormal films come partly from different years, so that the
   patient number alone tells much of the answer. These rows keep the years in which both occur.
 """
@@ -160,7 +163,7 @@ machine, the year. A model that uses them looks good here and fails elsewhere.
 * In the children's films, aspect ratio, cropping and burned-in letters tell the label. Training therefore changes the
   geometry at random, blanks borders and corners, and changes brightness, contrast and sharpness.
 * In the adult films, normal and abnormal films come partly from different years: see the rows "same years only".
-* The thumbnail model stands beside every figure, with the paired difference.
+* The thumbnail models stand beside every figure, with the paired difference from the better of them.
 
 **With the lungs covered** (15 to 85 % of the width, 10 to 80 % of the height), the network may be at most 0.05 better
 than a *border model*: a linear model on 32 x 32 thumbnails that learned from films covered the same way, and can

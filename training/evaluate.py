@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from preprocessing.recipes import Recipe
 from training.calibrate import Calibrated, calibrate_all, save_calibration
 from training.cases import ADULT_OPACITY, ANY_FINDING, Case, Split, of_split
-from training.evaluate_baselines import Films, FrozenFeatures, linear_scores, prepare, thumbnails
+from training.evaluate_baselines import Films, FrozenFeatures, prepare, thumbnail_scores
 from training.evaluate_cross_set import Elsewhere, cross_set, flagged_elsewhere
 from training.evaluate_figures import evaluate_findings, finding_curves
 from training.evaluate_intervals import DRAWS, Floats, Interval
@@ -64,7 +64,7 @@ def evaluate_run(
     save_calibration(run_folder, readings)
     films = prepare(of_split(cases, "test"), recipe) if final else validation
     logits = score(films.images) if final else val_logits
-    baseline = linear_scores(thumbnails(train.images), stack_labels(train.cases), thumbnails(films.images))
+    baseline = thumbnail_scores(train, films)
     show("figures with intervals")
     rows = evaluate_findings(films.cases, logits, baseline, readings)
     with_boxes = [case for case in boxed(cases, train=train.cases) if final or case.split == "val"]
@@ -98,7 +98,7 @@ def summary(evaluation: Evaluation) -> list[str]:
     """Return what the command prints: figures, proofs, targets."""
     lines = [
         f"{evaluation.split} {row.finding} on {row.group}: {row.films} films, AUROC {_figure(row.auroc)}, thumbnail "
-        f"{row.thumbnail_auroc.value:.3f}, gain {_figure(row.auroc_gain, sign='+')}, sensitivity "
+        f"{row.better_thumbnail.value:.3f}, gain {_figure(row.auroc_gain, sign='+')}, sensitivity "
         f"{row.sensitivity.value:.3f} specificity {row.specificity.value:.3f}"
         for row in evaluation.findings
     ]

@@ -17,6 +17,7 @@ from torch.nn.functional import avg_pool2d
 from preprocessing.placement import Placement
 from preprocessing.recipes import Recipe
 from training.cases import Case, ImageFiles
+from training.films import stack_labels
 from training.network import backbone, extract
 
 THUMBNAIL = 32
@@ -51,6 +52,20 @@ class Films:
             self.images[list(chosen)],
             tuple(self.placements[film] for film in chosen),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ThumbnailScores:
+    """What linear models make of the thumbnails of some films.
+
+    Attributes:
+        all_sets: Scores (n, k) of one model per finding, which learned from the films of all sets.
+        own_set: Scores (n, k) of one model per finding and set, each on the films of its own set; 0 where it could not
+            learn the finding. Films of different sets can't be compared by them.
+    """
+
+    all_sets: Floats
+    own_set: Floats
 
 
 def prepare(cases: Iterable[Case], recipe: Recipe) -> Films:
@@ -96,6 +111,17 @@ class FrozenFeatures:
         parts = [extract(self.network, part).mean(dim=(2, 3)) for part in torch.split(small, 64)]
         features: Floats = torch.cat(parts).double().numpy()
         return features
+
+
+def thumbnail_scores(train: Films, judged: Films) -> ThumbnailScores:
+    """Return the thumbnail models' scores of the films to judge, learned from all sets and from each set alone."""
+    learned, seen, labels = thumbnails(train.images), thumbnails(judged.images), stack_labels(train.cases)
+    own_set = np.zeros((len(seen), labels.shape[1]))
+    for name in sorted({case.data_set for case in judged.cases}):
+        source = np.asarray([case.data_set == name for case in train.cases], dtype=bool)
+        wanted = np.asarray([case.data_set == name for case in judged.cases], dtype=bool)
+        own_set[wanted] = linear_scores(learned[source], labels[source], seen[wanted])
+    return ThumbnailScores(linear_scores(learned, labels, seen), own_set)
 
 
 def linear_scores(train: Floats, labels: Floats, wanted: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""How well each finding is told on each group of films, beside the linear thumbnail model."""
+"""How well each finding is told on each group of films, beside linear thumbnail models."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from training.calibrate import Calibrated, probabilities_of
 from training.cases import ADULT_OPACITY, ANY_FINDING, CHILD_OPACITY, Case
+from training.evaluate_baselines import ThumbnailScores
 from training.evaluate_intervals import (
     Drawn,
     Floats,
@@ -54,9 +55,16 @@ class FindingEvaluation:
     """Mean distance between probability and share of positives over ten equal groups of films."""
     mean_probability: float
     thumbnail_auroc: Interval
-    """Logistic regression on the 32x32 thumbnail, trained on the same films."""
+    """Logistic regression on the 32x32 thumbnail, trained on the same films of all sets."""
+    own_thumbnail_auroc: Interval | None
+    """The same, trained on the films of this set alone; None where the films are of several sets."""
     auroc_gain: Interval
-    """Model minus thumbnail, paired."""
+    """Model minus the better of the two on these very films, paired: the harder comparison of the two."""
+
+    @property
+    def better_thumbnail(self) -> Interval:
+        """The thumbnail model that the gain is over."""
+        return better_of(self.thumbnail_auroc, self.own_thumbnail_auroc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +87,14 @@ class FindingCurves:
 
 
 def evaluate_findings(
-    cases: Sequence[Case], logits: Floats, baseline: Floats, readings: Sequence[Calibrated]
+    cases: Sequence[Case], logits: Floats, baseline: ThumbnailScores, readings: Sequence[Calibrated]
 ) -> tuple[FindingEvaluation, ...]:
     """Return one evaluation per finding and group of films that holds enough of both classes.
 
     Args:
         cases: n films.
         logits: Raw scores (n, k).
-        baseline: Scores of the thumbnail model (n, k).
+        baseline: Scores of the thumbnail models.
         readings: Calibration and points of each finding.
     """
     labels = stack_labels(cases)
@@ -102,12 +110,15 @@ def evaluate_findings(
             if group != "all" and len(chosen) == known.sum():
                 continue  # the same films under another name
             judged = [cases[film] for film in chosen.tolist()]
-            rows.append(_judge(group, judged, truth, logits[chosen, column], baseline[chosen, column], reading))
+            thumbnails = [baseline.all_sets[chosen, column]]
+            if len({case.data_set for case in judged}) == 1:
+                thumbnails.append(baseline.own_set[chosen, column])
+            rows.append(_judge(group, judged, truth, logits[chosen, column], thumbnails, reading))
     return tuple(rows)
 
 
 def finding_curves(
-    cases: Sequence[Case], logits: Floats, baseline: Floats, readings: Sequence[Calibrated]
+    cases: Sequence[Case], logits: Floats, baseline: ThumbnailScores, readings: Sequence[Calibrated]
 ) -> tuple[FindingCurves, ...]:
     """Return the curves of the main findings of which both classes are known; arguments as `evaluate_findings`."""
     labels = stack_labels(cases)
@@ -124,7 +135,7 @@ def finding_curves(
             FindingCurves(
                 reading.finding,
                 roc_curve(truth, probabilities),
-                roc_curve(truth, baseline[known, column]),
+                roc_curve(truth, baseline.all_sets[known, column]),
                 calibration_parts(probabilities, truth),
             )
         )
@@ -177,8 +188,18 @@ def calibration_error(parts: Sequence[CalibrationPart]) -> float:
     return sum(part.films * abs(part.said - part.found.value) for part in parts) / films
 
 
+def better_of(all_sets: Interval, own_set: Interval | None) -> Interval:
+    """Return the thumbnail model with the higher AUROC on the films at hand, which a network is judged against."""
+    return all_sets if own_set is None or all_sets.value >= own_set.value else own_set
+
+
 def _judge(
-    group: str, cases: Sequence[Case], truth: Floats, logits: Floats, baseline: Floats, reading: Calibrated
+    group: str,
+    cases: Sequence[Case],
+    truth: Floats,
+    logits: Floats,
+    thumbnails: Sequence[Floats],
+    reading: Calibrated,
 ) -> FindingEvaluation:
     patients = [case.patient_id for case in cases]
     weights = draw_patients(patients)
@@ -189,7 +210,7 @@ def _judge(
         return share(present, truth == 1, weights, patients), share(~present, truth == 0, weights, patients)
 
     area: Drawn = area_under_roc(truth, logits, weights)
-    thumbnail = area_under_roc(truth, baseline, weights)
+    theirs = [area_under_roc(truth, scores, weights) for scores in thumbnails]
     sensitivity, specificity = rates(reading.operating_point.threshold)
     raise_sensitivity, raise_specificity = rates(reading.raise_point.threshold)
     return FindingEvaluation(
@@ -207,6 +228,7 @@ def _judge(
         raise_specificity=raise_specificity,
         calibration_error=calibration_error(calibration_parts(probabilities, truth)),
         mean_probability=float(probabilities.mean()),
-        thumbnail_auroc=thumbnail.interval(),
-        auroc_gain=area.minus(thumbnail).interval(),
+        thumbnail_auroc=theirs[0].interval(),
+        own_thumbnail_auroc=theirs[1].interval() if len(theirs) > 1 else None,
+        auroc_gain=area.minus(max(theirs, key=lambda drawn: drawn.value)).interval(),
     )

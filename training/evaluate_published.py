@@ -92,7 +92,9 @@ class Outcome:
     least: float
     auroc: Interval
     thumbnail_auroc: Interval
+    own_thumbnail_auroc: Interval | None
     auroc_gain: Interval
+    """Over the better of the two thumbnail models."""
     sensitivity: Interval
     specificity: Interval
     """At the operating point that was chosen on val."""
@@ -124,6 +126,7 @@ def outcomes(rows: Sequence[FindingEvaluation]) -> tuple[Outcome, ...]:
                 least=target.least,
                 auroc=row.auroc,
                 thumbnail_auroc=row.thumbnail_auroc,
+                own_thumbnail_auroc=row.own_thumbnail_auroc,
                 auroc_gain=row.auroc_gain,
                 sensitivity=row.sensitivity,
                 specificity=row.specificity,

@@ -13,7 +13,7 @@ import torch
 from preprocessing.placement import Placement
 from training.calibrate import Calibrated, calibrate_all
 from training.cases import FINDINGS, AgeBand, Case, FindingBox, Split
-from training.evaluate_baselines import Films
+from training.evaluate_baselines import Films, ThumbnailScores
 from training.evaluate_cross_set import CrossSet, Elsewhere
 from training.evaluate_figures import evaluate_findings, finding_curves
 from training.evaluate_intervals import Interval
@@ -74,6 +74,11 @@ def logits_of(cases: Sequence[Case], seed: int = 1, *, skill: float = 1.5) -> np
     return np.random.default_rng(seed).normal(size=labels.shape) + skill * np.nan_to_num(labels, nan=0.3)
 
 
+def thumbnails_of(cases: Sequence[Case], seed: int = 2, *, skill: float = 1.5) -> ThumbnailScores:
+    """The models of one set are a little better than the one of all."""
+    return ThumbnailScores(logits_of(cases, seed, skill=skill), logits_of(cases, seed, skill=skill + 0.1))
+
+
 def some_films(cases: Sequence[Case]) -> Films:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(len(cases), 1, SIDE, SIDE, generator=generator)
@@ -92,7 +97,7 @@ def some_evaluation(split: Split = "test") -> tuple[Evaluation, list[Calibrated]
     """An evaluation with every part filled in; the figures by finding are measured, the proofs are made up."""
     cases = some_cases(split=split)
     readings = some_readings(some_cases(seed=7, split="val"))
-    logits, thumbnail = logits_of(cases, 2), logits_of(cases, 3, skill=0.4)
+    logits, thumbnail = logits_of(cases, 2), thumbnails_of(cases, 3, skill=0.4)
     rows = evaluate_findings(cases, logits, thumbnail, readings)
     made = Evaluation(
         split=split,

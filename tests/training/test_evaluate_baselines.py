@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from preprocessing.recipes import RECIPES
 from tests.training.evaluations import CHILD, NIH, case, some_films
 from tests.training.public_sets import kermany_row, nih_row, write_sets
-from training.evaluate_baselines import evenly, linear_scores, prepare, thumbnails
+from training.evaluate_baselines import Films, evenly, linear_scores, prepare, thumbnail_scores, thumbnails
 from training.public_sets import read_cases
 
 
@@ -59,6 +60,27 @@ def test_unknown_labels_are_not_learned_from() -> None:
     known = linear_scores(features[:40], labels[:40], features)
 
     np.testing.assert_allclose(linear_scores(features, poisoned, features), known)
+
+
+def films_of_two_habits(seed: int) -> Films:
+    """In one set the films with the finding are bright, in the other dark."""
+    cases = [
+        case(str(number), labels=[math.nan, float(number % 2), *[0.0] * 15], data_set=CHILD if number < 40 else NIH)
+        for number in range(80)
+    ]
+    bright = torch.tensor([(number % 2) ^ (number < 40) for number in range(80)])[:, None, None, None] * 0.5
+    images = torch.rand(80, 1, 224, 224, generator=torch.Generator().manual_seed(seed)) * 0.1 + bright
+    return Films(tuple(cases), images, some_films(cases[:1]).placements * 80)
+
+
+def test_a_model_of_one_set_knows_the_habits_of_that_set() -> None:
+    scores = thumbnail_scores(films_of_two_habits(0), films_of_two_habits(1))
+
+    labels, child = np.arange(80) % 2, np.arange(80) < 40
+    for own in (child, ~child):
+        assert roc_auc_score(labels[own], scores.own_set[own, 1]) == 1.0
+    assert roc_auc_score(labels, scores.all_sets[:, 1]) < 0.9  # together the sets tell nothing
+    assert (scores.own_set[:, 0] == 0).all()  # a finding that nobody labelled
 
 
 def test_films_come_through_the_recipe_with_their_place(tmp_path: Path) -> None:

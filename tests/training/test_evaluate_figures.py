@@ -9,9 +9,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics import roc_curve as reference_curve
 
-from tests.training.evaluations import CHILD, NIH, case, logits_of, some_cases, some_readings
+from tests.training.evaluations import CHILD, NIH, case, logits_of, some_cases, some_readings, thumbnails_of
 from training.calibrate import probabilities_of
 from training.cases import ANY_FINDING, FINDINGS
+from training.evaluate_baselines import ThumbnailScores
 from training.evaluate_figures import (
     calibration_error,
     calibration_parts,
@@ -27,7 +28,7 @@ READINGS = some_readings(some_cases(seed=9))
 
 
 def test_a_row_holds_what_can_be_counted_by_hand() -> None:
-    logits, thumbnail = logits_of(CASES), logits_of(CASES, 2, skill=0.2)
+    logits, thumbnail = logits_of(CASES), thumbnails_of(CASES, skill=0.2)
     column = FINDINGS.index(ANY_FINDING)
     film = np.flatnonzero([one.data_set == NIH for one in CASES])
     truth = stack_labels(CASES)[film, column]
@@ -41,16 +42,37 @@ def test_a_row_holds_what_can_be_counted_by_hand() -> None:
     assert (row.films, row.positives) == (len(film), truth.sum())
     assert row.data_sets == (NIH,)
     assert row.auroc.value == pytest.approx(roc_auc_score(truth, logits[film, column]))
-    assert row.thumbnail_auroc.value == pytest.approx(roc_auc_score(truth, thumbnail[film, column]))
-    assert row.auroc_gain.value == pytest.approx(row.auroc.value - row.thumbnail_auroc.value)
+    assert row.thumbnail_auroc.value == pytest.approx(roc_auc_score(truth, thumbnail.all_sets[film, column]))
+    assert row.own_thumbnail_auroc is not None
+    assert row.own_thumbnail_auroc.value == pytest.approx(roc_auc_score(truth, thumbnail.own_set[film, column]))
     assert row.sensitivity.value == pytest.approx(present[truth == 1].mean())
     assert row.specificity.value == pytest.approx((~present)[truth == 0].mean())
     assert row.raise_sensitivity.value <= row.sensitivity.value
     assert row.raise_specificity.value >= row.specificity.value
 
 
+@pytest.mark.parametrize("better", ["all_sets", "own_set"])
+def test_the_gain_is_over_the_better_thumbnail_model(better: str) -> None:
+    good, poor = logits_of(CASES, 3, skill=0.9), logits_of(CASES, 4, skill=0.1)
+    scores = ThumbnailScores(good, poor) if better == "all_sets" else ThumbnailScores(poor, good)
+
+    rows = evaluate_findings(CASES, logits_of(CASES), scores, READINGS)
+
+    row = next(row for row in rows if (row.finding, row.group) == (ANY_FINDING, NIH))
+    assert row.own_thumbnail_auroc is not None
+    assert row.better_thumbnail.value == max(row.thumbnail_auroc.value, row.own_thumbnail_auroc.value)
+    assert row.auroc_gain.value == pytest.approx(row.auroc.value - row.better_thumbnail.value)
+
+
+def test_films_of_several_sets_have_no_thumbnail_model_of_one() -> None:
+    rows = evaluate_findings(CASES, logits_of(CASES), thumbnails_of(CASES), READINGS)
+
+    for row in rows:
+        assert (row.own_thumbnail_auroc is None) == (len(row.data_sets) > 1), row.group
+
+
 def test_every_interval_holds_its_figure() -> None:
-    for row in evaluate_findings(CASES, logits_of(CASES), logits_of(CASES, 2), READINGS):
+    for row in evaluate_findings(CASES, logits_of(CASES), thumbnails_of(CASES), READINGS):
         for name in ("auroc", "auprc", "sensitivity", "specificity", "thumbnail_auroc", "auroc_gain"):
             interval = getattr(row, name)
             assert interval.low <= interval.value <= interval.high
@@ -66,14 +88,14 @@ def test_small_groups_are_left_out_but_no_finding_is() -> None:
         for one, row in zip(CASES, labels.tolist(), strict=True)
     ]
 
-    rows = evaluate_findings(cases, logits_of(cases), logits_of(cases, 2), READINGS)
+    rows = evaluate_findings(cases, logits_of(cases), thumbnails_of(cases), READINGS)
 
     assert [row.group for row in rows if row.finding == "hernia"] == ["all"]
     assert {row.finding for row in rows if row.group == "all"} == set(FINDINGS)
 
 
 def test_the_same_films_are_not_listed_under_a_second_name() -> None:
-    rows = evaluate_findings(CASES, logits_of(CASES), logits_of(CASES, 2), READINGS)
+    rows = evaluate_findings(CASES, logits_of(CASES), thumbnails_of(CASES), READINGS)
 
     assert [row.group for row in rows if row.finding == FINDINGS[0]] == ["all"]  # all children are of one set
 
@@ -143,6 +165,6 @@ def test_a_long_curve_is_thinned_and_keeps_its_ends() -> None:
 def test_a_finding_of_one_kind_only_has_no_curve() -> None:
     cases = [case(str(number), labels=[math.nan, 1.0, *[float(number % 2)] * 15]) for number in range(20)]
 
-    drawn = finding_curves(cases, logits_of(cases), logits_of(cases, 2), READINGS)
+    drawn = finding_curves(cases, logits_of(cases), thumbnails_of(cases), READINGS)
 
     assert [curves.finding for curves in drawn] == [FINDINGS[2]]
