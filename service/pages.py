@@ -14,7 +14,7 @@ from starlette.responses import Response
 from service.access import Access
 from service.errors import Invalid, NotFound, NotSignedIn, ServiceError
 
-WEB_FOLDER = Path(__file__).parent / "web"
+WEB_FOLDER = Path(__file__).parent / "pages_old"
 PAGES = {"/": "worklist.html", "/upload": "upload.html", "/sign-in": "sign-in.html"}
 OPEN_PATHS = frozenset(
     {

@@ -1,0 +1,4 @@
+/** To come. */
+export default function WelcomePage() {
+  return <p className="notice-page">WelcomePage</p>;
+}

@@ -1,0 +1,4 @@
+/** To come. */
+export default function CenterStudyPage() {
+  return <p className="notice-page">CenterStudyPage</p>;
+}

@@ -1,0 +1,4 @@
+/** To come. */
+export default function WorklistPage() {
+  return <p className="notice-page">WorklistPage</p>;
+}
