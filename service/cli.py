@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service import cli_models, cli_releases, site_records
 from service.access import new_key, new_sign_in_link
-from service.access_records import list_keys, revoke_key
+from service.access.account_records import administrator
+from service.access.records import list_keys, revoke_key
 from service.cli_tables import opened, reading, when, writing
 from service.intake import problems
 from service.settings import Settings
@@ -169,10 +170,10 @@ def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
-def _sign_in(settings: Settings, options: argparse.Namespace) -> int:
+def _sign_in(settings: Settings, _options: argparse.Namespace) -> int:
     with writing(settings) as tx:
-        site_id = site_records.get_site(tx, options.site).id if options.site else None
-        print(new_sign_in_link(tx, settings, now=time.time(), site_id=site_id))
+        now = time.time()
+        print(new_sign_in_link(tx, settings, account_id=administrator(tx, now=now).id, now=now))
     print("Works once, within 15 minutes.", file=sys.stderr)
     return 0
 
@@ -243,8 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="packages of models that you bring")
     cli_models.add_commands(models)
 
-    sign_in = commands.add_parser("sign-in", help="print a one-time link for a person")
-    sign_in.add_argument("--site", help="a person of this site, who sees nothing else; without it, of the installation")
+    sign_in = commands.add_parser("sign-in", help="print a one-time link of the account `admin`")
     sign_in.set_defaults(run=_sign_in)
 
     studies = commands.add_parser("studies", help="restart or cancel the scoring of a study")

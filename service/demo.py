@@ -19,6 +19,7 @@ from pynetdicom import AE
 
 from service import site_records
 from service.access import new_sign_in_link, public_address
+from service.access.account_records import administrator
 from service.database import Database
 from service.intake import records
 from service.settings import Settings
@@ -100,7 +101,7 @@ def _prepare_site(database: Database, settings: Settings) -> str:
             site_records.add_peer(tx, site.id, NewPeer(AE_TITLE, "127.0.0.0/8", None), now=now)
         packages = served_by_default(open_shelf(settings).packages)
         site_records.release_packages(tx, site.id, packages, now=now, released_by="demo")
-        return new_sign_in_link(tx, settings, now=now)
+        return new_sign_in_link(tx, settings, account_id=administrator(tx, now=now).id, now=now)
 
 
 def _free_port(host: str, wanted: int) -> int:

@@ -18,12 +18,13 @@ from fastapi import APIRouter, Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 
-from service.access import Caller, caller
+from service.access import Caller, may
 from service.archive import Archive
 from service.database import Database
 from service.inference import worker_records
 from service.intake.receive import Intake
 from service.metrics import CONTENT_TYPE, exposition
+from service.roles import Permission
 from service.settings import Settings
 
 log = logging.getLogger("pandok.health")
@@ -158,7 +159,9 @@ def live() -> dict[str, str]:
 
 
 @router.get("/ready", tags=["operate"])
-def ready(request: Request, _caller: Annotated[Caller, Depends(caller)]) -> Response:
+def ready(
+    request: Request, _who: Annotated[Caller, Depends(may(Permission.SEE_PROBLEMS, Permission.SEE_METRICS))]
+) -> Response:
     """Tell whether studies can come in, be scored and be listed: 200, or 503 with what is wrong."""
     started = time.perf_counter()
     checks = request.app.state.health.checks()
@@ -177,6 +180,6 @@ def ready(request: Request, _caller: Annotated[Caller, Depends(caller)]) -> Resp
 
 
 @router.get("/metrics", tags=["operate"])
-def metrics(_caller: Annotated[Caller, Depends(caller)]) -> Response:
+def metrics(_who: Annotated[Caller, Depends(may(Permission.SEE_METRICS))]) -> Response:
     """Return every process' numbers in Prometheus' text format."""
     return Response(exposition(), headers={"Content-Type": CONTENT_TYPE})

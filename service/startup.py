@@ -14,7 +14,8 @@ from prometheus_client.multiprocess import mark_process_dead
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.access import new_sign_in_link
-from service.access_records import anyone_can_sign_in
+from service.access.account_records import administrator
+from service.access.records import anyone_can_sign_in
 from service.database import Database
 from service.metrics import FOLDER_VARIABLE
 from service.settings import Settings
@@ -67,7 +68,9 @@ def first_sign_in_link(settings: Settings) -> str | None:
     database = Database(settings.sqlalchemy_url)
     now = time.time()
     with database.transaction() as tx:
-        link = None if anyone_can_sign_in(tx, now=now) else new_sign_in_link(tx, settings, now=now)
+        link = None
+        if not anyone_can_sign_in(tx, now=now):
+            link = new_sign_in_link(tx, settings, account_id=administrator(tx, now=now).id, now=now)
     database.close()
     return link
 

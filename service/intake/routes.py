@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service import site_records
-from service.access import Caller, caller, person
+from service.access import Caller, may
 from service.database import Database
 from service.errors import Invalid, NotFound
 from service.intake import problems
@@ -20,16 +20,20 @@ from service.intake.settling import mark_done
 from service.intake.stow import store
 from service.intake.uploads import upload
 from service.intake.verify import is_valid_uid
+from service.roles import Permission
 from service.settings import Settings
 
 router = APIRouter()
 
 _MAX_PROBLEMS = 500
 
-SignedIn = Annotated[Caller, Depends(caller)]
+MaySend = Annotated[Caller, Depends(may(Permission.SEND_STUDIES))]
+MayPickSite = Annotated[Caller, Depends(may(Permission.SEND_STUDIES, Permission.SEE_WORKLIST))]
+MaySeeProblems = Annotated[Caller, Depends(may(Permission.SEE_PROBLEMS))]
+MayRun = Annotated[Caller, Depends(may(Permission.RUN_SERVICE))]
 
 
-def site_of(request: Request, who: SignedIn, site: Annotated[str | None, Query(max_length=32)] = None) -> int:
+def site_of(request: Request, who: MaySend, site: Annotated[str | None, Query(max_length=32)] = None) -> int:
     """Return the site of a request: the caller's own, or for a person of the installation the one that they name.
 
     Raises:
@@ -62,13 +66,13 @@ StudyUid = Annotated[str, Depends(study_uid_of)]
 
 
 @router.post("/dicomweb/studies", tags=["dicomweb"])
-async def store_instances(request: Request, who: SignedIn, site_id: SiteId) -> Response:
+async def store_instances(request: Request, who: MaySend, site_id: SiteId) -> Response:
     """STOW-RS: store instances of any studies."""
     return await _store(request, Sender(site_id, Door.STOW, who.name), None)
 
 
 @router.post("/dicomweb/studies/{study_instance_uid}", tags=["dicomweb"])
-async def store_instances_of_study(request: Request, who: SignedIn, site_id: SiteId, study: StudyUid) -> Response:
+async def store_instances_of_study(request: Request, who: MaySend, site_id: SiteId, study: StudyUid) -> Response:
     """STOW-RS: store instances of one study; those of others are refused."""
     return await _store(request, Sender(site_id, Door.STOW, who.name), study)
 
@@ -88,8 +92,8 @@ async def _store(request: Request, sender: Sender, study_instance_uid: str | Non
 
 
 @router.get("/api/sites", tags=["intake"])
-def list_sites(request: Request, who: SignedIn) -> Mapping[str, Any]:
-    """List the sites that this caller may send for."""
+def list_sites(request: Request, who: MayPickSite) -> Mapping[str, Any]:
+    """List the sites that this caller may send for, or whose studies it reads."""
     database: Database = request.app.state.database
     with database.reading() as connection:
         sites = [site for site in site_records.list_sites(connection) if who.may_see(site.id)]
@@ -97,7 +101,7 @@ def list_sites(request: Request, who: SignedIn) -> Mapping[str, Any]:
 
 
 @router.post("/api/uploads", tags=["intake"])
-async def upload_file(request: Request, who: SignedIn, site_id: SiteId) -> Response:
+async def upload_file(request: Request, who: MaySend, site_id: SiteId) -> Response:
     """Take one Part-10 file, or one zip of them, as the request's body; answer an outcome for each file.
 
     `X-File-Name` (percent-encoded UTF-8) comes back in the answer and is kept nowhere.
@@ -145,7 +149,7 @@ def study_arrival(request: Request, site_id: SiteId, study: StudyUid) -> Mapping
 @router.get("/api/problems", tags=["intake"])
 def list_problems(
     request: Request,
-    who: SignedIn,
+    who: MaySeeProblems,
     *,
     state: Annotated[str, Query(pattern="^(open|resolved|all)$")] = "open",
     before: Annotated[int | None, Query(ge=1)] = None,
@@ -169,9 +173,9 @@ class Resolution(BaseModel):
 
 @router.post("/api/problems/{problem_id}/resolve", status_code=204, tags=["intake"])
 def resolve_problem(
-    request: Request, who: Annotated[Caller, Depends(person)], problem_id: int, resolution: Resolution | None = None
+    request: Request, who: MayRun, problem_id: int, resolution: Resolution | None = None
 ) -> None:
-    """Mark a problem as dealt with: for people, not for a site's programs."""
+    """Mark a problem as dealt with."""
     database: Database = request.app.state.database
     words = (resolution or Resolution()).resolution
     with database.transaction() as tx:

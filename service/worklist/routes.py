@@ -11,9 +11,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import StreamingResponse
 
-from service.access import Caller, caller, person
+from service.access import Caller, may
 from service.database import Database
 from service.errors import Conflict, Invalid, NotFound
+from service.roles import Permission
 from service.worklist import cursor, records
 from service.worklist.answers import Item, ItemDetail, ItemPage, detail_answer, row_answer
 from service.worklist.items import PriorityClass
@@ -26,8 +27,9 @@ KEEP_ALIVE_S = 15.0
 STILL_EVERY_S = 10.0
 """An open stream asks this often whether its caller still is one."""
 
-CallerNow = Annotated[Caller, Depends(caller)]
-PersonNow = Annotated[Caller, Depends(person)]
+MaySee = Annotated[Caller, Depends(may(Permission.SEE_WORKLIST))]
+MayRun = Annotated[Caller, Depends(may(Permission.RUN_SERVICE))]
+MaySend = Annotated[Caller, Depends(may(Permission.SEND_STUDIES))]
 
 
 class PriorityChange(BaseModel):
@@ -41,7 +43,7 @@ class PriorityChange(BaseModel):
 @router.get("")
 def list_worklist(
     request: Request,
-    who: CallerNow,
+    who: MaySee,
     state: Literal["arriving", "settled", "scored", "unscored"] | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     after: Annotated[str | None, Query(alias="cursor", max_length=256)] = None,
@@ -68,20 +70,20 @@ def list_worklist(
 
 
 @router.get("/events")
-def worklist_events(request: Request, _who: CallerNow) -> StreamingResponse:
+def worklist_events(request: Request, _who: MaySee) -> StreamingResponse:
     """Stream `{"changed": n}` whenever the list may look different (server-sent events)."""
     return StreamingResponse(_events(request), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 @router.get("/names")
-def list_finding_names(request: Request, _who: CallerNow) -> list[FindingName]:
+def list_finding_names(request: Request, _who: MaySee) -> list[FindingName]:
     """List how the findings of the installed packages are called in each language."""
     names: list[FindingName] = request.app.state.finding_names()  # reads the packages, the first time
     return names
 
 
 @router.get("/{public_id}")
-def get_worklist_item(request: Request, public_id: str, who: CallerNow) -> ItemDetail:
+def get_worklist_item(request: Request, public_id: str, who: MaySee) -> ItemDetail:
     """Return one study with every run, every finding and where its results are."""
     parts = request.app.state
     with parts.database.reading() as rx:
@@ -102,19 +104,19 @@ def get_worklist_item(request: Request, public_id: str, who: CallerNow) -> ItemD
 
 
 @router.post("/{public_id}/restart", status_code=202)
-def restart(request: Request, public_id: str, who: PersonNow) -> Item:
+def restart(request: Request, public_id: str, who: MayRun) -> Item:
     """Score the study's newest revision again."""
     return _operate(request, public_id, who, request.app.state.restart_study)
 
 
 @router.post("/{public_id}/cancel", status_code=202)
-def cancel(request: Request, public_id: str, who: PersonNow) -> Item:
+def cancel(request: Request, public_id: str, who: MayRun) -> Item:
     """Stop scoring the study's newest revision; it stays in the list, unscored, for a person to read."""
     return _operate(request, public_id, who, request.app.state.cancel_study)
 
 
 @router.post("/{public_id}/priority")
-def set_priority(request: Request, public_id: str, change: PriorityChange, who: CallerNow) -> Item:
+def set_priority(request: Request, public_id: str, change: PriorityChange, who: MaySend) -> Item:
     """Set the center's priority. The AI's own raise, if there is one, stays."""
     parts = request.app.state
     with parts.database.transaction() as tx:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Iterator
@@ -17,12 +18,19 @@ from sqlalchemy import insert
 
 from service import tables
 from service.access import new_key, new_sign_in_link
+from service.access.account_records import add_account, change_account
+from service.access.accounts import NewAccount
+from service.access.passwords import hash_password
 from service.app import create_app
 from service.database import Database
+from service.roles import KOREAN_SIDE, Role
 from service.settings import Settings
 from service.worklist.records import update_item
 from tests.driver import free_port
 from tests.factories import Clock, add_site
+
+PASSWORD = "eleven quiet radiographs"
+"""Of every person in a house."""
 
 
 @dataclass
@@ -46,9 +54,33 @@ class House:
         with self.database.transaction() as tx:
             return new_key(tx, site_id=site_id or self.site_id, name="test", now=self.clock()).text
 
-    def token(self, site_id: int | None = None) -> str:
+    def new_account(
+        self,
+        role: Role = Role.ADMINISTRATOR,
+        *,
+        site_id: int | None = None,
+        policy: str | None = None,
+        login: str | None = None,
+    ) -> int:
+        """Make a person with the password PASSWORD; one who cannot stand above the sites is of the first site."""
+        if site_id is None and role not in KOREAN_SIDE:
+            site_id = self.site_id
+        now = self.clock()
         with self.database.transaction() as tx:
-            return new_sign_in_link(tx, self.settings, now=self.clock(), site_id=site_id).partition("#token=")[2]
+            number = tx.exec_driver_sql("SELECT count(*) FROM account").scalar_one() + 1
+            new = NewAccount(
+                login or f"person-{number}", f"Person {number}", role, site_id, "en", "UTC", reading_policy=policy
+            )
+            account_id = add_account(tx, new, now=now).id
+            change_account(tx, account_id, password_hash=password_hash(), password_set_at=now)
+        return account_id
+
+    def token(self, account_id: int | None = None) -> str:
+        """Return a one-time link's token of an account; of a new administrator when none is named."""
+        account_id = account_id or self.new_account()
+        with self.database.transaction() as tx:
+            link = new_sign_in_link(tx, self.settings, account_id=account_id, now=self.clock())
+        return link.partition("#token=")[2]
 
     def client(self, **headers: str) -> httpx.Client:
         """Return a caller without anything remembered."""
@@ -57,10 +89,19 @@ class House:
     def with_key(self, site_id: int | None = None) -> httpx.Client:
         return self.client(Authorization=f"Bearer {self.key(site_id)}")
 
-    def signed_in(self, site_id: int | None = None) -> httpx.Client:
-        """Return a person's browser, after the one-time link."""
+    def signed_in(self, role: Role = Role.ADMINISTRATOR, site_id: int | None = None) -> httpx.Client:
+        """Return a new person's browser, after the one-time link."""
+        return self.account(role, site_id=site_id)[0]
+
+    def account(self, role: Role, site_id: int | None = None, policy: str | None = None) -> tuple[httpx.Client, int]:
+        """Return a new person's browser, signed in, and the account's row number."""
+        account_id = self.new_account(role, site_id=site_id, policy=policy)
+        return self.browser(account_id), account_id
+
+    def browser(self, account_id: int) -> httpx.Client:
+        """Return a browser signed in to an account by a one-time link."""
         person = self.client(**{"X-Pandok": "1"})
-        assert person.post("/api/sign-in", json={"token": self.token(site_id)}).status_code == 204
+        assert person.post("/api/sign-in", json={"token": self.token(account_id)}).status_code == 204
         return person
 
     def add_study(self, *, site_id: int | None = None, ai_priority: int | None = None, **values: Any) -> int:
@@ -122,6 +163,12 @@ class House:
                        "experimental": False, **finding},
                 )  # fmt: skip
         return study_id
+
+
+@functools.cache
+def password_hash() -> str:
+    """Return how PASSWORD is kept: made once, since making it is slow on purpose."""
+    return hash_password(PASSWORD)
 
 
 def _add(tx: Any, table: Any, **values: Any) -> int:

@@ -300,7 +300,7 @@ def test_a_sites_key_may_not_do_what_only_a_person_may(house: House) -> None:
 @pytest.mark.parametrize("who", ["key", "session"])
 def test_another_sites_study_looks_like_one_that_does_not_exist(house: House, who: str) -> None:
     house.add_scored()
-    foreign = house.with_key(house.other_site_id) if who == "key" else house.signed_in(house.other_site_id)
+    foreign = house.with_key(house.other_site_id) if who == "key" else house.signed_in(site_id=house.other_site_id)
     real, invented = f"{1:032x}", f"{999:032x}"
 
     for method, path, body in [

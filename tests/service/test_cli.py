@@ -122,7 +122,6 @@ def test_a_policy_can_be_changed_piece_by_piece(pandok: Command) -> None:
         (("keys", "add", "nowhere", "--name", "x"), "no such site"),
         (("keys", "revoke", "00000000"), "no live key"),
         (("studies", "restart", "0" * 32), "no such study"),
-        (("sign-in", "--site", "nowhere"), "no such site"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(pandok: Command, arguments: tuple[str, ...], word: str) -> None:

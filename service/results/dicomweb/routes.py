@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from service import site_records
-from service.access import Caller, caller
+from service.access import Caller, may
 from service.archive import Archive
 from service.database import Database
 from service.errors import Invalid, NotFound, ServiceError
@@ -24,6 +24,7 @@ from service.results.dicomweb.native_model import DICOM_XML, to_xml
 from service.results.dicomweb.records import Place, StoredInstance
 from service.results.dicomweb.rendered import RENDERED_TYPES, NotRendered, View, parse_view, render
 from service.results.dicomweb.wado import DICOM, Part
+from service.roles import Permission
 
 router = APIRouter(prefix="/dicomweb", tags=["dicomweb"])
 log = logging.getLogger("pandok.results")
@@ -38,7 +39,7 @@ InstancePath = SeriesPath + "/instances/{sop_instance_uid}"
 
 def sites_of(
     request: Request,
-    who: Annotated[Caller, Depends(caller)],
+    who: Annotated[Caller, Depends(may(Permission.RETRIEVE))],
     site: Annotated[str | None, Query(max_length=32)] = None,
 ) -> tuple[int, ...]:
     """Return the sites whose rows exist for this request: a person of the installation may name one."""

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 
 from service import tables
 from service.access import new_sign_in_link
+from service.access.account_records import administrator
 from service.app import create_app
 from service.database import Database
 from service.settings import Settings
@@ -31,7 +32,7 @@ def page(tmp_path: Path, chromium: str, clock: Clock) -> Iterator[Page]:
     database.migrate()
     add_site(database)
     with database.transaction() as tx:
-        link = new_sign_in_link(tx, settings, now=clock())
+        link = new_sign_in_link(tx, settings, account_id=administrator(tx, now=clock()).id, now=clock())
     app = create_app(settings, database=database, clock=clock)
     with served(app, lifespan="on") as port, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
 
-from service.tables import api_key, session, sign_in_link
+from service.access.callers import Caller
+from service.roles import Role
+from service.tables import account, api_key, session, sign_in_link
 from service.tables import site as site_table
 
 
@@ -14,7 +16,7 @@ from service.tables import site as site_table
 class LiveSession:
     """A session that may act."""
 
-    site_id: int | None
+    caller: Caller
     seen_at: float
 
 
@@ -30,7 +32,7 @@ class LiveKey:
 class UsedLink:
     """What a one-time link gave when it was used."""
 
-    site_id: int | None
+    account_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,9 @@ class ListedKey:
     revoked_at: float | None
 
 
-def add_link(tx: Connection, *, site_id: int | None, token_sha256: str, created_at: float, expires_at: float) -> None:
+def add_link(tx: Connection, *, account_id: int, token_sha256: str, created_at: float, expires_at: float) -> None:
     """Add a one-time link."""
-    row = {"site_id": site_id, "token_sha256": token_sha256, "created_at": created_at, "expires_at": expires_at}
+    row = {"account_id": account_id, "token_sha256": token_sha256, "created_at": created_at, "expires_at": expires_at}
     tx.execute(insert(sign_in_link).values(row))
 
 
@@ -70,17 +72,15 @@ def use_link(tx: Connection, token_sha256: str, *, now: float) -> UsedLink | Non
             sign_in_link.c.expires_at > now,
         )
         .values(used_at=now)
-        .returning(sign_in_link.c.site_id)
+        .returning(sign_in_link.c.account_id)
     ).first()
-    return UsedLink(row.site_id) if row else None
+    return UsedLink(row.account_id) if row else None
 
 
-def add_session(
-    tx: Connection, *, site_id: int | None, token_sha256: str, created_at: float, expires_at: float
-) -> None:
+def add_session(tx: Connection, *, account_id: int, token_sha256: str, created_at: float, expires_at: float) -> None:
     """Add a session, seen now."""
     row = {
-        "site_id": site_id,
+        "account_id": account_id,
         "token_sha256": token_sha256,
         "created_at": created_at,
         "seen_at": created_at,
@@ -92,14 +92,37 @@ def add_session(
 def live_session(rx: Connection, token_sha256: str, *, now: float, seen_after: float) -> LiveSession | None:
     """Return the session when it has not ended, is not too old and was used lately enough."""
     row = rx.execute(
-        select(session.c.site_id, session.c.seen_at).where(
+        select(
+            session.c.id.label("session_id"),
+            session.c.seen_at,
+            session.c.confirmed_at,
+            account.c.id,
+            account.c.public_id,
+            account.c.role,
+            account.c.site_id,
+            account.c.reading_policy,
+        )
+        .join(account, account.c.id == session.c.account_id)
+        .where(
             session.c.token_sha256 == token_sha256,
             session.c.ended_at.is_(None),
             session.c.expires_at > now,
             session.c.seen_at > seen_after,
+            account.c.disabled_at.is_(None),
         )
     ).first()
-    return LiveSession(row.site_id, row.seen_at) if row else None
+    if row is None:
+        return None
+    who = Caller(
+        row.public_id,
+        row.site_id,
+        Role(row.role),
+        account_id=row.id,
+        reading_policy=row.reading_policy,
+        confirmed_at=row.confirmed_at,
+        session_id=row.session_id,
+    )
+    return LiveSession(who, row.seen_at)
 
 
 def see_session(tx: Connection, token_sha256: str, *, now: float) -> None:

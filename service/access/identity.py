@@ -1,115 +1,28 @@
-"""Who is calling, and which sites they may see: one-time links, sessions, sites' keys."""
+"""Tells who stands behind a request: sessions and sites' keys, and requests that another site's page may have sent."""
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import Depends
-from sqlalchemy import Connection
 from starlette.datastructures import Headers
-from starlette.requests import Request, cookie_parser
+from starlette.requests import cookie_parser
 
-from service import access_records
+from service.access import records
+from service.access.callers import Caller
+from service.access.secrets import fingerprint, public_address
 from service.database import Database
-from service.errors import Forbidden, NotSignedIn
+from service.errors import Forbidden
+from service.roles import Role
 from service.settings import Settings
 
-SIGN_IN_LINK_S = 15 * 60
-"""How long a one-time link waits to be used."""
 SEEN_EVERY_S = 60.0
 """A session's last use is written at most this often: a row written for every request would queue with the intake."""
 BACKGROUND_HEADER = "x-pandok-background"
 """A page sends it with what it asks by itself, so that a page left open does not keep a session alive."""
 CUSTOM_HEADER = "x-pandok"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-KEY_PREFIX = "pdk"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """An authenticated caller: a signed-in person or a site's key."""
-
-    name: str
-    """`session` or the key's prefix: for logs and problem rows."""
-    site_id: int | None
-    """The only site whose rows exist for this caller; None is a person of the installation, who sees all."""
-
-    def may_see(self, site_id: int) -> bool:
-        """Tell whether rows of the site exist for this caller."""
-        return self.site_id is None or self.site_id == site_id
-
-    @property
-    def is_person(self) -> bool:
-        """Signed in with a link, not with a site's key."""
-        return self.name == "session"
-
-
-def caller(request: Request) -> Caller:
-    """Return who calls, as the gate before every route found out. Routes depend on this.
-
-    Raises:
-        NotSignedIn: Nobody we know. The gate answers strangers before any route; this holds when a route is open
-            there by mistake.
-    """
-    found = getattr(request.state, "caller", None)
-    if not isinstance(found, Caller):
-        raise NotSignedIn
-    return found
-
-
-def person(who: Annotated[Caller, Depends(caller)]) -> Caller:
-    """Return who calls, when that is a signed-in person. Raises Forbidden for a site's key."""
-    if not who.is_person:
-        raise Forbidden("A site's key may not do this; a signed-in person may.")
-    return who
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """A fresh key. `text` exists only here and with whom it is shown to: the table keeps its hash."""
-
-    prefix: str
-    text: str
-
-
-def fingerprint(token: str) -> str:
-    """Return how a secret is kept: SHA-256. Our secrets have 256 random bits, so no slow hash is needed."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def new_key(tx: Connection, *, site_id: int, name: str, now: float) -> NewKey:
-    """Make a key for a site."""
-    prefix = secrets.token_hex(4)
-    key = NewKey(prefix, f"{KEY_PREFIX}_{prefix}_{secrets.token_urlsafe(32)}")
-    access_records.add_key(
-        tx, site_id=site_id, name=name, prefix=prefix, key_sha256=fingerprint(key.text), created_at=now
-    )
-    return key
-
-
-def new_sign_in_link(tx: Connection, settings: Settings, *, now: float, site_id: int | None = None) -> str:
-    """Make a one-time link. The token stands after `#`, so that no server, proxy or Referer ever sees it."""
-    token = secrets.token_urlsafe(32)
-    access_records.add_link(
-        tx, site_id=site_id, token_sha256=fingerprint(token), created_at=now, expires_at=now + SIGN_IN_LINK_S
-    )
-    return f"{public_address(settings)}/sign-in#token={token}"
-
-
-def public_address(settings: Settings) -> str:
-    """Return the address that people use, without a trailing slash."""
-    if settings.public_url:
-        return settings.public_url.rstrip("/")
-    scheme = "https" if settings.web_certificate else "http"
-    any_address = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is bound is no address to go to
-    host = any_address.get(settings.web_host, settings.web_host)
-    host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}:{settings.web_port}"
 
 
 class Access:
@@ -134,8 +47,8 @@ class Access:
         key = _key(headers)
         if key is not None:
             with self._database.reading() as rx:
-                found = access_records.live_key(rx, fingerprint(key))
-            return Caller(found.prefix, found.site_id) if found else None
+                found = records.live_key(rx, fingerprint(key))
+            return Caller(found.prefix, found.site_id, Role.GATEWAY) if found else None
         token = self._token(headers)
         if not token:
             return None
@@ -149,7 +62,7 @@ class Access:
         key = _key(headers)
         if key is not None:
             with self._database.reading() as rx:
-                return access_records.live_key(rx, fingerprint(key)) is not None
+                return records.live_key(rx, fingerprint(key)) is not None
         token = self._token(headers)
         return token is not None and self._session(token, touch=False) is not None
 
@@ -175,16 +88,16 @@ class Access:
         now = self._clock()
         link_sha256 = fingerprint(token)
         with self._database.reading() as rx:  # a stranger's guess must not take the write lock
-            if not access_records.link_is_open(rx, link_sha256, now=now):
+            if not records.link_is_open(rx, link_sha256, now=now):
                 return None
         fresh = secrets.token_urlsafe(32)
         with self._database.transaction() as tx:
-            link = access_records.use_link(tx, link_sha256, now=now)
+            link = records.use_link(tx, link_sha256, now=now)
             if link is None:
                 return None
-            access_records.add_session(
+            records.add_session(
                 tx,
-                site_id=link.site_id,
+                account_id=link.account_id,
                 token_sha256=fingerprint(fresh),
                 created_at=now,
                 expires_at=now + self._longest_s,
@@ -196,7 +109,7 @@ class Access:
         token = self._token(headers)
         if token:
             with self._database.transaction() as tx:
-                access_records.end_session(tx, fingerprint(token), now=self._clock())
+                records.end_session(tx, fingerprint(token), now=self._clock())
 
     def _token(self, headers: Headers) -> str | None:
         return cookie_parser(headers.get("cookie", "")).get(self.cookie_name)
@@ -205,13 +118,13 @@ class Access:
         now = self._clock()
         token_sha256 = fingerprint(token)
         with self._database.reading() as rx:
-            found = access_records.live_session(rx, token_sha256, now=now, seen_after=now - self._idle_s)
+            found = records.live_session(rx, token_sha256, now=now, seen_after=now - self._idle_s)
         if found is None:
             return None
         if touch and now - found.seen_at >= SEEN_EVERY_S:
             with self._database.transaction() as tx:
-                access_records.see_session(tx, token_sha256, now=now)
-        return Caller("session", found.site_id)
+                records.see_session(tx, token_sha256, now=now)
+        return found.caller
 
 
 def _key(headers: Headers) -> str | None:

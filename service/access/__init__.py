@@ -1,0 +1,25 @@
+"""Who is calling, which sites they may see, and what they may do there."""
+
+from service.access.callers import Caller, caller, may
+from service.access.identity import Access
+from service.access.secrets import (
+    SIGN_IN_LINK_S,
+    NewKey,
+    fingerprint,
+    new_key,
+    new_sign_in_link,
+    public_address,
+)
+
+__all__ = [
+    "SIGN_IN_LINK_S",
+    "Access",
+    "Caller",
+    "NewKey",
+    "caller",
+    "fingerprint",
+    "may",
+    "new_key",
+    "new_sign_in_link",
+    "public_address",
+]
