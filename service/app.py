@@ -63,7 +63,7 @@ def create_app(
     app.state.intake = intake
     app.state.clock = clock
     app.state.access = access
-    app.state.watch = Watch(tables)
+    app.state.watch = Watch(tables, clock)
     app.state.stopping = threading.Event()
     app.state.health = health.Health(settings, tables, archive, intake, clock)
     app.state.finding_names = functools.cache(lambda: finding_names(open_shelf(settings).packages))
@@ -72,7 +72,7 @@ def create_app(
     add_handlers(app)
     for router in _routers(pages.pages_router(assets)):
         app.include_router(router)
-    doorway = Doorway(access, OPEN_PATHS, functools.partial(pages.stranger_page, assets))
+    doorway = Doorway(access, OPEN_PATHS, pages.OPEN_PREFIXES, functools.partial(pages.stranger_page, assets))
     app.add_middleware(Gate, doorway=doorway)
     return app
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from service.settings import Settings
-from service.worklist.items import PriorityClass
+from service.access import Caller
+from service.worklist.items import OPEN_STATES, PriorityClass
 
 Presence = Literal["present", "absent", "undetermined", "not_evaluated"]
 
@@ -45,11 +46,28 @@ class FindingAnswer(BaseModel):
     place: list[float] | None
 
 
+class SiteAnswer(BaseModel):
+    """The organisation that sent a study."""
+
+    code: str
+    name: str
+    time_zone: str
+    language: str
+
+
+class ClaimAnswer(BaseModel):
+    """Who reads a study now."""
+
+    by: str
+    mine: bool
+    expires_at: float
+
+
 class Item(BaseModel):
     """One row of the worklist."""
 
     public_id: str
-    site: str
+    site: SiteAnswer
     patient_name: str | None
     patient_id: str | None
     patient_sex: str | None
@@ -65,18 +83,25 @@ class Item(BaseModel):
     reason: str | None
     item_state: Literal["scheduled", "in progress", "completed", "canceled"]
     revision: int
-    findings: list[FindingAnswer]
-    """Those that are present, by probability; the detail has all."""
-    evaluated: int
+    has_question: bool
+    """The center asked something of this study."""
+    claim: ClaimAnswer | None
+    reading: Literal["new", "impression", "draft", "preliminary", "final", "amended", "retracted"]
+    """How far it is read: the reader's own work, or the state of its report."""
+    findings: list[FindingAnswer] | None
+    """Those that are present, by probability; the detail has all. None: the caller may not know them yet."""
+    evaluated: int | None
     """How many outputs gave a present or absent; 0 means that nothing is known, not that nothing is there."""
     findings_revision: int | None
     """The revision that the findings are from: less than `revision` while a later one is under way or unscored."""
     failure: str | None
     """Why a part of a scored study has no result: its other findings speak for the rest only."""
     priority_class: int
+    """By the caller's reading policy; under `blind` the center's own."""
     priority: Literal["stat", "urgent", "routine"]
     center_priority: int
     ai_priority: int | None
+    """None also for a caller who may not know it yet."""
     waited_too_long: bool
     due_at: float
     first_image_at: float
@@ -95,146 +120,79 @@ class ItemPage(BaseModel):
     next_cursor: str | None
 
 
-class ResultAnswer(BaseModel):
-    """A result object and where DICOMweb gives it."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Who looks at the list, and when."""
 
-    kind: str
-    revision: int
-    url: str
-    rendered_url: str | None
-
-
-class RunAnswer(BaseModel):
-    """One package on one image: done, or why not."""
-
-    revision: int
-    package: str | None
-    package_version: str | None
-    package_sha256: str | None
-    recipe: str | None
-    outcome: Literal["done", "not_applicable", "failed"]
-    reason: str | None
-    detail: str | None
-    view: str | None
-    view_source: str | None
-    notes: list[str]
-    decoder: str | None
-    provider: str | None
-    instance_number: int | None
-    instance_url: str
-    started_at: float
-    finished_at: float
-    findings: list[FindingAnswer]
-    results: list[ResultAnswer]
+    caller: Caller
+    now: float
+    max_wait_s: float
 
 
-class RevisionAnswer(BaseModel):
-    """One settled state of a study's images and what became of it."""
-
-    number: int
-    state: str
-    reason: str | None
-    detail: str | None
-    settled_by: str
-    settled_at: float
-    started_at: float | None
-    finished_at: float | None
-    attempt: int
-
-
-class ItemDetail(Item):
-    """One study with everything that was done with it."""
-
-    study_url: str
-    revisions: list[RevisionAnswer]
-    runs: list[RunAnswer]
-
-
-def row_answer(
-    row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], *, now: float, settings: Settings
-) -> Item:
+def row_answer(row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], look: Look) -> Item:
     """Return one row's answer from its columns and its newest findings."""
-    return Item(**_item_values(row, findings, now=now, settings=settings))
+    return Item(**item_values(row, findings, look))
 
 
-def detail_answer(
-    row: Mapping[str, Any],
-    *,
-    current: Sequence[Mapping[str, Any]],
-    revisions: Sequence[Mapping[str, Any]],
-    runs: Sequence[Mapping[str, Any]],
-    findings: Sequence[Mapping[str, Any]],
-    results: Sequence[Mapping[str, Any]],
-    now: float,
-    settings: Settings,
-) -> ItemDetail:
-    """Return one study's answer from all its rows."""
-    study_url = f"/dicomweb/studies/{row['study_instance_uid']}"
-    numbers = {revision["id"]: revision["number"] for revision in revisions}
-    return ItemDetail(
-        **_item_values(row, current, now=now, settings=settings),
-        study_url=study_url,
-        revisions=[RevisionAnswer(**{k: v for k, v in revision.items() if k != "id"}) for revision in revisions],
-        runs=[
-            _run_answer(
-                run,
-                study_url,
-                numbers[run["revision_id"]],
-                findings=[f for f in findings if f["run_id"] == run["id"]],
-                results=[r for r in results if r["run_id"] == run["id"]],
-            )
-            for run in runs
-        ],
+def item_values(row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], look: Look) -> dict[str, Any]:
+    """Return the fields that a row and a study's detail share."""
+    values = {name: row[name] for name in Item.model_fields if name in row}
+    claim = _claim(row, look)
+    is_left = row["item_state"] == "in progress" and claim is None
+    return (
+        values
+        | _seen_values(row, findings)
+        | {
+            "site": {key: row[f"site_{key}"] for key in SiteAnswer.model_fields},
+            "modalities": [word for word in row["modalities"].split("\\") if word],
+            "item_state": "scheduled" if is_left else row["item_state"],
+            "claim": claim,
+            "reading": _reading(row),
+            "priority": PriorityClass(row["priority_class"]).word,
+            "waited_too_long": row["created_at"] <= look.now - look.max_wait_s,
+        }
     )
 
 
-def _item_values(
-    row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], *, now: float, settings: Settings
-) -> dict[str, Any]:
-    values = {name: row[name] for name in Item.model_fields if name in row}
+def _seen_values(row: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a row tells of the AI: nothing at all where the caller may not know of any revision."""
+    if row["seen_revision"] is None:
+        return {"findings": None, "evaluated": None, "findings_revision": None, "failure": None, "ai_priority": None}
     shown = [f for f in findings if f["presence"] == "present"]
     shown.sort(key=lambda f: (f["experimental"], -(f["probability"] or 0.0)))
-    return values | {
-        "modalities": [word for word in row["modalities"].split("\\") if word],
-        "findings": [_finding_answer(f, f["package"]) for f in shown],
+    return {
+        "findings": [finding_answer(f, f["package"]) for f in shown],
         "evaluated": sum(f["presence"] in ("present", "absent") for f in findings),
         "findings_revision": findings[0]["revision"] if findings else None,
         "failure": findings[0]["failure"] if findings else None,
-        "priority": PriorityClass(row["priority_class"]).word,
-        "waited_too_long": row["created_at"] <= now - settings.max_wait_hours * 3600.0,
+        "ai_priority": row["ai_priority"] if row["seen_revision"] >= row["revision"] else None,
     }
 
 
-def _run_answer(
-    run: Mapping[str, Any],
-    study_url: str,
-    revision: int,
-    *,
-    findings: Iterable[Mapping[str, Any]],
-    results: Iterable[Mapping[str, Any]],
-) -> RunAnswer:
-    values = {name: run[name] for name in RunAnswer.model_fields if name in run}
-    return RunAnswer(
-        **values,
-        revision=revision,
-        instance_url=f"{study_url}/series/{run['series_instance_uid']}/instances/{run['sop_instance_uid']}",
-        findings=[_finding_answer(f, run["package"]) for f in findings],
-        results=[_result_answer(r, study_url) for r in results],
+def _claim(row: Mapping[str, Any], look: Look) -> ClaimAnswer | None:
+    if row["claimed_by_id"] is None or row["claim_expires_at"] <= look.now:
+        return None
+    return ClaimAnswer(
+        by=row["claimed_by"],
+        mine=row["claimed_by_id"] == look.caller.account_id,
+        expires_at=row["claim_expires_at"],
     )
 
 
-def _result_answer(result: Mapping[str, Any], study_url: str) -> ResultAnswer:
-    url = f"{study_url}/series/{result['series_instance_uid']}/instances/{result['sop_instance_uid']}"
-    is_image = result["modality"] != "SR"
-    return ResultAnswer(
-        kind="overlay" if is_image else "structured_report",
-        revision=result["revision"],
-        url=url,
-        rendered_url=f"{url}/rendered" if is_image else None,
-    )
+_OF_REPORT = {
+    "preliminary": "preliminary", "final": "final", "appended": "final", "amended": "amended", "cancelled": "retracted",
+}  # fmt: skip
 
 
-def _finding_answer(found: Mapping[str, Any], package: str | None) -> FindingAnswer:
+def _reading(row: Mapping[str, Any]) -> str:
+    is_open = row["item_state"] in OPEN_STATES  # images that came after a final report wait for a reader of their own
+    if row["report_status"] == "preliminary" or (row["report_status"] in _OF_REPORT and not is_open):
+        return _OF_REPORT[row["report_status"]]
+    return "draft" if row["has_draft"] else "impression" if row["has_impression"] else "new"
+
+
+def finding_answer(found: Mapping[str, Any], package: str | None) -> FindingAnswer:
+    """Return one finding's answer from its columns."""
     values = {name: found[name] for name in FindingAnswer.model_fields if name in found}
     raises = found["raises_priority"] and found["presence"] == "present" and not found["experimental"]
     return FindingAnswer(**(values | {"package": package, "raises_priority": raises}))

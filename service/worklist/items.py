@@ -47,11 +47,11 @@ def due_at(complete_at: float, priority: PriorityClass, due_minutes: Mapping[str
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an item stands in the order: waited too long first, then class, then due time, then age."""
+    """Where an item stands in a list: by what the list is sorted, the item's own values of that, and its id."""
 
-    waited_too_long: bool
-    priority_class: int
-    due_at: float
+    sort: str
     item_id: int
     as_of: float
     """The moment for which the order holds; a list read in pages keeps the first page's."""
+    values: tuple[float | str, ...]
+    """Empty where they are a patient's attribute, which no address may hold: then the item's id tells them."""

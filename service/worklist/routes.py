@@ -15,13 +15,18 @@ from service.access import Caller, may
 from service.database import Database
 from service.errors import Conflict, Invalid, NotFound
 from service.roles import Permission
-from service.worklist import cursor, records
-from service.worklist.answers import Item, ItemDetail, ItemPage, detail_answer, row_answer
+from service.worklist import cursor, list_records, records
+from service.worklist.answers import Item, ItemPage
+from service.worklist.claim_routes import router as claim_router
+from service.worklist.detail_answers import ItemDetail
+from service.worklist.filters import Filters, filters_of
 from service.worklist.items import PriorityClass
+from service.worklist.looks import answers_for, ask_for, detail_for
 from service.worklist.names import FindingName
 from service.worklist.watch import LOOK_EVERY_S, Watch
 
 router = APIRouter(prefix="/api/worklist", tags=["worklist"])
+router.include_router(claim_router)
 
 KEEP_ALIVE_S = 15.0
 STILL_EVERY_S = 10.0
@@ -44,29 +49,28 @@ class PriorityChange(BaseModel):
 def list_worklist(
     request: Request,
     who: MaySee,
-    state: Literal["arriving", "settled", "scored", "unscored"] | None = None,
+    filters: Annotated[Filters, Depends(filters_of)],
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    after: Annotated[str | None, Query(alias="cursor", max_length=256)] = None,
+    after: Annotated[str | None, Query(alias="cursor", max_length=512)] = None,
 ) -> ItemPage:
-    """List open studies in reading order: waited too long, priority class, due time."""
+    """List open studies in reading order: waited too long, priority class, due time; or as `sort` says."""
     parts = request.app.state
     try:
-        place = cursor.from_text(after) if after else None
+        place = cursor.from_text(after, sort=filters.sort) if after else None
     except cursor.CursorRefused:
         raise Invalid("`cursor` is not one that this list gave; start again without it.") from None
     database: Database = parts.database
     now = parts.clock()
     with database.reading() as rx:
-        rows = records.list_items(rx, who, settings=parts.settings, now=now, state=state, limit=limit + 1, after=place)
-        shown = rows[:limit]
-        findings = records.current_findings(rx, [row["study_id"] for row in shown])
-        counts = records.count_states(rx, who)
-    return ItemPage(
-        now=now,
-        counts=counts,
-        items=[row_answer(row, findings[row["study_id"]], now=now, settings=parts.settings) for row in shown],
-        next_cursor=cursor.to_text(records.place_of(shown[-1])) if len(rows) > limit else None,
-    )
+        as_of = place.as_of if place else now
+        ask = ask_for(rx, who, parts.settings, now=now, filters=filters, as_of=as_of)
+        rows = list_records.list_items(rx, ask, limit=limit + 1, after=place)
+        return ItemPage(
+            now=now,
+            counts=list_records.count_states(rx, who),
+            items=answers_for(rx, ask, rows[:limit]),
+            next_cursor=cursor.to_text(rows[limit - 1]["place"]) if len(rows) > limit else None,
+        )
 
 
 @router.get("/events")
@@ -84,23 +88,14 @@ def list_finding_names(request: Request, _who: MaySee) -> list[FindingName]:
 
 @router.get("/{public_id}")
 def get_worklist_item(request: Request, public_id: str, who: MaySee) -> ItemDetail:
-    """Return one study with every run, every finding and where its results are."""
+    """Return one study with every run, every finding and where its results are, as far as the caller may know."""
     parts = request.app.state
     with parts.database.reading() as rx:
-        row = records.get_item(rx, who, public_id)
+        ask = ask_for(rx, who, parts.settings, now=parts.clock())
+        row = list_records.get_item(rx, ask, public_id)
         if row is None:
             raise NotFound
-        study_id = row["study_id"]
-        return detail_answer(
-            row,
-            current=records.current_findings(rx, [study_id])[study_id],
-            revisions=records.list_revisions(rx, study_id),
-            runs=records.list_runs(rx, study_id),
-            findings=records.list_findings(rx, study_id),
-            results=records.list_results(rx, study_id),
-            now=parts.clock(),
-            settings=parts.settings,
-        )
+        return detail_for(rx, ask, row)
 
 
 @router.post("/{public_id}/restart", status_code=202)
@@ -141,11 +136,12 @@ def _operate(request: Request, public_id: str, who: Caller, act: Callable[[str],
 def _item(request: Request, public_id: str, who: Caller) -> Item:
     parts = request.app.state
     with parts.database.reading() as rx:
-        row = records.get_item(rx, who, public_id)
+        ask = ask_for(rx, who, parts.settings, now=parts.clock())
+        row = list_records.get_item(rx, ask, public_id)
         if row is None:
             raise NotFound
-        findings = records.current_findings(rx, [row["study_id"]])
-    return row_answer(row, findings[row["study_id"]], now=parts.clock(), settings=parts.settings)
+        [answer] = answers_for(rx, ask, [row])
+    return answer
 
 
 async def _events(request: Request) -> AsyncIterator[str]:

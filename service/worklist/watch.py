@@ -21,8 +21,11 @@ class Watch:
     Looks are taken only when somebody asks, and shared: twenty open pages cost one look every half second.
     """
 
-    def __init__(self, database: Database, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], float], *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._database = database
+        self._clock = clock
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._looked_at = float("-inf")
@@ -37,7 +40,7 @@ class Watch:
             self._looked_at = self._monotonic()
             try:
                 with self._database.reading() as rx:
-                    mark = records.change_mark(rx)
+                    mark = records.change_mark(rx, self._clock())
             except SQLAlchemyError:
                 return self._changes  # the next look tells; /ready shows a database that stays away
             if mark != self._mark:

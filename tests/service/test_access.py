@@ -322,4 +322,4 @@ def test_a_person_of_the_installation_sees_every_site(house: House) -> None:
     house.add_study()
     house.add_study(site_id=house.other_site_id)
 
-    assert {item["site"] for item in house.signed_in().get(LIST).json()["items"]} == {"one", "two"}
+    assert {item["site"]["code"] for item in house.signed_in().get(LIST).json()["items"]} == {"one", "two"}

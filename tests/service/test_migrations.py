@@ -13,7 +13,7 @@ from service import tables
 from service.database import Database
 from service.inference.records import list_releases, list_runs
 from service.results.records import findings_of
-from service.worklist.records import current_findings
+from service.worklist.finding_records import current_findings
 from tests.conftest import ROOT
 
 FIRST_ROWS = (

@@ -10,7 +10,8 @@ from service import tables
 from service.attempt import Attempt
 from service.inference import revision_records
 from service.interventions import cancel_study, end_as_failed, restart_study
-from service.worklist.records import current_findings, list_results, update_item
+from service.worklist.finding_records import current_findings, list_results
+from service.worklist.records import update_item
 from tests.service.pipeline_bench import Bench, Tools, open_bench, open_tools
 
 OpenBench = Callable[..., Bench]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 
 import pytest
 
@@ -35,9 +37,46 @@ def test_the_more_urgent_is_due_sooner() -> None:
     assert due == [1000 + 3600, 1000 + 4 * 3600, 1000 + 24 * 3600]
 
 
-@pytest.mark.parametrize("place", [Place(True, 1, 1.5, 7, 2.25), Place(False, 3, 1_800_000_000.123456, 2**40, 0.1)])
+PLACES = [
+    Place("order", 7, 2.25, (0, 1, 1.5)),
+    Place("order", 2**40, 0.1, (1, 3, 1_800_000_000.123456)),
+    Place("due", 1, 0.1, (5.5,)),
+    Place("received", 1, 0.1, (5.5,)),
+    Place("patient", 9, 0.5, ()),
+    Place("site", 9, 0.5, ("hanoi-1", 1, 2, 3.5)),
+]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.sort)
 def test_a_place_comes_back_from_its_text(place: Place) -> None:
-    assert cursor.from_text(cursor.to_text(place)) == place
+    assert cursor.from_text(cursor.to_text(place), sort=place.sort) == place
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.sort)
+def test_a_place_in_one_order_is_none_in_another(place: Place) -> None:
+    for sort in cursor.SHAPES.keys() - {place.sort}:
+        with pytest.raises(cursor.CursorRefused):
+            cursor.from_text(cursor.to_text(place), sort=sort)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["order", 7, 2.25, [0, 1]],
+        ["order", 7, 2.25, [0, 1, "x"]],
+        ["order", 7, 2.25, [True, 1, 1.5]],
+        ["order", 2**63, 2.25, [0, 1, 1.5]],
+        ["order", 7, float("nan"), [0, 1, 1.5]],
+        ["order", 7, 2.25, [0, 2**63, 1.5]],
+        ["order", 7, 2.25, [0, 1, float("inf")]],
+        ["order", True, 2.25, [0, 1, 1.5]],
+    ],
+)
+def test_values_that_no_place_has_are_refused(values: list[object]) -> None:
+    text = base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
+
+    with pytest.raises(cursor.CursorRefused):
+        cursor.from_text(text, sort="order")
 
 
 @pytest.mark.parametrize(
@@ -57,4 +96,4 @@ def test_a_place_comes_back_from_its_text(place: Place) -> None:
 )
 def test_a_text_that_is_no_place_is_refused(text: str) -> None:
     with pytest.raises(cursor.CursorRefused):
-        cursor.from_text(text)
+        cursor.from_text(text, sort="order")

@@ -351,4 +351,4 @@ def test_a_long_list_is_quick(house: House) -> None:
         statements.append(statement)
 
     assert len(client.get(LIST, params={"limit": 200}).json()["items"]) == 200
-    assert len([s for s in statements if s.startswith("SELECT")]) == 4  # the key, the page, its findings, the counts
+    assert len([s for s in statements if s.startswith("SELECT")]) == 6  # key, policies, order, page, findings, counts

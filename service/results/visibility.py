@@ -1,0 +1,125 @@
+"""Which of the AI's results a caller may see, as a criterion that every query of them carries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, literal, or_, select, true
+
+from service.access import Caller
+from service.roles import READERS, Role
+from service.tables import first_impression, instance, report, report_version, series
+
+ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
+"""A signed report in its study: whoever may see the study may read it."""
+FINAL = ("final", "appended", "amended")
+"""Versions of a report that a center may act on."""
+
+
+class Rule(StrEnum):
+    """From when on a caller sees what the AI found."""
+
+    ALWAYS = "always"
+    AFTER_IMPRESSION = "after_impression"
+    """After the caller's own first impression of these images, or a final report on them (DESIGN section 7)."""
+    AFTER_REPORT = "after_report"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How far a caller sees into the AI's results."""
+
+    rule: Rule
+    account_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What exists for a request: the sites, and of their results what the caller may see."""
+
+    sites: tuple[int, ...]
+    sight: Sight
+
+
+_RULES = {
+    Role.SITE_UPLOADER: Rule.NEVER,
+    Role.SITE_PHYSICIAN: Rule.AFTER_REPORT,
+    Role.ML_ENGINEER: Rule.NEVER,
+    Role.AUDITOR: Rule.NEVER,
+    Role.ADMINISTRATOR: Rule.ALWAYS,
+    Role.GATEWAY: Rule.ALWAYS,
+}
+
+
+def sight_of(caller: Caller) -> Sight:
+    """Return how far a caller sees; a reader without an account, which there is not, would see nothing early."""
+    if caller.role in READERS:
+        return Sight(Rule.AFTER_IMPRESSION, caller.account_id)
+    return Sight(_RULES.get(caller.role, Rule.NEVER))
+
+
+def impression_revision(sight: Sight, study_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the newest revision of a study whose images the caller has judged alone; NULL when there is none."""
+    t = first_impression.c
+    query = select(func.max(t.revision)).where(t.study_id == study_id, t.account_id == literal(sight.account_id))
+    return query.correlate_except(first_impression).scalar_subquery()
+
+
+def reported_revision(study_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the newest revision of a study that a standing final report covers; NULL when there is none."""
+    query = _standing(select(func.max(report_version.c.study_revision)), study_id)
+    return query.correlate_except(report, report_version).scalar_subquery()
+
+
+def sees(sight: Sight, study_id: ColumnElement[Any], revision: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Keep to what the AI found in revisions that the caller may know of."""
+    match sight.rule:
+        case Rule.ALWAYS:
+            return true()
+        case Rule.NEVER:
+            return false()
+        case Rule.AFTER_REPORT:
+            return _is_reported(study_id, revision)
+        case Rule.AFTER_IMPRESSION:
+            t = first_impression.c
+            own = exists().where(
+                t.study_id == study_id, t.account_id == literal(sight.account_id), t.revision >= revision
+            )
+            return or_(own.correlate_except(first_impression), _is_reported(study_id, revision))
+
+
+def sees_instance(sight: Sight) -> ColumnElement[bool]:
+    """Keep to images, to signed reports, and to results that the caller may know of; needs the table `instance`."""
+    i = instance.c
+    is_open = or_(i.is_result.is_(False), i.sop_class_uid == ENCAPSULATED_PDF)
+    return true() if sight.rule is Rule.ALWAYS else or_(is_open, sees(sight, i.study_id, i.revision))
+
+
+def sees_series(sight: Sight, of: Any = series) -> ColumnElement[bool]:
+    """Keep to series of which the caller may see an instance; `of` is the table `series` or an alias of it."""
+    if sight.rule is Rule.ALWAYS:
+        return true()
+    any_seen = exists().where(instance.c.series_id == of.c.id, sees_instance(sight))
+    return or_(of.c.is_result.is_(False), any_seen.correlate_except(instance, first_impression, report, report_version))
+
+
+def _is_reported(study_id: ColumnElement[Any], revision: ColumnElement[Any]) -> ColumnElement[bool]:
+    query = _standing(select(report_version.c.id), study_id).where(report_version.c.study_revision >= revision)
+    return query.correlate_except(report, report_version).exists()
+
+
+def _standing(query: Select[Any], study_id: ColumnElement[Any]) -> Select[Any]:
+    """Keep to final versions of a study's report that nobody has taken back since."""
+    later = report_version.alias()
+    retracted = exists().where(
+        later.c.report_id == report_version.c.report_id,
+        later.c.number > report_version.c.number,
+        later.c.status == "cancelled",
+    )
+    return query.join_from(report_version, report, report.c.id == report_version.c.report_id).where(
+        report.c.study_id == study_id,
+        and_(report_version.c.status.in_(FINAL), ~retracted.correlate_except(later)),
+    )
