@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-from service import health, interventions, pages
+from service import audit, health, interventions, pages
 from service.access import Access
 from service.archive import Archive
+from service.audit.routes import router as audit_router
 from service.database import Database
 from service.errors import add_handlers
 from service.gate import Doorway, Gate
@@ -64,6 +65,7 @@ def create_app(
     app.state.intake = intake
     app.state.clock = clock
     app.state.access = access
+    app.state.reads = audit.Reads(tables, clock)
     app.state.watch = Watch(tables, clock)
     app.state.stopping = threading.Event()
     app.state.health = health.Health(settings, tables, archive, intake, clock)
@@ -82,6 +84,7 @@ def _routers(pages_router: APIRouter) -> tuple[APIRouter, ...]:
     return (
         health.router,
         pages.sign_in_router,
+        audit_router,
         intake_router,
         results_router,
         worklist_router,
