@@ -18,6 +18,7 @@ from service.database import Database
 from service.errors import add_handlers
 from service.gate import Doorway, Gate
 from service.intake.routes import router as intake_router
+from service.reading.routes import router as reading_router
 from service.receiving import make_intake
 from service.reports.routes import router as reports_router
 from service.results.routes import router as results_router
@@ -88,6 +89,7 @@ def _routers(pages_router: APIRouter) -> tuple[APIRouter, ...]:
         intake_router,
         results_router,
         worklist_router,
+        reading_router,
         reports_router,
         pages_router,
     )

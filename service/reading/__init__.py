@@ -1,0 +1,1 @@
+"""One case before one reader: what he is shown, his first impression, his verdicts."""
