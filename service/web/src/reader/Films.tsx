@@ -1,0 +1,61 @@
+/** The images of this study and the priors beside it; a prior is loaded only when it is wanted. */
+
+import { useTranslation } from "react-i18next";
+import { type Stack, viewLabel } from "../viewer/hanging.ts";
+import { beforeText, dateText } from "./dates.ts";
+import { labelOf } from "./keys.ts";
+import { Panel } from "./Panel.tsx";
+import styles from "./reader.module.css";
+import type { Prior } from "./types.ts";
+
+interface FilmsProps {
+  stacks: readonly Stack[];
+  shown: Stack | undefined;
+  onShow: (index: number) => void;
+  priors: readonly Prior[];
+  hung: string | undefined;
+  onHang: (id: string | undefined) => void;
+}
+
+export function Films({ stacks, shown, onShow, priors, hung, onHang }: FilmsProps) {
+  const { t, i18n } = useTranslation("reader");
+  if (stacks.length < 2 && priors.length === 0) return null;
+  return (
+    <Panel title={t("films.title")} id="films">
+      {stacks.length > 1 && (
+        <div className={styles.chips} role="group" aria-label={t("films.images")}>
+          {stacks.map((stack, index) => (
+            <button key={stack.id} type="button" aria-pressed={stack === shown} onClick={() => onShow(index)}>
+              {[stack.modality, viewLabel(stack)].filter(Boolean).join(" ")}
+              {stack.frames.length > 1 && ` · ${stack.frames.length}`}
+            </button>
+          ))}
+        </div>
+      )}
+      {priors.length > 0 && (
+        <ul className={styles.priors} aria-label={t("films.priors")}>
+          {priors.map((prior, index) => (
+            <li key={prior.public_id}>
+              <button
+                type="button"
+                aria-pressed={prior.public_id === hung}
+                onClick={() => onHang(prior.public_id === hung ? undefined : prior.public_id)}
+              >
+                <span>{dateText(prior.study_date, i18n.language) || t("films.no_date")}</span>
+                <span className={styles.quiet}>{beforeText(prior.days_before, i18n.language)}</span>
+                <span className={styles.quiet}>{prior.modalities.join(" ")}</span>
+                {index === 0 && <kbd aria-hidden>{labelOf("compare")}</kbd>}
+              </button>
+              {prior.report && (
+                <a href={`/reports/${prior.report.public_id}`} target="_blank" rel="noreferrer">
+                  {t("films.report")}
+                </a>
+              )}
+              {prior.identity_doubt && <p className={styles.warn}>{t("films.identity_doubt")}</p>}
+            </li>
+          ))}
+        </ul>
+      )}
+    </Panel>
+  );
+}

@@ -1,0 +1,58 @@
+/** The first impression: asked before anything of the AI is shown, stored once, never changed. */
+
+import { useTranslation } from "react-i18next";
+import { labelOf } from "./keys.ts";
+import { Keyed, Panel } from "./Panel.tsx";
+import styles from "./reader.module.css";
+import type { Impression } from "./types.ts";
+
+export const IMPRESSIONS: readonly Impression[] = ["normal", "abnormal", "cannot_tell"];
+
+interface ImpressionsProps {
+  given: Impression | null;
+  places: number;
+  error: string | undefined;
+  canGive: boolean;
+  onGive: (impression: Impression) => void;
+}
+
+export function Impressions({ given, places, error, canGive, onGive }: ImpressionsProps) {
+  const { t } = useTranslation("reader");
+  if (given !== null) {
+    return (
+      <Panel
+        title={t("impression.title")}
+        id="impression"
+        aside={<b data-impression={given}>{t(`impression.${given}`)}</b>}
+      >
+        {null}
+      </Panel>
+    );
+  }
+  return (
+    <Panel title={t("impression.title")} id="impression">
+      <p className={styles.quiet}>{t("impression.why")}</p>
+      <div className={styles.three}>
+        {IMPRESSIONS.map((impression) => (
+          <Keyed
+            key={impression}
+            command={`impression_${impression}`}
+            label={labelOf(`impression_${impression}`)}
+            disabled={!canGive}
+            onClick={() => onGive(impression)}
+          >
+            {t(`impression.${impression}`)}
+          </Keyed>
+        ))}
+      </div>
+      <p className={styles.quiet}>
+        {places > 0 ? t("impression.places", { count: places }) : t("impression.point", { key: labelOf("tool_place") })}
+      </p>
+      {error && (
+        <p role="alert" className={styles.warn}>
+          {error}
+        </p>
+      )}
+    </Panel>
+  );
+}

@@ -1,0 +1,202 @@
+/** What the reader saw and the AI did not: findings added by hand, and how good the film is. */
+
+import { NativeSelect, Select } from "@mantine/core";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { type Catalogue, entryOf, type Named, nameIn, reportable, severitiesOf } from "./catalogue.ts";
+import { labelOf } from "./keys.ts";
+import { Keyed, Panel } from "./Panel.tsx";
+import styles from "./reader.module.css";
+import type { Grade, Place, Verdict } from "./types.ts";
+import type { Step, VerdictState } from "./verdicts.ts";
+
+export const GRADES: readonly Grade[] = ["good", "limited", "insufficient"];
+
+interface MissedProps {
+  state: VerdictState;
+  catalogue: Catalogue | undefined;
+  isAdding: boolean;
+  setAdding: (adding: boolean) => void;
+  /** The place that the reader pointed at last, if any: it goes with the finding. */
+  place: Place | undefined;
+  step: (step: Step) => void;
+}
+
+export function Missed({ state, catalogue, isAdding, setAdding, place, step }: MissedProps) {
+  const { t } = useTranslation("reader");
+  if (state.impression === null) return null;
+  return (
+    <Panel
+      title={t("missed.title")}
+      id="missed"
+      aside={
+        !isAdding && (
+          <Keyed command="add_missed" label={labelOf("add_missed")} tone="quiet" onClick={() => setAdding(true)}>
+            {t("missed.add")}
+          </Keyed>
+        )
+      }
+    >
+      <ul className={styles.lines}>
+        {state.missed.map((verdict, index) => (
+          <li key={`${verdict.code}/${verdict.side}/${index}`} data-missed={verdict.code}>
+            <span>{lineOf(verdict, catalogue)}</span>
+            <button
+              type="button"
+              className={styles.drop}
+              aria-label={t("missed.drop", { name: nameIn(catalogue?.findings, verdict.code) })}
+              onClick={() => step({ kind: "drop", index })}
+            >
+              ×
+            </button>
+          </li>
+        ))}
+      </ul>
+      {isAdding && catalogue && (
+        <AddForm
+          catalogue={catalogue}
+          place={place}
+          onAdd={(verdict) => {
+            step({ kind: "add", verdict });
+            setAdding(false);
+          }}
+          onClose={() => setAdding(false)}
+        />
+      )}
+      <div className={styles.quality} role="group" aria-label={t("quality.title")}>
+        <span className={styles.quiet}>{t("quality.title")}</span>
+        {GRADES.map((grade) => (
+          <button
+            key={grade}
+            type="button"
+            data-grade={grade}
+            aria-pressed={state.quality?.grade === grade}
+            onClick={() => step({ kind: "grade", grade })}
+          >
+            {t(`quality.${grade}`)}
+          </button>
+        ))}
+      </div>
+      {state.quality && state.quality.grade !== "good" && (
+        <div className={styles.chips} role="group" aria-label={t("quality.reasons")}>
+          {catalogue?.quality_reasons.map(({ code }) => (
+            <button
+              key={code}
+              type="button"
+              aria-pressed={state.quality?.reasons.includes(code) ?? false}
+              onClick={() => step({ kind: "reason", reason: code })}
+            >
+              {nameIn(catalogue.quality_reasons, code)}
+            </button>
+          ))}
+        </div>
+      )}
+    </Panel>
+  );
+}
+
+function lineOf(verdict: Verdict, catalogue: Catalogue | undefined): string {
+  const parts = [
+    nameIn(catalogue?.findings, verdict.code),
+    verdict.side && nameIn(catalogue?.sides, verdict.side),
+    verdict.severity && nameIn(severitiesOf(catalogue, verdict.code), verdict.severity),
+  ];
+  return parts.filter(Boolean).join(", ");
+}
+
+interface AddFormProps {
+  catalogue: Catalogue;
+  place: Place | undefined;
+  onAdd: (verdict: Verdict) => void;
+  onClose: () => void;
+}
+
+/** Half the width of the box that a pointed place becomes, in image columns. */
+const AROUND = 60;
+
+function boxAround({ x, y }: Place): number[] {
+  return [Math.max(0, x - AROUND), Math.max(0, y - AROUND), x + AROUND, y + AROUND];
+}
+
+function AddForm({ catalogue, place, onAdd, onClose }: AddFormProps) {
+  const { t } = useTranslation("reader");
+  const [code, setCode] = useState<string | null>(null);
+  const [side, setSide] = useState("");
+  const [severity, setSeverity] = useState("");
+  const entry = entryOf(catalogue, code);
+  const severities = severitiesOf(catalogue, code);
+  const options = (codes: readonly string[], named: readonly Named[]) => [
+    { value: "", label: t("missed.unsaid") },
+    ...codes.map((one) => ({ value: one, label: nameIn(named, one) })),
+  ];
+
+  function add() {
+    if (!code) return;
+    const box = place && boxAround(place);
+    onAdd({
+      finding_id: null,
+      code,
+      judgement: "missed",
+      side: side || null,
+      severity: severity || null,
+      instance: place?.instance ?? null,
+      place: box ?? null,
+    });
+  }
+
+  return (
+    <form
+      className={styles.form}
+      onSubmit={(event) => {
+        event.preventDefault();
+        add();
+      }}
+      onKeyDown={(event) => event.key === "Escape" && onClose()}
+    >
+      <Select
+        label={t("missed.finding")}
+        data={reportable(catalogue).map((one) => ({ value: one.code, label: nameIn(catalogue.findings, one.code) }))}
+        value={code}
+        onChange={setCode}
+        searchable
+        data-autofocus
+        autoFocus
+        selectFirstOptionOnChange
+        comboboxProps={{ withinPortal: true }}
+        size="xs"
+      />
+      {entry && entry.sides.length > 0 && (
+        <NativeSelect
+          size="xs"
+          label={t("missed.side")}
+          data={options(entry.sides, catalogue.sides)}
+          value={side}
+          onChange={(event) => setSide(event.target.value)}
+        />
+      )}
+      {severities.length > 0 && (
+        <NativeSelect
+          size="xs"
+          label={t("missed.severity")}
+          data={options(
+            severities.map((one) => one.code),
+            severities,
+          )}
+          value={severity}
+          onChange={(event) => setSeverity(event.target.value)}
+        />
+      )}
+      <p className={styles.fine}>
+        {place ? t("missed.has_place") : t("missed.no_place", { key: labelOf("tool_place") })}
+      </p>
+      <div className={styles.row}>
+        <button type="submit" className={styles.keyed} data-tone="primary" disabled={!code}>
+          {t("missed.add")}
+        </button>
+        <Keyed label="Esc" tone="quiet" onClick={onClose}>
+          {t("cancel")}
+        </Keyed>
+      </div>
+    </form>
+  );
+}

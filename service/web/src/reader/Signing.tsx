@@ -1,0 +1,160 @@
+/** Signing: what is about to be signed is read once more, then Enter signs. A stale sign-in asks for the password. */
+
+import { Modal, PasswordInput, TextInput } from "@mantine/core";
+import type { TFunction } from "i18next";
+import { type FormEvent, useEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useMe } from "../app/me.ts";
+import type { Missing } from "./asks.ts";
+import { nameIn, useCatalogue } from "./catalogue.ts";
+import { Keyed } from "./Panel.tsx";
+import { ReportText, usePreview } from "./Preview.tsx";
+import styles from "./reader.module.css";
+import type { Content } from "./report.ts";
+import type { Language } from "./types.ts";
+
+export type SignStatus = "preliminary" | "final";
+
+interface SignSheetProps {
+  id: string;
+  content: Content;
+  language: Language;
+  status: SignStatus;
+  /** Findings of the AI without a judgement: a final report needs one on each. */
+  left: number;
+  isBusy: boolean;
+  error: string | undefined;
+  refusedFor: readonly Missing[];
+  onSign: () => void;
+  onClose: () => void;
+}
+
+export function SignSheet(props: SignSheetProps) {
+  const { id, content, language, status, left, isBusy, error, refusedFor, onSign, onClose } = props;
+  const { t } = useTranslation("report");
+  const catalogue = useCatalogue();
+  const { data, error: noPreview } = usePreview(id, content, true);
+  const missing = data ? data.missing : refusedFor;
+  const word = (one: Missing) => {
+    const field = fieldText(one.field, content, (code) => nameIn(catalogue?.findings, code), t);
+    return t(`missing.${one.message_code}` as "missing.required", { field });
+  };
+  const canSign = !isBusy && data !== undefined && missing.length === 0 && left === 0;
+  const ready = useRef({ canSign, onSign });
+  ready.current = { canSign, onSign };
+
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "Enter" || event.isComposing || !ready.current.canSign) return;
+      event.preventDefault();
+      event.stopPropagation();
+      ready.current.onSign();
+    };
+    document.addEventListener("keydown", onKey, true);
+    return () => document.removeEventListener("keydown", onKey, true);
+  }, []);
+
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      title={t(`sign.${status}`)}
+      size="md"
+      closeButtonProps={{ "aria-label": t("sign.back") }}
+    >
+      {data && <ReportText text={data[language]} />}
+      {(missing.length > 0 || left > 0) && (
+        <ul className={styles.warn} role="alert" data-testid="missing">
+          {left > 0 && <li>{t("missing.verdicts", { count: left })}</li>}
+          {missing.map((one) => (
+            <li key={`${one.field}/${one.message_code}`}>{word(one)}</li>
+          ))}
+        </ul>
+      )}
+      {(error ?? noPreview?.message) && (
+        <p role="alert" className={styles.warn}>
+          {error ?? noPreview?.message}
+        </p>
+      )}
+      <div className={styles.row}>
+        <Keyed command="sign_now" label="↵" tone="primary" disabled={!canSign} onClick={onSign}>
+          {t(`sign.do_${status}`)}
+        </Keyed>
+        <Keyed label="Esc" tone="quiet" onClick={onClose}>
+          {t("sign.back")}
+        </Keyed>
+      </div>
+    </Modal>
+  );
+}
+
+/** Names what a message speaks of: a finding by its own name, a part of the report by the word on its field. */
+function fieldText(
+  field: string,
+  content: Content,
+  findingName: (code: string) => string,
+  t: TFunction<"report">,
+): string {
+  const index = /^findings\.(\d+)/.exec(field)?.[1];
+  const finding = index === undefined ? undefined : content.findings[Number(index)];
+  return finding ? findingName(finding.code) : t(`field.${field}` as "field.findings", { defaultValue: field });
+}
+
+interface ConfirmProps {
+  error: string | undefined;
+  onConfirm: (password: string, code: string) => void;
+  onClose: () => void;
+}
+
+/** Asks who sits here, once in a while: a signature is a person's. */
+export function ConfirmDialog({ error, onConfirm, onClose }: ConfirmProps) {
+  const { t } = useTranslation("report");
+  const me = useMe();
+  const [password, setPassword] = useState("");
+  const [code, setCode] = useState("");
+
+  function confirm(event: FormEvent) {
+    event.preventDefault();
+    onConfirm(password, code);
+  }
+
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      title={t("confirm.title")}
+      size="sm"
+      closeButtonProps={{ "aria-label": t("sign.back") }}
+    >
+      <form className={styles.form} onSubmit={confirm}>
+        <p className={styles.quiet}>{t("confirm.why", { name: me.name })}</p>
+        <PasswordInput
+          label={t("confirm.password")}
+          value={password}
+          autoComplete="current-password"
+          data-autofocus
+          required
+          onChange={(event) => setPassword(event.target.value)}
+        />
+        {me.has_totp && (
+          <TextInput
+            label={t("confirm.code")}
+            value={code}
+            inputMode="numeric"
+            autoComplete="one-time-code"
+            required
+            onChange={(event) => setCode(event.target.value)}
+          />
+        )}
+        {error && (
+          <p role="alert" className={styles.warn}>
+            {error}
+          </p>
+        )}
+        <button type="submit" className={styles.keyed} data-tone="primary">
+          {t("confirm.go_on")}
+        </button>
+      </form>
+    </Modal>
+  );
+}

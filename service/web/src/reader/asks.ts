@@ -1,0 +1,84 @@
+/** What the reading room asks of the service. */
+
+import { ask } from "../api.ts";
+import type { Content } from "./report.ts";
+import type { AiView, CaseView, Claim, Impression, Language, Place, Quality, Verdict } from "./types.ts";
+
+export interface ReportVersion {
+  number: number;
+  status: string;
+  signed_at: number;
+  signer: string;
+  reason: string | null;
+  language: Language;
+  sha256: string;
+}
+
+export interface ReportView {
+  public_id: string | null;
+  draft: Content | null;
+  versions: ReportVersion[];
+  suggestion: Content;
+}
+
+export interface PreviewText {
+  title: string;
+  sections: { code: string; title: string; paragraphs: string[] }[];
+  notices: string[];
+}
+
+export interface Missing {
+  field: string;
+  message_code: string;
+}
+
+export type Preview = Record<Language, PreviewText> & { missing: Missing[] };
+
+export interface NextCase extends Claim {
+  public_id: string;
+}
+
+export interface ReadingEvent {
+  kind: "overlay_on" | "overlay_off" | "opened" | "closed";
+  at: number;
+  detail: Record<string, string | number | boolean>;
+}
+
+const caseAt = (id: string) => `/api/cases/${encodeURIComponent(id)}`;
+const claimAt = (id: string) => `/api/worklist/${encodeURIComponent(id)}/claim`;
+
+export const asks = {
+  case: (id: string) => ask<CaseView>(caseAt(id)),
+  claim: (id: string) => ask<Claim>(claimAt(id), { method: "POST" }),
+  heartbeat: (id: string, claim: number) => ask<Claim>(claimAt(id), { method: "PUT", claim, background: true }),
+  take: (id: string, reason: string) => ask<Claim>(`${claimAt(id)}/take`, { method: "POST", body: { reason } }),
+  next: (filters: Record<string, unknown>) => ask<NextCase>("/api/worklist/next", { method: "POST", body: filters }),
+  impression: (id: string, claim: number, body: { impression: Impression; places: Place[]; seconds: number }) =>
+    ask<{ ai: AiView | null }>(`${caseAt(id)}/impression`, { method: "POST", claim, body }),
+  verdicts: (id: string, claim: number, body: VerdictBody) =>
+    ask<unknown>(`${caseAt(id)}/verdicts`, { method: "PUT", claim, body }),
+  events: (id: string, events: ReadingEvent[]) =>
+    ask<unknown>(`${caseAt(id)}/events`, { method: "POST", body: { events }, background: true }),
+  report: (id: string) => ask<ReportView>(`${caseAt(id)}/report`),
+  draft: (id: string, claim: number, content: Content) =>
+    ask<unknown>(`${caseAt(id)}/report/draft`, { method: "PUT", claim, body: { content } }),
+  preview: (id: string, content: Content) =>
+    ask<Preview>(`${caseAt(id)}/report/preview`, { method: "POST", body: { content } }),
+  sign: (id: string, claim: number, content: Content, status: "preliminary" | "final") =>
+    ask<ReportVersion>(`${caseAt(id)}/report/sign`, { method: "POST", claim, body: { content, status } }),
+  confirm: (password: string, code: string) =>
+    ask<void>("/api/me/confirm", { method: "POST", body: code ? { password, code } : { password } }),
+};
+
+export interface VerdictBody {
+  verdicts: Verdict[];
+  quality: Quality | null;
+  ai_visible: boolean;
+  seconds: number;
+}
+
+/** Gives a case back when the page goes away: nothing may wait for the answer then. */
+export function releaseClaim(id: string, claim: number): void {
+  const headers = { "X-Pandok": "1", "X-Pandok-Claim": String(claim) };
+  void fetch(claimAt(id), { method: "DELETE", headers, keepalive: true }).catch(() => undefined);
+}

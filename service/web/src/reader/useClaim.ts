@@ -1,0 +1,98 @@
+/** Holds a case while its page is open, and says when it is held no longer. */
+
+import { useEffect, useState } from "react";
+import { Refused } from "../api.ts";
+import { asks, releaseClaim } from "./asks.ts";
+import type { Claim } from "./types.ts";
+
+export type Held =
+  | { state: "asking" }
+  | { state: "held"; token: number }
+  | { state: "taken"; message: string }
+  | { state: "lost"; message: string }
+  | { state: "failed"; message: string };
+
+/** Claims that `next` has already made, by case: a case is not claimed twice on its way to the screen. */
+const handed = new Map<string, Claim>();
+
+/** Notes a claim for the page that opens the case. */
+export function handClaim(id: string, claim: Claim): void {
+  handed.set(id, claim);
+}
+
+const SIGNED = new Set<string>();
+
+/** Signing has given the case back already. */
+export function noteSigned(id: string): void {
+  SIGNED.add(id);
+}
+
+/** Claims the case, keeps the lease alive, and releases it when the page goes. `attempt` asks anew. */
+export function useClaim(id: string, attempt: number): Held {
+  const [held, setHeld] = useState<Held>({ state: "asking" });
+
+  useEffect(() => {
+    const lease = new Lease(id, setHeld);
+    void lease.start();
+    const release = () => lease.release();
+    window.addEventListener("pagehide", release);
+    return () => {
+      window.removeEventListener("pagehide", release);
+      release();
+    };
+  }, [id, attempt]);
+
+  return held;
+}
+
+class Lease {
+  private token: number | undefined;
+  private timer: number | undefined;
+  private isOver = false;
+
+  constructor(
+    private readonly id: string,
+    private readonly tell: (held: Held) => void,
+  ) {}
+
+  async start(): Promise<void> {
+    this.tell({ state: "asking" });
+    try {
+      const claim = handed.get(this.id) ?? (await asks.claim(this.id));
+      handed.delete(this.id);
+      SIGNED.delete(this.id);
+      if (this.isOver) return releaseClaim(this.id, claim.token);
+      this.token = claim.token;
+      this.timer = window.setInterval(() => void this.beat(), claim.heartbeat_s * 1000);
+      this.tell({ state: "held", token: claim.token });
+    } catch (error) {
+      if (!this.isOver) this.tell(refusalOf(error));
+    }
+  }
+
+  release(): void {
+    this.isOver = true;
+    window.clearInterval(this.timer);
+    if (this.token !== undefined && !SIGNED.has(this.id)) releaseClaim(this.id, this.token);
+    this.token = undefined;
+  }
+
+  /** A link that fails for a while is borne: only the service's word ends the claim. */
+  private async beat(): Promise<void> {
+    if (this.token === undefined) return;
+    try {
+      await asks.heartbeat(this.id, this.token);
+    } catch (error) {
+      if (this.isOver || !(error instanceof Refused) || error.status !== 409) return;
+      window.clearInterval(this.timer);
+      this.token = undefined;
+      this.tell({ state: "lost", message: error.message });
+    }
+  }
+}
+
+function refusalOf(error: unknown): Held {
+  const message = error instanceof Error ? error.message : "";
+  if (error instanceof Refused && error.code === "claimed") return { state: "taken", message };
+  return { state: "failed", message };
+}

@@ -1,0 +1,97 @@
+/** What hangs: the study's images, a prior when it is wanted, and what the AI's selected finding lays over them. */
+
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useMemo, useState } from "react";
+import { caseOptions } from "../app/nextCase.ts";
+import { matching, type Stack, stacksOf } from "../viewer/hanging.ts";
+import type { OverlayPicture } from "../viewer/Overlay.tsx";
+import { useViewer } from "../viewer/store.ts";
+import { currentLanguage } from "../app/language.ts";
+import type { CaseView, Prior } from "./types.ts";
+import type { VerdictState } from "./verdicts.ts";
+
+export interface Hanging {
+  stacks: readonly Stack[];
+  shown: Stack | undefined;
+  show: (index: number) => void;
+  showBy: (by: number) => void;
+  /** The prior that hangs beside the film. */
+  prior: Prior | undefined;
+  hang: (id: string | undefined) => void;
+  hangNext: () => void;
+  beside: { stack: Stack; prior: Prior | undefined } | undefined;
+  canCompare: boolean;
+}
+
+export function useHanging(view: CaseView | undefined): Hanging {
+  const [index, setIndex] = useState(0);
+  const [priorId, setPriorId] = useState<string>();
+  const stacks = useMemo(() => stacksOf(view?.series ?? []), [view?.series]);
+  const columns = useViewer((state) => state.columns);
+  const setColumns = useViewer((state) => state.setColumns);
+  const priors = useMemo(() => hangable(view?.priors ?? []), [view?.priors]);
+  const { data: priorView } = useQuery({ ...caseOptions<CaseView>(priorId ?? ""), enabled: priorId !== undefined });
+
+  useEffect(() => {
+    // Side by side means the best prior, and the other view of the same study where there is none.
+    if (columns === 2 && priorId === undefined && priors[0]) setPriorId(priors[0].public_id);
+    if (columns === 1 && priorId !== undefined) setPriorId(undefined);
+  }, [columns, priorId, priors]);
+
+  const shown = stacks[index];
+  const priorStacks = useMemo(() => stacksOf(priorView?.series ?? []), [priorView?.series]);
+  const prior = priors.find((one) => one.public_id === priorId);
+  const beside = besideOf(shown, stacks, prior && { prior, stacks: priorStacks });
+  return {
+    stacks,
+    shown,
+    show: setIndex,
+    showBy: (by) => setIndex((now) => Math.max(0, Math.min(stacks.length - 1, now + by))),
+    prior,
+    hang: (id) => {
+      setPriorId(id);
+      setColumns(id === undefined ? 1 : 2);
+    },
+    hangNext: () => {
+      const at = priors.findIndex((one) => one.public_id === priorId);
+      const next = priors[(at + 1) % Math.max(1, priors.length)];
+      if (!next) return;
+      setPriorId(next.public_id);
+      setColumns(2);
+    },
+    beside,
+    canCompare: priors.length > 0 || stacks.length > 1,
+  };
+}
+
+/** Where the person's identity is in doubt a prior is listed, and hung only by hand. */
+function hangable(priors: readonly Prior[]): Prior[] {
+  return [...priors].sort(
+    (a, b) =>
+      Number(a.identity_doubt ?? false) - Number(b.identity_doubt ?? false) ||
+      Number(b.same_view) - Number(a.same_view) ||
+      (a.days_before ?? 1e9) - (b.days_before ?? 1e9),
+  );
+}
+
+function besideOf(
+  shown: Stack | undefined,
+  stacks: readonly Stack[],
+  old: { prior: Prior; stacks: readonly Stack[] } | undefined,
+): Hanging["beside"] {
+  if (!shown) return undefined;
+  if (old) {
+    const stack = matching(shown, old.stacks);
+    return stack && { stack, prior: old.prior };
+  }
+  const other = stacks.find((stack) => stack !== shown);
+  return other && { stack: other, prior: undefined };
+}
+
+/** Returns what the selected finding lays over its film. */
+export function pictureOf(state: VerdictState): OverlayPicture | undefined {
+  const selected = state.shown[state.selected];
+  if (!selected) return undefined;
+  const { finding, instance } = selected;
+  return { instance, url: finding.heat_map_url, box: finding.place, name: finding.names[currentLanguage()] };
+}
