@@ -14,6 +14,7 @@ from preprocessing.header import InstanceHeader, from_json, to_json
 from service import tables
 from service.results.dicom_object import Predecessor
 from service.results.findings import Finding, Presence
+from service.results.visibility import Scope, sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,15 @@ class NewResult:
     header: InstanceHeader
     content_sha256: str
     size_bytes: int
-    run_id: int
+    run_id: int | None
+    """None: not a run's, such as a signed report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a run's network saw and where it looked, by their names in the workspace."""
 
+    site_id: int
     tensor_sha256: str
     heat_map_sha256: str
 
@@ -111,18 +114,20 @@ def findings_of(tx: Connection, study_id: int, revision: int) -> list[RunResult]
     return [_run_result(row, found.get(row["id"], ())) for row in runs]
 
 
-def what_was_seen(rx: Connection, sites: Sequence[int], run_id: int, channel: int) -> Seen | None:
-    """Return what a run of these sites left in the workspace; None when it left nothing or is another site's.
+def what_was_seen(rx: Connection, scope: Scope, run_id: int, channel: int) -> Seen | None:
+    """Return what a run left in the workspace; None when it left nothing or the caller may not know of it.
 
     Of a finding that is kept from readers, where the network looked is kept from them too.
     """
-    t, f = tables.run, tables.finding
+    t, f, r = tables.run, tables.finding, tables.revision
     row = rx.execute(
-        select(t.c.tensor_sha256, t.c.heat_map_sha256)
+        select(t.c.site_id, t.c.tensor_sha256, t.c.heat_map_sha256)
         .join(f, f.c.run_id == t.c.id)
+        .join(r, r.c.id == t.c.revision_id)
         .where(
             t.c.id == run_id,
-            t.c.site_id.in_(sites),
+            t.c.site_id.in_(scope.sites),
+            sees(scope.sight, t.c.study_id, r.c.number),
             t.c.tensor_sha256.is_not(None),
             t.c.heat_map_sha256.is_not(None),
             f.c.channel == channel,

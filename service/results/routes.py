@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
+from service.audit import Reads
 from service.database import Database
 from service.errors import NotFound
 from service.results import records
 from service.results.dicomweb.routes import router as dicomweb_router
-from service.results.dicomweb.routes import sites_of
+from service.results.dicomweb.scope import Scoped
 from service.results.overlay import heat_map_png
 from service.settings import Settings
 from service.workspace import NotInWorkspace, Workspace
@@ -23,16 +24,16 @@ router.include_router(dicomweb_router)
 
 
 @router.get("/api/runs/{run_id}/heat-maps/{channel}", tags=["results"])
-def heat_map(
-    request: Request, sites: Annotated[tuple[int, ...], Depends(sites_of)], run_id: RunId, channel: Channel
-) -> Response:
+def heat_map(request: Request, scope: Scoped, run_id: RunId, channel: Channel) -> Response:
     """Give one output's class activation as a transparent PNG that covers exactly the analysed image."""
     database: Database = request.app.state.database
     settings: Settings = request.app.state.settings
     with database.reading() as rx:
-        seen = records.what_was_seen(rx, sites, run_id, channel)
+        seen = records.what_was_seen(rx, scope, run_id, channel)
     if seen is None:
         raise NotFound
+    reads: Reads = request.app.state.reads
+    reads.looked(scope.caller, "heat_map_seen", site_id=seen.site_id, object_type="run", object_id=str(run_id))
     workspace = Workspace(settings.work_folder)
     try:
         values, placement = workspace.heat_map(seen.heat_map_sha256)

@@ -40,6 +40,7 @@ class Sight:
 class Scope:
     """What exists for a request: the sites, and of their results what the caller may see."""
 
+    caller: Caller
     sites: tuple[int, ...]
     sight: Sight
 

@@ -58,6 +58,7 @@ def open_tools(folder: Path) -> Iterator[Tools]:
         write_package(folder / "models", "findings", gate="gate"),
         write_package(folder / "models", "second", logits=(-2.0, 1.0)),
         write_package(folder / "models", "behind_wall", gate="wall"),
+        write_package(folder / "models", "silent", logits=(-3.0, -3.0)),
         write_package(folder / "models", "nan", is_nan=True),
         write_package(folder / "models", "careful", raises_from=0.99),
         write_package(folder / "models", "trial", logits=(3.0, 2.0), experimental=(1,)),

@@ -1,4 +1,4 @@
-"""The SQL of search and retrieve. Every query is scoped to sites inside, before any limit."""
+"""The SQL of search and retrieve. Every query is scoped to sites, and to what its caller may see, before any limit."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from service import tables
 from service.intake.studies import fold
 from service.results.dicomweb.attributes import ATTRIBUTES, Attribute, Level
 from service.results.dicomweb.qido import Between, Condition, Empty, Like, Match, OneOf, Search
+from service.results.visibility import Scope, Sight, sees_instance, sees_series
 
 COUNTED = 1_000
 """Remaining results are counted up to here: a full count of a large archive is not worth what it costs."""
@@ -70,11 +71,15 @@ def all_sites(rx: Connection) -> tuple[int, ...]:
     return tuple(rx.execute(select(tables.site.c.id).order_by(tables.site.c.id)).scalars())
 
 
-def search(rx: Connection, sites: Sequence[int], place: Place, query: Search) -> Page:
-    """Return one page of what a search finds in these sites, in an order that stays the same."""
-    found = _from(query).where(_among(_OWNER[query.level].site_id, sites), *_at(place))
+def search(rx: Connection, scope: Scope, place: Place, query: Search) -> Page:
+    """Return one page of what a search finds for a caller, in an order that stays the same."""
+    found = _from(query).where(_among(_OWNER[query.level].site_id, scope.sites), *_at(place))
+    if query.level >= Level.SERIES:
+        found = found.where(sees_series(scope.sight))
+    if query.level is Level.INSTANCE:
+        found = found.where(sees_instance(scope.sight))
     for condition in query.conditions:
-        found = found.where(_condition(condition))
+        found = found.where(_condition(condition, scope.sight))
     page = found.order_by(*_ORDER[query.level]).limit(query.limit + 1).offset(query.offset)
     rows = [dict(row) for row in rx.execute(page).mappings()]
     remaining, is_at_least = 0, False
@@ -86,12 +91,12 @@ def search(rx: Connection, sites: Sequence[int], place: Place, query: Search) ->
     if query.level is Level.INSTANCE:
         rows = [{**_of_header(row.pop("header")), **row} for row in rows]
     if any(attribute.column in _COUNTS for attribute in query.attributes):
-        _add_counts(rx, rows)
+        _add_counts(rx, rows, scope.sight)
     return Page([{**row, "availability": "ONLINE"} for row in rows], min(remaining, COUNTED), is_at_least)
 
 
-def instances(rx: Connection, sites: Sequence[int], place: Place) -> list[StoredInstance]:
-    """Return what can be retrieved at a place, series by series."""
+def instances(rx: Connection, scope: Scope, place: Place) -> list[StoredInstance]:
+    """Return what a caller can retrieve at a place, series by series."""
     query = (
         select(
             _INSTANCE.site_id, _STUDY.study_instance_uid, _SERIES.series_instance_uid, _INSTANCE.sop_instance_uid,
@@ -100,7 +105,7 @@ def instances(rx: Connection, sites: Sequence[int], place: Place) -> list[Stored
         )
         .join_from(tables.instance, tables.series, _SERIES.id == _INSTANCE.series_id)
         .join(tables.study, _STUDY.id == _INSTANCE.study_id)
-        .where(_among(_STUDY.site_id, sites), *_at(place))
+        .where(_among(_STUDY.site_id, scope.sites), sees_instance(scope.sight), *_at(place))
         .order_by(_INSTANCE.series_id, _INSTANCE.id)
     )  # fmt: skip
     rows = rx.execute(query).mappings()
@@ -144,11 +149,12 @@ def _among(column: ColumnElement[Any], values: Sequence[object]) -> ColumnElemen
     return column == values[0] if len(values) == 1 else column.in_(values)
 
 
-def _condition(condition: Condition) -> ColumnElement[bool]:
+def _condition(condition: Condition, sight: Sight) -> ColumnElement[bool]:
     attribute, match = condition.attribute, condition.match
     if attribute.matching == "modalities":
         inner = tables.series.alias()
-        return exists().where(inner.c.study_id == _STUDY.id, _matches(inner.c.modality, match))
+        named = exists().where(inner.c.study_id == _STUDY.id, _matches(inner.c.modality, match))
+        return named.where(sees_series(sight, inner)).correlate_except(inner)
     if attribute.matching == "name":
         return _name_matches(match)
     column = _column(attribute)
@@ -204,11 +210,13 @@ def _name_matches(match: Match) -> ColumnElement[bool]:
     return or_(*ways)
 
 
-def _add_counts(rx: Connection, rows: list[dict[str, Any]]) -> None:
-    """Add what a study holds, results included: all that can be retrieved counts."""
+def _add_counts(rx: Connection, rows: list[dict[str, Any]], sight: Sight) -> None:
+    """Add what a study holds, results included: all that the caller can retrieve counts."""
     study_ids = sorted({row["study_id"] for row in rows})
     held: dict[int, list[tuple[str | None, int]]] = {}
-    query = select(_SERIES.study_id, _SERIES.modality, _SERIES.instance_count).where(_SERIES.study_id.in_(study_ids))
+    query = select(_SERIES.study_id, _SERIES.modality, _SERIES.instance_count).where(
+        _SERIES.study_id.in_(study_ids), sees_series(sight)
+    )
     for study_id, modality, count in rx.execute(query):
         held.setdefault(study_id, []).append((modality, count))
     for row in rows:

@@ -10,9 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from service import site_records
-from service.access import Caller, may
 from service.archive import Archive
+from service.audit import Reads
 from service.database import Database
 from service.errors import Invalid, NotFound, ServiceError
 from service.results.dicomweb import qido, records, wado
@@ -23,8 +22,9 @@ from service.results.dicomweb.metadata import pixel_element, read_bulk, read_met
 from service.results.dicomweb.native_model import DICOM_XML, to_xml
 from service.results.dicomweb.records import Place, StoredInstance
 from service.results.dicomweb.rendered import RENDERED_TYPES, NotRendered, View, parse_view, render
+from service.results.dicomweb.scope import Scoped
 from service.results.dicomweb.wado import DICOM, Part
-from service.roles import Permission
+from service.results.visibility import Scope
 
 router = APIRouter(prefix="/dicomweb", tags=["dicomweb"])
 log = logging.getLogger("pandok.results")
@@ -35,22 +35,6 @@ _MAX_FRAMES = 10_000
 StudyPath = "/studies/{study_instance_uid}"
 SeriesPath = StudyPath + "/series/{series_instance_uid}"
 InstancePath = SeriesPath + "/instances/{sop_instance_uid}"
-
-
-def sites_of(
-    request: Request,
-    who: Annotated[Caller, Depends(may(Permission.RETRIEVE))],
-    site: Annotated[str | None, Query(max_length=32)] = None,
-) -> tuple[int, ...]:
-    """Return the sites whose rows exist for this request: a person of the installation may name one."""
-    database: Database = request.app.state.database
-    with database.reading() as rx:
-        if site is not None:
-            found = site_records.find_site(rx, site)
-            if found is None or not who.may_see(found.id):
-                raise NotFound("There is no such site.")
-            return (found.id,)
-        return records.all_sites(rx) if who.site_id is None else (who.site_id,)
 
 
 def accepted_of(
@@ -68,7 +52,6 @@ def place_of(
     return Place(study_instance_uid, series_instance_uid, sop_instance_uid)
 
 
-Sites = Annotated[tuple[int, ...], Depends(sites_of)]
 Accepts = Annotated[tuple[Accepted, ...], Depends(accepted_of)]
 
 
@@ -76,52 +59,50 @@ Accepts = Annotated[tuple[Accepted, ...], Depends(accepted_of)]
 
 
 @router.get("/studies")
-def search_studies(request: Request, sites: Sites, accepts: Accepts) -> Response:
+def search_studies(request: Request, scope: Scoped, accepts: Accepts) -> Response:
     """QIDO-RS: find studies."""
-    return _search(request, sites, accepts, Level.STUDY, Place())
+    return _search(request, scope, accepts, Level.STUDY, Place())
 
 
 @router.get("/series")
-def search_all_series(request: Request, sites: Sites, accepts: Accepts) -> Response:
+def search_all_series(request: Request, scope: Scoped, accepts: Accepts) -> Response:
     """QIDO-RS: find series of any study."""
-    return _search(request, sites, accepts, Level.SERIES, Place())
+    return _search(request, scope, accepts, Level.SERIES, Place())
 
 
 @router.get("/instances")
-def search_all_instances(request: Request, sites: Sites, accepts: Accepts) -> Response:
+def search_all_instances(request: Request, scope: Scoped, accepts: Accepts) -> Response:
     """QIDO-RS: find instances of any study."""
-    return _search(request, sites, accepts, Level.INSTANCE, Place())
+    return _search(request, scope, accepts, Level.INSTANCE, Place())
 
 
 @router.get(StudyPath + "/series")
-def search_series(request: Request, sites: Sites, accepts: Accepts, study_instance_uid: str) -> Response:
+def search_series(request: Request, scope: Scoped, accepts: Accepts, study_instance_uid: str) -> Response:
     """QIDO-RS: find series of a study."""
-    return _search(request, sites, accepts, Level.SERIES, Place(study_instance_uid))
+    return _search(request, scope, accepts, Level.SERIES, Place(study_instance_uid))
 
 
 @router.get(StudyPath + "/instances")
-def search_instances_of_study(request: Request, sites: Sites, accepts: Accepts, study_instance_uid: str) -> Response:
+def search_instances_of_study(request: Request, scope: Scoped, accepts: Accepts, study_instance_uid: str) -> Response:
     """QIDO-RS: find instances of a study."""
-    return _search(request, sites, accepts, Level.INSTANCE, Place(study_instance_uid))
+    return _search(request, scope, accepts, Level.INSTANCE, Place(study_instance_uid))
 
 
 @router.get(SeriesPath + "/instances")
 def search_instances_of_series(
-    request: Request, sites: Sites, accepts: Accepts, study_instance_uid: str, series_instance_uid: str
+    request: Request, scope: Scoped, accepts: Accepts, study_instance_uid: str, series_instance_uid: str
 ) -> Response:
     """QIDO-RS: find instances of a series."""
-    return _search(request, sites, accepts, Level.INSTANCE, Place(study_instance_uid, series_instance_uid))
+    return _search(request, scope, accepts, Level.INSTANCE, Place(study_instance_uid, series_instance_uid))
 
 
-def _search(
-    request: Request, sites: Sequence[int], accepts: Sequence[Accepted], level: Level, place: Place
-) -> Response:
+def _search(request: Request, scope: Scope, accepts: Sequence[Accepted], level: Level, place: Place) -> Response:
     form = _item_form(accepts)
     within = Level.SERIES if place.series_instance_uid else Level.STUDY if place.study_instance_uid else None
     query = qido.parse_search(level, within, request.query_params.multi_items())
     database: Database = request.app.state.database
     with database.reading() as rx:
-        page = records.search(rx, sites, place, query)
+        page = records.search(rx, scope, place, query)
     warnings = qido.warning_headers(query, page.remaining, is_at_least=page.remaining_is_at_least)
     headers = {"Warning": ", ".join(warnings)} if warnings else {}
     if not page.rows:
@@ -138,10 +119,10 @@ def _search(
 @router.get(StudyPath)
 @router.get(SeriesPath)
 @router.get(InstancePath)
-def retrieve(request: Request, sites: Sites, accepts: Accepts, place: Annotated[Place, Depends(place_of)]) -> Response:
+def retrieve(request: Request, scope: Scoped, accepts: Accepts, place: Annotated[Place, Depends(place_of)]) -> Response:
     """WADO-RS: give every instance at a place, as `multipart/related` or, of one instance, as a file."""
     archive: Archive = request.app.state.archive
-    instances = _instances(request, sites, place)
+    instances = _instances(request, scope, place)
     usable = [one for one in accepts if one.is_multipart or place.sop_instance_uid]
     chosen = wado.choose(archive, instances, usable)
     if not chosen:
@@ -158,12 +139,12 @@ def retrieve(request: Request, sites: Sites, accepts: Accepts, place: Annotated[
 @router.get(SeriesPath + "/metadata")
 @router.get(InstancePath + "/metadata")
 def retrieve_metadata(
-    request: Request, sites: Sites, accepts: Accepts, place: Annotated[Place, Depends(place_of)]
+    request: Request, scope: Scoped, accepts: Accepts, place: Annotated[Place, Depends(place_of)]
 ) -> Response:
     """WADO-RS: give the attributes of every instance at a place, bulk values by address."""
     form = _item_form(accepts)
     archive: Archive = request.app.state.archive
-    instances = _instances(request, sites, place)
+    instances = _instances(request, scope, place)
     return _items(_metadata(archive, instances, _base(request)), form, {})
 
 
@@ -176,10 +157,10 @@ def _metadata(archive: Archive, instances: Sequence[StoredInstance], base: str) 
 
 @router.get(InstancePath + "/frames/{numbers}")
 def retrieve_frames(
-    request: Request, sites: Sites, accepts: Accepts, place: Annotated[Place, Depends(place_of)], numbers: str
+    request: Request, scope: Scoped, accepts: Accepts, place: Annotated[Place, Depends(place_of)], numbers: str
 ) -> Response:
     """WADO-RS: give frames of an instance, the first of which is 1."""
-    [instance] = _instances(request, sites, place)
+    [instance] = _instances(request, scope, place)
     wanted = _frame_numbers(numbers)
     form = _form(instance, accepts, count=len(wanted))
     try:
@@ -192,10 +173,10 @@ def retrieve_frames(
 
 @router.get(InstancePath + "/bulkdata/{path:path}")
 def retrieve_bulk(
-    request: Request, sites: Sites, accepts: Accepts, place: Annotated[Place, Depends(place_of)], path: str
+    request: Request, scope: Scoped, accepts: Accepts, place: Annotated[Place, Depends(place_of)], path: str
 ) -> Response:
     """WADO-RS: give a binary value by the address that the metadata name."""
-    [instance] = _instances(request, sites, place)
+    [instance] = _instances(request, scope, place)
     archive: Archive = request.app.state.archive
     if path.upper() == pixel_element(instance.header)[0]:
         try:
@@ -216,13 +197,13 @@ def retrieve_bulk(
 @router.get(InstancePath + "/rendered")
 def retrieve_rendered(
     request: Request,
-    sites: Sites,
+    scope: Scoped,
     accepts: Accepts,
     place: Annotated[Place, Depends(place_of)],
     view: Annotated[View, Depends(parse_view)],
 ) -> Response:
     """WADO-RS: give a picture of one of our own results; others are drawn by the viewer from their frames."""
-    [instance] = _instances(request, sites, place)
+    [instance] = _instances(request, scope, place)
     media_type = next((t for one in accepts for t in RENDERED_TYPES if one.takes(t)), None)
     if media_type is None:
         raise _not_acceptable(f"Pictures are {' or '.join(RENDERED_TYPES)}.")
@@ -236,11 +217,11 @@ def retrieve_rendered(
 # ---------------------------------------------------------------------------------------------- answers
 
 
-def _instances(request: Request, sites: Sequence[int], place: Place) -> list[StoredInstance]:
-    """Return what stands at a place. Raises NotFound, also for what only another site has."""
+def _instances(request: Request, scope: Scope, place: Place) -> list[StoredInstance]:
+    """Return what stands at a place for the caller. Raises NotFound, also for what he may not see."""
     database: Database = request.app.state.database
     with database.reading() as rx:
-        found = records.instances(rx, sites, place)
+        found = records.instances(rx, scope, place)
     if not found:
         raise NotFound
     if len({instance.site_id for instance in found}) > 1:
@@ -251,6 +232,11 @@ def _instances(request: Request, sites: Sequence[int], place: Place) -> list[Sto
         log.error("stored file missing", extra={"site_id": found[0].site_id, "files": len(found) - len(present)})
         # An incomplete study must not look like a whole one.
         raise ServiceError(500, "stored_file_missing", "A stored file is missing. The operator finds it in the log.")
+    first = found[0]
+    reads: Reads = request.app.state.reads
+    reads.looked(
+        scope.caller, "retrieved", site_id=first.site_id, object_type="study", object_id=first.study_instance_uid
+    )
     return found
 
 
