@@ -9,6 +9,8 @@ import sys
 import venv
 from pathlib import Path
 
+from service.web import build
+
 ROOT = Path(__file__).resolve().parent.parent
 LEAST_PYTHON = (3, 11)
 
@@ -26,6 +28,7 @@ def prepare(folder: Path, extras: tuple[str, ...]) -> Path:
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + repr((extras, str(ROOT))).encode()).hexdigest()
     stamp = folder / "pandok.stamp"
     if stamp.is_file() and stamp.read_text() == wanted and python.is_file():
+        _renew_pages(python)
         return python
     print(f"Preparing {folder.name} with {', '.join(('pandok', *extras))} (once; a few minutes) ...", flush=True)
     venv.create(folder, with_pip=True)
@@ -34,6 +37,15 @@ def prepare(folder: Path, extras: tuple[str, ...]) -> Path:
     subprocess.run([*pip, "--editable", target], check=True)  # noqa: S603 - our own arguments
     stamp.write_text(wanted)
     return python
+
+
+def _renew_pages(python: Path) -> None:
+    """Build the pages again where their sources changed since the environment was made."""
+    if build.is_skipped() or build.is_current():
+        return
+    print("Building the pages, whose sources changed ...", flush=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-deps", "--editable", str(ROOT)], check=True)  # noqa: S603 - our own arguments
 
 
 def become(python: Path, *arguments: str) -> None:

@@ -1,147 +1,136 @@
-"""The pages that the service shows without a build step, and signing in and out."""
+"""The pages of the reading room, as the build left them: one document, and files named by their content."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
-from service.access import Access
-from service.errors import Invalid, NotFound, NotSignedIn, ServiceError
+from service.errors import NotFound
 
-WEB_FOLDER = Path(__file__).parent / "pages_old"
-PAGES = {"/": "worklist.html", "/upload": "upload.html", "/sign-in": "sign-in.html"}
-OPEN_PATHS = frozenset(
-    {
-        "/sign-in",
-        "/api/sign-in",
-        "/assets/pandok.css",
-        "/assets/pandok.svg",
-        "/assets/sign-in.js",
-        "/assets/words.js",
-        "/assets/words.json",
-    }
+DIST_FOLDER = Path(__file__).parent / "web" / "dist"
+PAGES = (
+    "/",
+    "/sign-in",
+    "/welcome",
+    "/worklist",
+    "/read/{id}",
+    "/upload",
+    "/center",
+    "/center/{id}",
+    "/reports/{id}",
+    "/settings",
+    "/admin",
 )
+"""Addresses that open the app; what it shows there it asks of /api. Any other address is not there."""
+OPEN_PATHS = frozenset({"/sign-in", "/api/sign-in"})
 """What a stranger needs in order to sign in; nothing here comes from the tables."""
-MAX_SIGN_IN_BYTES = 1_024
+OPEN_PREFIXES = ("/assets/",)
+"""The app's own files hold no word about anybody."""
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".json": "application/json",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    ".woff2": "font/woff2",
 }
+_ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
+_FOREVER = "public, max-age=31536000, immutable"
+_NOT_BUILT = (
+    "<!doctype html><title>Pandok</title><p>The pages were not built. Install the project again without "
+    "<code>PANDOK_WEB=skip</code>; the service itself works."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file of the pages, read once."""
+    """One file of the pages, with the smaller copies that the build made of it."""
 
-    content: bytes
+    path: Path
     media_type: str
     etag: str
+    is_named_by_content: bool
+    copies: tuple[tuple[str, Path], ...]
+    """Content coding and file, the smallest first."""
 
 
-def load_assets(folder: Path = WEB_FOLDER) -> dict[str, Asset]:
-    """Read every file of the pages by its name. Nothing else can be asked for, so no path can lead elsewhere."""
-    assets = {}
-    for path in sorted(folder.iterdir()):
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """What the build left. Only these names can be asked for, so no path can lead elsewhere."""
+
+    document: bytes
+    files: dict[str, Asset]
+
+
+def load_assets(folder: Path = DIST_FOLDER) -> Assets:
+    """List the built files once; without a build, the pages say so."""
+    document = folder / "index.html"
+    if not document.is_file():
+        return Assets(_NOT_BUILT.encode(), {})
+    files = {}
+    for path in sorted((folder / "assets").iterdir()):
         if path.suffix in _MEDIA_TYPES:
-            content = path.read_bytes()
-            etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-            assets[path.name] = Asset(content, _MEDIA_TYPES[path.suffix], etag)
-    return assets
+            files[path.name] = _asset(path)
+    return Assets(document.read_bytes(), files)
 
 
-def asset_answer(asset: Asset, *, if_none_match: str | None = None, status: int = 200) -> Response:
-    """Return a file of the pages, or 304 when the browser has it."""
-    headers = {"ETag": asset.etag, "Cache-Control": "no-cache"}
-    if status == 200 and if_none_match == asset.etag:
+def _asset(path: Path) -> Asset:
+    """Describe one file. Vite ends a name with a dash and eight letters made of the content."""
+    copies = [(coding, path.with_name(path.name + ending)) for coding, ending in _ENCODINGS]
+    return Asset(
+        path=path,
+        media_type=_MEDIA_TYPES[path.suffix],
+        etag=f'"{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}"',
+        is_named_by_content=len(path.stem) > 9 and path.stem[-9] == "-",
+        copies=tuple((coding, copy) for coding, copy in copies if copy.is_file()),
+    )
+
+
+def asset_answer(asset: Asset, request: Request) -> Response:
+    """Return a file of the pages in the smallest coding that the browser takes, or 304 when it has it."""
+    headers = {
+        "ETag": asset.etag,
+        "Cache-Control": _FOREVER if asset.is_named_by_content else "no-cache",
+        "Vary": "Accept-Encoding",
+    }
+    if request.headers.get("if-none-match") == asset.etag:
         return Response(status_code=304, headers=headers)
-    return Response(asset.content, status_code=status, media_type=asset.media_type, headers=headers)
+    takes = {part.split(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")}
+    for coding, copy in asset.copies:
+        if coding in takes:
+            return FileResponse(copy, media_type=asset.media_type, headers={**headers, "Content-Encoding": coding})
+    return FileResponse(asset.path, media_type=asset.media_type, headers=headers)
 
 
-def stranger_page(assets: dict[str, Asset]) -> Response:
-    """Return the page that tells a stranger how to get in."""
-    response = asset_answer(assets["sign-in.html"], status=401)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+def document_answer(assets: Assets, *, status: int = 200) -> Response:
+    """Return the one document. It is never kept: it names the files of this version."""
+    headers = {"Cache-Control": "no-store"}
+    return Response(assets.document, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
 
 
-def pages_router(assets: dict[str, Asset]) -> APIRouter:
-    """Return the routes of the pages. The gate has already turned strangers away from all but OPEN_PATHS."""
+def stranger_page(assets: Assets) -> Response:
+    """Return the app to a stranger, who is told by it how to get in."""
+    return document_answer(assets, status=401)
+
+
+def pages_router(assets: Assets) -> APIRouter:
+    """Return the routes of the pages. The gate has already turned strangers away from all that is not open."""
     router = APIRouter(include_in_schema=False)
 
-    def add_page(path: str, name: str) -> None:
-        def page(request: Request) -> Response:
-            return asset_answer(assets[name], if_none_match=request.headers.get("if-none-match"))
+    def page() -> Response:
+        return document_answer(assets)
 
-        router.add_api_route(path, page, methods=["GET"], name=name)
-
-    for path, name in PAGES.items():
-        if name in assets:
-            add_page(path, name)
+    for path in PAGES:
+        router.add_api_route(path, page, methods=["GET"], name=f"page {path}")
 
     @router.get("/assets/{name}")
     def asset(name: str, request: Request) -> Response:
-        if name not in assets or name.endswith(".html"):
+        if name not in assets.files:
             raise NotFound
-        return asset_answer(assets[name], if_none_match=request.headers.get("if-none-match"))
+        return asset_answer(assets.files[name], request)
 
     return router
-
-
-sign_in_router = APIRouter(prefix="/api", tags=["access"])
-
-
-@sign_in_router.post("/sign-in", status_code=204)
-async def sign_in(request: Request) -> Response:
-    """Change a one-time link's token, `{"token": "..."}`, into a session's cookie."""
-    access: Access = request.app.state.access
-    access.check_origin(request.headers)
-    token = _token(await _small_body(request))
-    session = await asyncio.to_thread(access.sign_in, token)
-    if session is None:
-        raise NotSignedIn("This link was used already or is too old. `pandok sign-in` prints a fresh one.")
-    response = Response(status_code=204)
-    response.set_cookie(
-        access.cookie_name, session, path="/", secure=access.is_secure, httponly=True, samesite="strict"
-    )
-    return response
-
-
-@sign_in_router.post("/sign-out", status_code=204)
-def sign_out(request: Request) -> Response:
-    """End the session."""
-    access: Access = request.app.state.access
-    access.sign_out(request.headers)
-    response = Response(status_code=204, headers={"Clear-Site-Data": '"cache", "storage"'})
-    response.delete_cookie(access.cookie_name, path="/", secure=access.is_secure, httponly=True, samesite="strict")
-    return response
-
-
-async def _small_body(request: Request) -> bytes:
-    """Read a stranger's body, which may be as large as a stranger likes."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_SIGN_IN_BYTES:
-            raise ServiceError(413, "too_large", "A sign-in is a short JSON object with a token.")
-    return body
-
-
-def _token(body: bytes) -> str:
-    try:
-        values = json.loads(body)
-    except ValueError:
-        values = None
-    token = values.get("token") if isinstance(values, dict) else None
-    if not isinstance(token, str) or not token:
-        raise Invalid("A sign-in is a short JSON object with a token.")
-    return token

@@ -2,11 +2,12 @@
 import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
+import { compressed } from "./scripts/compress.ts";
 
 const service = process.env["PANDOK_ADDRESS"] ?? "http://127.0.0.1:8042";
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), compressed()],
   resolve: {
     // vtk.js reads XML through xmlbuilder2, which wants Node's own modules and dies in a browser; we read no XML.
     alias: { xmlbuilder2: fileURLToPath(new URL("./src/viewer/no-xml.ts", import.meta.url)) },

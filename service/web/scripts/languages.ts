@@ -64,3 +64,31 @@ function keyFaults(name: string, key: string, all: Map<string, Map<string, Entry
   if (filled.size > 1) found.push(`${name} fills in different values: ${[...filled].join(" | ")}`);
   return found;
 }
+
+const ASKS = /useTranslation\(\s*\[?([^\])]*)/g;
+const USES = /\bt\(\s*(?:"([^"\n]+)"|`([^`\n]+)`|[^()"`]*\?\s*"([^"\n]+)"\s*:\s*"([^"\n]+)")/g;
+
+/** Returns a sentence for each key that a source file asks for and no language has. */
+export function missingKeys(source: string, words: Words): string[] {
+  const asked = [...source.matchAll(ASKS)].map(({ index, 1: list }) => ({
+    from: index,
+    areas: [...(list ?? "").matchAll(/"(\w+)"/g)].map((one) => one[1] as string),
+  }));
+  const found: string[] = [];
+  for (const use of source.matchAll(USES)) {
+    const nearest = asked.findLast((one) => one.from < use.index) ?? asked[0];
+    const areas = nearest && nearest.areas.length > 0 ? nearest.areas : ["common"];
+    for (const key of use.slice(1)) {
+      if (key && !areas.some((area) => isKnown(key, area, words))) found.push(`no language has ${key} (${areas.join(", ")})`);
+    }
+  }
+  return found;
+}
+
+function isKnown(asked: string, area: string, words: Words): boolean {
+  const [named, key] = asked.includes(":") ? (asked.split(":", 2) as [string, string]) : [area, asked];
+  const known = Object.keys(words[named] ?? {});
+  const at = key.indexOf("${");
+  if (at >= 0) return at === 0 || known.some((one) => one.startsWith(key.slice(0, at)));
+  return known.some((one) => one === key || split(one)[0] === key);
+}

@@ -1,0 +1,1 @@
+"""The pages of the reading room: TypeScript sources, and how they are built with the Python package."""

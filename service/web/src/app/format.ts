@@ -1,0 +1,72 @@
+/** Dates, ages and names in the reader's words and time zone. */
+import type { TFunction } from "i18next";
+import { currentLanguage } from "./language.ts";
+
+/** PN groups: the ideographic one for Korean readers where there is one, else the first (PS3.5 6.2.1). */
+export function personName(text: string | null | undefined, language: string): string {
+  const groups = (text ?? "").split("=").map((group) => group.split("^").filter(Boolean).join(" "));
+  return (language === "ko" && groups[1]) || groups.find(Boolean) || "";
+}
+
+/** A DICOM date as people in all four languages read one without doubt. */
+export function dicomDate(date: string | null | undefined): string {
+  return /^\d{8}$/.test(date ?? "") ? (date as string).replace(/^(\d{4})(\d\d)(\d\d)$/, "$1-$2-$3") : (date ?? "");
+}
+
+export function sexAge(t: TFunction, sex: string | null | undefined, years: number | null | undefined): string {
+  const known = sex === "M" || sex === "F" || sex === "O" ? t(`common:sex.${sex}`) : t("common:unknown");
+  return `${known} · ${age(t, years)}`;
+}
+
+export function age(t: TFunction, years: number | null | undefined): string {
+  if (years === null || years === undefined) return t("common:unknown");
+  if (years < 2) return t("common:age.months", { count: Math.floor(years * 12) });
+  return t("common:age.years", { count: Math.floor(years) });
+}
+
+/** How long, in the largest unit that still says enough: `25 min`, `3 h 20 min`, `14 h`, `5 d`. */
+export function span(t: TFunction, seconds: number): string {
+  if (seconds < 3600) return t("common:time.minutes", { n: Math.floor(seconds / 60) });
+  if (seconds >= 172_800) return t("common:time.days", { n: Math.floor(seconds / 86_400) });
+  const hours = t("common:time.hours", { n: Math.floor(seconds / 3600) });
+  const minutes = Math.floor((seconds % 3600) / 60);
+  return minutes && seconds < 36_000 ? `${hours} ${t("common:time.minutes", { n: minutes })}` : hours;
+}
+
+export function ago(t: TFunction, seconds: number): string {
+  return seconds < 60 ? t("common:time.now") : t("common:time.ago", { time: span(t, seconds) });
+}
+
+/** The hour at a place: `14:30`, with the day where it is not today's there. */
+export function hourAt(atS: number, nowS: number, timeZone: string | null | undefined): string {
+  const zone = zoneOrOwn(timeZone);
+  const day = (s: number) => new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(s * 1000);
+  const hour = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit" }).format(atS * 1000);
+  if (day(atS) === day(nowS)) return hour;
+  const short = new Intl.DateTimeFormat(currentLanguage(), { timeZone: zone, month: "numeric", day: "numeric" });
+  return `${short.format(atS * 1000)} ${hour}`;
+}
+
+export function moment(atS: number | null | undefined, timeZone?: string | null): string {
+  if (atS === null || atS === undefined) return "";
+  const format = new Intl.DateTimeFormat(currentLanguage(), {
+    dateStyle: "medium", timeStyle: "short", hourCycle: "h23", timeZone: zoneOrOwn(timeZone),
+  });
+  return format.format(atS * 1000);
+}
+
+/** Returns a zone that this browser knows; its own where it does not know the wanted one. */
+function zoneOrOwn(timeZone: string | null | undefined): string {
+  const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!timeZone) return own;
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone }).resolvedOptions().timeZone;
+  } catch {
+    return own;
+  }
+}
+
+/** The last part of a zone's name, which is a place that people know: `Asia/Ho_Chi_Minh` → `Ho Chi Minh`. */
+export function zonePlace(timeZone: string): string {
+  return (timeZone.split("/").at(-1) ?? timeZone).replaceAll("_", " ");
+}

@@ -1,0 +1,16 @@
+/** A refusal in the reader's language where we have words for its code; else the service's own sentence. */
+import { notifications } from "@mantine/notifications";
+import i18next from "i18next";
+import { Refused } from "../api.ts";
+
+export function refusalWords(error: unknown): string {
+  if (error instanceof Refused) {
+    const key = `common:refused.${error.code}`;
+    return i18next.exists(key) ? (i18next.t as (key: string) => string)(key) : error.message;
+  }
+  return (i18next.t as (key: string) => string)("common:offline");
+}
+
+export function showRefusal(error: unknown): void {
+  notifications.show({ color: "red", message: refusalWords(error) });
+}

@@ -1,0 +1,13 @@
+/** What the service answers, by the names of its own schemas. */
+import type { components } from "./service.d.ts";
+
+type Schemas = components["schemas"];
+
+export type Item = Schemas["Item"];
+export type ItemDetail = Schemas["ItemDetail"];
+export type ItemPage = Schemas["ItemPage"];
+export type Finding = Schemas["FindingAnswer"];
+export type FindingName = Schemas["FindingName"];
+export type Run = Schemas["RunAnswer"];
+export type Priority = Item["priority"];
+export type StudyState = Item["state"];
