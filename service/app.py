@@ -20,7 +20,9 @@ from service.gate import Doorway, Gate
 from service.intake.routes import router as intake_router
 from service.reading.routes import router as reading_router
 from service.receiving import make_intake
+from service.reports.documents import Documents
 from service.reports.routes import router as reports_router
+from service.reports.version_routes import router as report_versions_router
 from service.results.routes import router as results_router
 from service.settings import Settings
 from service.sites import open_shelf
@@ -63,6 +65,7 @@ def create_app(
     app.state.settings = settings
     app.state.database = tables
     app.state.archive = archive
+    app.state.documents = Documents(settings.documents_folder)
     app.state.intake = intake
     app.state.clock = clock
     app.state.access = access
@@ -91,5 +94,6 @@ def _routers(pages_router: APIRouter) -> tuple[APIRouter, ...]:
         worklist_router,
         reading_router,
         reports_router,
+        report_versions_router,
         pages_router,
     )

@@ -133,6 +133,11 @@ class Settings(BaseSettings):
         return self.data_folder / "archive"
 
     @property
+    def documents_folder(self) -> Path:
+        """Signed reports' pages by content hash."""
+        return self.data_folder / "documents"
+
+    @property
     def spool_folder(self) -> Path:
         """Bytes that are arriving; nothing here has been acknowledged."""
         return self.data_folder / "spool"

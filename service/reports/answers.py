@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from service.catalogue import LANGUAGES, SEVERITIES, FindingEntry, Language, findings, phrases_version, table
 from service.reports.compose import Composed
 from service.reports.content import CodedFinding, Content
+from service.reports.records import Version
 from service.reports.required import Missing, Proposal
 
 Names = dict[Language, str]
@@ -108,23 +109,14 @@ class Preview(BaseModel):
     proposed: Proposal
 
 
-class ReportAnswer(BaseModel):
+class ReportAnswer(VersionAnswer):
     """A signed version in every language, and the report's other versions."""
 
     public_id: str
     study: str
-    number: int
-    status: str
-    signed_at: float
-    signer: str
-    licence: str | None
-    reason: str | None
-    language: Language
-    sha256: str
     previous_sha256: str
     is_latest: bool
     texts: dict[Language, Composed]
-    languages: list[Language]
     content: Content | None
     """The coded report; readers only."""
     versions: list[VersionAnswer]
@@ -189,4 +181,18 @@ def _finding(entry: FindingEntry) -> FindingChoice:
         departments=list(entry.departments),
         recommendations=list(entry.recommendations),
         reportable=entry.is_reportable,
+    )
+
+
+def version_answer(version: Version) -> VersionAnswer:
+    """Return what is told of a version in a list."""
+    return VersionAnswer(
+        number=version.number,
+        status=version.status,
+        signed_at=version.signed_at,
+        signer=version.signer_name,
+        licence=version.signer_licence,
+        reason=version.reason,
+        language=version.language,  # type: ignore[arg-type]  # checked when it was written
+        sha256=version.sha256,
     )

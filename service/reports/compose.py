@@ -38,6 +38,8 @@ class Standing(BaseModel):
     reason: str | None = None
     """Why it was amended or retracted, in the words and the language of who did it."""
     reason_language: Language = "ko"
+    has_new_images: bool = False
+    """It replaces an earlier final report because images came after that one."""
     addenda: list[Addendum] = []
 
 
@@ -100,7 +102,7 @@ class _Writer:
             ),
             ("departments", self._departments()),
             ("critical", self._critical()),
-            *(("addendum", self._own(note.text, note.language)) for note in self._standing.addenda),
+            *(("addendum", self._addendum(note)) for note in self._standing.addenda),
         ]
 
     def notices(self) -> list[str]:
@@ -124,6 +126,9 @@ class _Writer:
         reason = self._own(self._standing.reason or "", self._standing.reason_language)
         return [table("report")["notice"]["cancelled"][self._language], *reason]
 
+    def _addendum(self, note: Addendum) -> list[str]:
+        return [*self._own(note.text, note.language), f"— {note.signer}, {note.signed_on}"]
+
     def _state(self, words: dict[str, Any]) -> list[str]:
         status = self._standing.status
         if status in ("final", "cancelled"):
@@ -131,6 +136,8 @@ class _Writer:
         said = str(words[status][self._language])
         if status != "amended":
             return [said]
+        if self._standing.has_new_images:
+            return [" ".join([said, words["new_images"][self._language]])]
         return [" ".join([said, *self._own(self._standing.reason or "", self._standing.reason_language)])]
 
     def _models(self, words: dict[str, Any]) -> str:

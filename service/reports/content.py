@@ -163,7 +163,8 @@ class Addendum(_Part):
     text: Text
     language: Language
     signer: str
-    signed_at: float
+    signed_on: str
+    """ISO 8601 date and time in the center's zone."""
 
 
 def _urgency(finding: CodedFinding) -> int:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection
 
 from service.access import Caller, may
 from service.errors import NotFound
-from service.reports import answers, records
-from service.reports.answers import CaseReport, Catalogue, Preview, VersionAnswer
+from service.reports import answers, case_records, life, records
+from service.reports.answers import CaseReport, Catalogue, Preview, VersionAnswer, version_answer
+from service.reports.case_records import Case
 from service.reports.compose import Standing, compose_all
 from service.reports.content import Content, Quality
+from service.reports.life import Incomplete
 from service.reports.required import missing_parts, proposal
 from service.reports.suggest import Basis, suggest
+from service.reports.version_routes import desk_of, incomplete_answer
 from service.roles import Permission
+from service.worklist import claims
+from service.worklist.claims import ClaimToken
 
 router = APIRouter(prefix="/api", tags=["reports"])
 
@@ -30,6 +35,18 @@ class Written(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     content: Content
+
+
+class Signing(Written):
+    """A report to be signed."""
+
+    status: Literal["preliminary", "final"]
+
+
+class DraftStored(BaseModel):
+    """When a draft was kept."""
+
+    updated_at: float
 
 
 @router.get("/findings")
@@ -54,12 +71,49 @@ def get_case_report(request: Request, public_id: str, who: Reader) -> CaseReport
         )
 
 
+@router.put("/cases/{public_id}/report/draft")
+def keep_draft(
+    request: Request, public_id: str, written: Written, who: Reader, token: ClaimToken = None
+) -> DraftStored:
+    """Keep the reader's draft; it needs the claim, so that two windows do not overwrite each other."""
+    parts = request.app.state
+    now = parts.clock()
+    with parts.database.transaction() as tx:
+        claims.require(tx, who, public_id, token, now)
+        records.save_draft(tx, _case(tx, who, public_id), _account(who), written.content, now)
+    return DraftStored(updated_at=now)
+
+
+@router.post("/cases/{public_id}/report/sign", response_model=VersionAnswer)
+def sign(
+    request: Request, public_id: str, signing: Signing, who: Reader, token: ClaimToken = None
+) -> Response | VersionAnswer:
+    """Sign the report; a final one ends the case, prints its pages and stores them in the study."""
+    parts = request.app.state
+    try:
+        number = life.sign(
+            desk_of(request),
+            parts.settings,
+            who,
+            public_id,
+            token=token,
+            content=signing.content,
+            status=signing.status,
+        )
+    except Incomplete as refusal:
+        return incomplete_answer(refusal)
+    with parts.database.reading() as rx:
+        report = records.report_of(rx, _case(rx, who, public_id).study_id)
+        versions = records.versions_of(rx, report.id) if report else []
+    return next(version_answer(version) for version in versions if version.number == number)
+
+
 @router.post("/cases/{public_id}/report/preview")
 def preview(request: Request, public_id: str, written: Written, who: Reader) -> Preview:
     """Return the report as it would stand in every language, and what keeps it from being signed."""
     with request.app.state.database.reading() as rx:
         case = _case(rx, who, public_id)
-        facts = records.facts_of(rx, case)
+        facts = case_records.facts_of(rx, case)
     texts = compose_all(written.content, facts, Standing())
     return Preview(
         ko=texts["ko"],
@@ -71,22 +125,8 @@ def preview(request: Request, public_id: str, written: Written, who: Reader) -> 
     )
 
 
-def version_answer(version: records.Version) -> VersionAnswer:
-    """Return what is told of a version in a list."""
-    return VersionAnswer(
-        number=version.number,
-        status=version.status,
-        signed_at=version.signed_at,
-        signer=version.signer_name,
-        licence=version.signer_licence,
-        reason=version.reason,
-        language=version.language,  # type: ignore[arg-type]  # checked when it was written
-        sha256=version.sha256,
-    )
-
-
-def _case(rx: Connection, who: Caller, public_id: str) -> records.Case:
-    case = records.find_case(rx, who, public_id)
+def _case(rx: Connection, who: Caller, public_id: str) -> Case:
+    case = case_records.find_case(rx, who, public_id)
     if case is None:
         raise NotFound
     return case
@@ -98,15 +138,15 @@ def _account(who: Caller) -> int:
     return who.account_id
 
 
-def _basis(rx: Connection, case: records.Case, who: Caller) -> Basis:
+def _basis(rx: Connection, case: Case, who: Caller) -> Basis:
     account_id = _account(who)
-    quality = records.quality_of(rx, case, account_id)
+    quality = case_records.quality_of(rx, case, account_id)
     return Basis(
-        headers=records.image_headers(rx, case.study_id),
+        headers=case_records.image_headers(rx, case.study_id),
         age_years=case.age_years,
-        impression=records.impression_of(rx, case, account_id),
-        verdicts=records.verdicts_of(rx, case, account_id),
+        impression=case_records.impression_of(rx, case, account_id),
+        verdicts=case_records.verdicts_of(rx, case, account_id),
         quality=Quality(grade=quality["grade"], reasons=quality["reasons"]) if quality else None,
-        has_priors=records.has_priors(rx, case),
-        language=records.signer_of(rx, account_id).language,  # type: ignore[arg-type]  # one of LANGUAGES
+        has_priors=case_records.has_priors(rx, case),
+        language=case_records.signer_of(rx, account_id).language,
     )

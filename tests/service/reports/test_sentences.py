@@ -138,7 +138,8 @@ READS: list[tuple[CodedFinding, dict[Language, str]]] = [
     (
         CodedFinding(code="nodule", side="both", zones=["upper", "middle"], count=3, size_mm=8.5),
         {
-            "en": "Lung nodules in the upper and middle zones of both lungs, 3 in number, the largest measuring 8.5 mm.",
+            "en": "Lung nodules in the upper and middle zones of both lungs, 3 in number,"
+            " the largest measuring 8.5 mm.",
             "ko": "양측 상폐야 및 중폐야에 최대 8.5 mm 크기의 폐결절 3개가 관찰됨.",
             "vi": "Có 3 nốt mờ phổi ở vùng trên và vùng giữa hai phổi, kích thước lớn nhất 8,5 mm.",
             "ru": "В верхних и средних отделах обоих лёгких определяются очаговые тени размером до 8,5 мм"

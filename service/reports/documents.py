@@ -1,0 +1,53 @@
+"""The printed pages of signed reports, by content hash, a folder per site; a write is whole and durable."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from service.archive import make_durable_folder, sync_folders
+
+
+class DocumentDamaged(Exception):
+    """A stored page is not what was signed."""
+
+
+class Documents:
+    """Content-addressed PDFs: `<site>/<ab>/<sha256>.pdf`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, site_id: int, sha256: str) -> Path:
+        """Return where the document with this hash is, or would be, stored."""
+        return self.folder / str(site_id) / sha256[:2] / f"{sha256}.pdf"
+
+    def put(self, site_id: int, content: bytes) -> str:
+        """Store a document durably and return its SHA-256."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        target = self.path(site_id, sha256)
+        make_durable_folder(target.parent)
+        temporary = target.parent / f".{secrets.token_hex(8)}.part"
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folders([target.parent])
+        return sha256
+
+    def get(self, site_id: int, sha256: str) -> bytes:
+        """Return a stored document. Raises DocumentDamaged when it is not there or not what it was."""
+        try:
+            content = self.path(site_id, sha256).read_bytes()
+        except OSError as error:
+            raise DocumentDamaged from error
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise DocumentDamaged
+        return content

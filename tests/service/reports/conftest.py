@@ -1,0 +1,7 @@
+"""Rooms in which reports are written: the reading room's."""
+
+from __future__ import annotations
+
+from tests.service.reading.conftest import room, tools
+
+__all__ = ["room", "tools"]
