@@ -78,6 +78,7 @@ def _add_site(settings: Settings, options: argparse.Namespace) -> int:
         quiet_s=parse_quiet(options.quiet_seconds or []),
         unknown_age=options.unknown_age or "unscored",
         conflict_answer=options.conflict_answer or "refuse",
+        reading_policy=options.reading_policy or "triage",
     )
     new = NewSite(options.code, options.name, options.country.upper(), options.language, options.time_zone, policy)
     shelf = open_shelf(settings)
@@ -104,6 +105,7 @@ def _set_site(settings: Settings, options: argparse.Namespace) -> int:
             quiet_s={**before.quiet_s, **parse_quiet(options.quiet_seconds or [])},
             unknown_age=options.unknown_age or before.unknown_age,
             conflict_answer=options.conflict_answer or before.conflict_answer,
+            reading_policy=options.reading_policy or before.reading_policy,
         )
         site_records.set_policy(tx, site.id, policy)
     print(f"{site.code}: {_policy_words(policy)}")
@@ -219,7 +221,8 @@ def _check(settings: Settings, _options: argparse.Namespace) -> int:
 
 def _policy_words(policy: SitePolicy) -> str:
     quiet = ",".join(f"{modality}={seconds:g}s" for modality, seconds in sorted(policy.quiet_s.items()))
-    return f"quiet {quiet or 'as set'}  unknown age {policy.unknown_age}  conflict {policy.conflict_answer}"
+    rules = f"unknown age {policy.unknown_age}  conflict {policy.conflict_answer}  reading {policy.reading_policy}"
+    return f"quiet {quiet or 'as set'}  {rules}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -289,6 +292,9 @@ def _policy_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--unknown-age", choices=("unscored", "adult"))
     command.add_argument("--conflict-answer", choices=("refuse", "warn"))
+    command.add_argument(
+        "--reading-policy", choices=("triage", "blind"), help="blind: a reader's list does not follow the AI"
+    )
 
 
 def _peer_commands(peers: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from service.intake.settling import is_any_due, settle_due
 from service.interventions import end_as_failed
 from service.metrics import QUEUE_DEPTH, STUDIES_SETTLED_TOTAL
 from service.pipeline import Parts
+from service.worklist import claims
 from service.worklist.records import update_item
 
 log = logging.getLogger("pandok.worker")
@@ -27,6 +28,7 @@ MISSING_AFTER_S = 30.0
 SILENT_S = 60.0
 """A worker that was not heard of for so long is taken for dead; the engine fences one that was only slow."""
 SWEEP_S = 3_600.0
+CLAIMS_S = 20.0
 KEEP_ENDED_S = 7 * 86_400.0
 KEEP_WORK_S = 3 * 86_400.0
 
@@ -56,6 +58,7 @@ class Rounds:
             self.beat: BEAT_S,
             self.reconcile: RECONCILE_S,
             self.reap: SILENT_S / 4,
+            self.end_claims: CLAIMS_S,
             self.sweep: SWEEP_S,
         }
         due = dict.fromkeys(duties, 0.0)
@@ -143,6 +146,11 @@ class Rounds:
             self._engine.recover([executor_id])
             with self._database.transaction() as tx:
                 worker_records.forget_executor(tx, executor_id, silent_s=SILENT_S)
+
+    def end_claims(self) -> None:
+        """Tidy away claims that ran out: their studies were free from that moment on, now the lists are told."""
+        with self._database.transaction() as tx:
+            claims.expire(tx, now=self._parts.clock())
 
     def sweep(self) -> None:
         """Remove what nobody needs any more: ended workflows, tensors that can be made again."""

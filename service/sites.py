@@ -7,7 +7,7 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,6 +34,8 @@ class SitePolicy:
     unknown_age: Literal["unscored", "adult"] = "unscored"
     conflict_answer: Literal["refuse", "warn"] = "refuse"
     """How a sender hears of other content under a known SOP Instance UID. It is held aside either way."""
+    reading_policy: Literal["triage", "blind"] = "triage"
+    """Whether a reader's list follows what the AI found (DESIGN section 7). A reader's own policy stands above it."""
 
     def __post_init__(self) -> None:
         for modality, quiet_s in self.quiet_s.items():
@@ -45,6 +47,8 @@ class SitePolicy:
             raise SiteRefused("unknown age must be `unscored` or `adult`")
         if self.conflict_answer not in ("refuse", "warn"):
             raise SiteRefused("conflict answer must be `refuse` or `warn`")
+        if self.reading_policy not in ("triage", "blind"):
+            raise SiteRefused("reading policy must be `triage` or `blind`")
 
     def to_json(self) -> dict[str, object]:
         """Return the policy as the site's row keeps it."""
@@ -52,12 +56,13 @@ class SitePolicy:
             "quiet_s": dict(self.quiet_s),
             "unknown_age": self.unknown_age,
             "conflict_answer": self.conflict_answer,
+            "reading_policy": self.reading_policy,
         }
 
 
 def policy_from_json(values: Mapping[str, object]) -> SitePolicy:
     """Return the policy of a site's row. Raises SiteRefused when someone wrote what cannot be."""
-    known = {name: values[name] for name in ("quiet_s", "unknown_age", "conflict_answer") if name in values}
+    known = {field.name: values[field.name] for field in fields(SitePolicy) if field.name in values}
     return SitePolicy(**known)  # type: ignore[arg-type]  # __post_init__ checks what JSON cannot promise
 
 

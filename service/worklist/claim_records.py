@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, true, update
+from sqlalchemy import Connection, Row, Select, insert, select, true, update
 
 from service.access import Caller
 from service.tables import account, claim_event, study, worklist_item
@@ -32,6 +32,10 @@ class Held:
         """Tell whether somebody's claim holds now."""
         return self.claimed_by_id is not None and (self.claim_expires_at or 0.0) > now
 
+    def has_run_out(self, now: float) -> bool:
+        """Tell whether a claim ended by itself and nobody has tidied it away."""
+        return self.claimed_by_id is not None and not self.is_claimed(now)
+
     def is_by_other(self, caller: Caller, now: float) -> bool:
         """Tell whether somebody else's claim holds now."""
         return self.is_claimed(now) and self.claimed_by_id != caller.account_id
@@ -54,9 +58,7 @@ def take(
 ) -> int | None:
     """Give an item to the caller if it still is as it was found; returns the new fence."""
     c = worklist_item.c
-    if held.claimed_by_id is not None and not held.is_claimed(now):
-        _note_expired(tx, held, now)
-    elif held.claimed_by_id is not None and held.claimed_by_id != caller.account_id and not by_force:
+    if held.is_by_other(caller, now) and not by_force:
         return None
     taken: int | None = tx.execute(
         update(worklist_item)
@@ -96,33 +98,10 @@ def list_expired(tx: Connection, now: float) -> list[Held]:
     return [_held(row) for row in tx.execute(query)]
 
 
-def expire(tx: Connection, held: Held, *, now: float) -> None:
-    """Free an item whose claim ran out."""
-    _note_expired(tx, held, now)
-    free(tx, held, now=now)
-
-
-def count_expired(rx: Connection, now: float) -> int:
-    """Return how many claims ran out that nobody has tidied away."""
-    c = worklist_item.c
-    query = select(func.count()).where(c.claimed_by_id.is_not(None), c.claim_expires_at <= now)
-    return int(rx.execute(query).scalar_one())
-
-
 def note(
-    tx: Connection, held: Held, caller: Caller, *, fence: int, kind: str, now: float, reason: str | None = None
+    tx: Connection, held: Held, account_id: int | None, *, fence: int, kind: str, now: float, reason: str | None = None
 ) -> None:
     """Write what became of a claim into its history."""
-    _note(tx, held, caller.account_id, fence=fence, kind=kind, now=now, reason=reason)
-
-
-def _note_expired(tx: Connection, held: Held, now: float) -> None:
-    _note(tx, held, held.claimed_by_id, fence=held.fence, kind="expired", now=now, reason=None)
-
-
-def _note(
-    tx: Connection, held: Held, account_id: int | None, *, fence: int, kind: str, now: float, reason: str | None
-) -> None:
     tx.execute(
         insert(claim_event).values(
             site_id=held.site_id, study_id=held.study_id, account_id=account_id, fence=fence, kind=kind,

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Header
 from sqlalchemy import Connection
 
+from service import audit
 from service.access import Caller
 from service.errors import Conflict, NotFound
 from service.worklist import claim_records
@@ -61,10 +62,11 @@ def claim(tx: Connection, caller: Caller, public_id: str, *, now: float) -> Clai
     held = _open(tx, caller, public_id)
     if held.is_by_other(caller, now):
         raise _claimed(held)
+    _note_end(tx, held, now)
     taken = claim_records.take(tx, held, caller, now=now, expires_at=now + lease_s(held.modalities))
     if taken is None:
         raise _claimed(claim_records.find(tx, caller, public_id) or held)
-    claim_records.note(tx, held, caller, fence=taken, kind="claimed", now=now)
+    _note(tx, held, caller, fence=taken, kind="claimed", now=now)
     return Claim(public_id, taken, now + lease_s(held.modalities))
 
 
@@ -72,10 +74,11 @@ def take_over(tx: Connection, caller: Caller, public_id: str, *, reason: str, no
     """Take a study from whoever reads it, with a reason that is kept. Raises as `claim` does, but for `claimed`."""
     held = _open(tx, caller, public_id)
     expires_at = now + lease_s(held.modalities)
+    _note_end(tx, held, now)
     taken = claim_records.take(tx, held, caller, now=now, expires_at=expires_at, by_force=True)
     if taken is None:
         raise _lost()
-    claim_records.note(tx, held, caller, fence=taken, kind="taken", now=now, reason=reason)
+    _note(tx, held, caller, fence=taken, kind="taken", now=now, reason=reason)
     return Claim(public_id, taken, expires_at)
 
 
@@ -85,9 +88,10 @@ def claim_next(tx: Connection, caller: Caller, public_ids: Sequence[str], *, now
         held = claim_records.find(tx, caller, public_id)
         if held is None or held.state not in OPEN_STATES or held.is_claimed(now):
             continue
+        _note_end(tx, held, now)
         taken = claim_records.take(tx, held, caller, now=now, expires_at=now + lease_s(held.modalities))
         if taken is not None:
-            claim_records.note(tx, held, caller, fence=taken, kind="claimed", now=now)
+            _note(tx, held, caller, fence=taken, kind="claimed", now=now)
             return Claim(public_id, taken, now + lease_s(held.modalities))
     return None
 
@@ -104,7 +108,7 @@ def release(tx: Connection, caller: Caller, public_id: str, token: int | None, *
     """Give a study back. Raises NotFound and Conflict `claim_lost`."""
     held = _held(tx, caller, public_id, token, now)
     claim_records.free(tx, held, now=now)
-    claim_records.note(tx, held, caller, fence=held.fence, kind="released", now=now)
+    _note(tx, held, caller, fence=held.fence, kind="released", now=now)
 
 
 def give_back(tx: Connection, caller: Caller, public_id: str, token: int | None, *, now: float) -> None:
@@ -113,7 +117,7 @@ def give_back(tx: Connection, caller: Caller, public_id: str, token: int | None,
     is_mine = held is not None and held.is_claimed(now) and held.claimed_by_id == caller.account_id
     if held is not None and is_mine and token in (None, held.fence):
         claim_records.free(tx, held, now=now)
-        claim_records.note(tx, held, caller, fence=held.fence, kind="released", now=now)
+        _note(tx, held, caller, fence=held.fence, kind="released", now=now)
 
 
 def refuse_early(held: Held | None, caller: Caller, now: float) -> None:
@@ -146,15 +150,42 @@ def complete(tx: Connection, caller: Caller, claimed: Claimed, *, now: float) ->
     """End a study's item and its claim: its final report is signed in the same transaction."""
     held = _held(tx, caller, claimed.public_id, claimed.fence, now)
     claim_records.free(tx, held, now=now, is_completed=True)
-    claim_records.note(tx, held, caller, fence=held.fence, kind="completed", now=now)
+    _note(tx, held, caller, fence=held.fence, kind="completed", now=now)
 
 
 def expire(tx: Connection, *, now: float) -> int:
     """Free every study whose claim ran out and note it; returns how many. They were free from that moment on."""
     ended = claim_records.list_expired(tx, now)
     for held in ended:
-        claim_records.expire(tx, held, now=now)
+        _note_end(tx, held, now)
+        claim_records.free(tx, held, now=now)
     return len(ended)
+
+
+_AUDITED = {"claimed": "case_claimed", "taken": "case_taken", "released": "case_released", "expired": "claim_expired"}
+"""What of a claim's history is an event of the audit; its end by a signature is the report's own."""
+
+
+def _note(
+    tx: Connection, held: Held, caller: Caller, *, fence: int, kind: str, now: float, reason: str | None = None
+) -> None:
+    claim_records.note(tx, held, caller.account_id, fence=fence, kind=kind, now=now, reason=reason)
+    _audit(tx, held, caller, fence=fence, kind=kind, now=now)
+
+
+def _note_end(tx: Connection, held: Held, now: float) -> None:
+    """Note that a claim ran out, if it did."""
+    if held.has_run_out(now):
+        claim_records.note(tx, held, held.claimed_by_id, fence=held.fence, kind="expired", now=now)
+        _audit(tx, held, audit.SYSTEM, fence=held.fence, kind="expired", now=now)
+
+
+def _audit(tx: Connection, held: Held, actor: Caller | str, *, fence: int, kind: str, now: float) -> None:
+    if kind in _AUDITED:
+        audit.note(
+            tx, actor, _AUDITED[kind], now=now, site_id=held.site_id, object_type="study", object_id=held.public_id,
+            detail={"fence": fence},
+        )  # fmt: skip
 
 
 def _open(tx: Connection, caller: Caller, public_id: str) -> Held:

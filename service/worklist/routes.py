@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection
 from starlette.responses import StreamingResponse
 
+from service import audit
 from service.access import Caller, may
 from service.database import Database
 from service.errors import Conflict, Invalid, NotFound
@@ -23,6 +25,7 @@ from service.worklist.filters import Filters, filters_of
 from service.worklist.items import PriorityClass
 from service.worklist.looks import answers_for, ask_for, detail_for
 from service.worklist.names import FindingName
+from service.worklist.records import StudyKey
 from service.worklist.watch import LOOK_EVERY_S, Watch
 
 router = APIRouter(prefix="/api/worklist", tags=["worklist"])
@@ -61,6 +64,7 @@ def list_worklist(
         raise Invalid("`cursor` is not one that this list gave; start again without it.") from None
     database: Database = parts.database
     now = parts.clock()
+    parts.reads.looked(who, "worklist_seen", site_id=who.site_id, object_type="worklist", object_id=None)
     with database.reading() as rx:
         as_of = place.as_of if place else now
         ask = ask_for(rx, who, parts.settings, now=now, filters=filters, as_of=as_of)
@@ -95,19 +99,21 @@ def get_worklist_item(request: Request, public_id: str, who: MaySee) -> ItemDeta
         row = list_records.get_item(rx, ask, public_id)
         if row is None:
             raise NotFound
-        return detail_for(rx, ask, row)
+        detail = detail_for(rx, ask, row)
+    parts.reads.looked(who, "case_opened", site_id=row["site_id"], object_type="study", object_id=public_id)
+    return detail
 
 
 @router.post("/{public_id}/restart", status_code=202)
 def restart(request: Request, public_id: str, who: MayRun) -> Item:
     """Score the study's newest revision again."""
-    return _operate(request, public_id, who, request.app.state.restart_study)
+    return _operate(request, public_id, who, "study_restarted", request.app.state.restart_study)
 
 
 @router.post("/{public_id}/cancel", status_code=202)
 def cancel(request: Request, public_id: str, who: MayRun) -> Item:
     """Stop scoring the study's newest revision; it stays in the list, unscored, for a person to read."""
-    return _operate(request, public_id, who, request.app.state.cancel_study)
+    return _operate(request, public_id, who, "study_canceled", request.app.state.cancel_study)
 
 
 @router.post("/{public_id}/priority")
@@ -120,17 +126,27 @@ def set_priority(request: Request, public_id: str, change: PriorityChange, who: 
             raise NotFound
         records.set_center_priority(tx, key.study_id, int(PriorityClass[change.priority.upper()]))
         records.update_item(tx, study_id=key.study_id, now=parts.clock(), settings=parts.settings)
+        _note(tx, who, "priority_set", key, now=parts.clock(), priority=change.priority)
     return _item(request, public_id, who)
 
 
-def _operate(request: Request, public_id: str, who: Caller, act: Callable[[str], bool]) -> Item:
+def _operate(request: Request, public_id: str, who: Caller, action: str, act: Callable[[str], bool]) -> Item:
     parts = request.app.state
     with parts.database.reading() as rx:
-        if records.find_study(rx, who, public_id) is None:
-            raise NotFound
+        key = records.find_study(rx, who, public_id)
+    if key is None:
+        raise NotFound
     if not act(public_id):
         raise Conflict("The study is not in a state in which this can be done.")
+    with parts.database.transaction() as tx:
+        _note(tx, who, action, key, now=parts.clock())
     return _item(request, public_id, who)
+
+
+def _note(tx: Connection, who: Caller, action: str, key: StudyKey, *, now: float, **detail: str) -> None:
+    audit.note(
+        tx, who, action, now=now, site_id=key.site_id, object_type="study", object_id=key.public_id, detail=detail
+    )
 
 
 def _item(request: Request, public_id: str, who: Caller) -> Item:
