@@ -12,6 +12,9 @@ from fastapi import APIRouter, FastAPI
 
 from service import audit, health, interventions, pages
 from service.access import Access
+from service.access.routes import OPEN_PATHS as ACCESS_OPEN_PATHS
+from service.access.routes import router as access_router
+from service.access.sign_in import SignIn
 from service.archive import Archive
 from service.audit.routes import router as audit_router
 from service.database import Database
@@ -30,7 +33,7 @@ from service.worklist.names import finding_names
 from service.worklist.routes import router as worklist_router
 from service.worklist.watch import Watch
 
-OPEN_PATHS = pages.OPEN_PATHS | {"/live"}
+OPEN_PATHS = pages.OPEN_PATHS | ACCESS_OPEN_PATHS | {"/live"}
 """All that a stranger may ask. Everything else answers 401, whether it exists or not."""
 
 
@@ -69,6 +72,7 @@ def create_app(
     app.state.intake = intake
     app.state.clock = clock
     app.state.access = access
+    app.state.sign_in = SignIn(tables, settings, clock)
     app.state.reads = audit.Reads(tables, clock)
     app.state.watch = Watch(tables, clock)
     app.state.stopping = threading.Event()
@@ -87,7 +91,7 @@ def create_app(
 def _routers(pages_router: APIRouter) -> tuple[APIRouter, ...]:
     return (
         health.router,
-        pages.sign_in_router,
+        access_router,
         audit_router,
         intake_router,
         results_router,

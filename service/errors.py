@@ -39,9 +39,9 @@ class Invalid(ServiceError):
 class NotSignedIn(ServiceError):
     """Nobody we know: 401."""
 
-    def __init__(self, message: str | None = None) -> None:
+    def __init__(self, message: str | None = None, *, code: str = "not_signed_in") -> None:
         words = "Sign in with a one-time link (`pandok sign-in` prints one) or send a site's key."
-        super().__init__(401, "not_signed_in", message or words)
+        super().__init__(401, code, message or words)
 
 
 class Forbidden(ServiceError):
@@ -77,6 +77,14 @@ class Busy(ServiceError):
 
     def __init__(self, message: str, *, retry_after_s: int = 5) -> None:
         super().__init__(503, "busy", message, retry_after_s=retry_after_s)
+
+
+class TooManyTries(ServiceError):
+    """Too many guesses: 429."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        words = "Too many tries to sign in. Wait a minute, then try again."
+        super().__init__(429, "too_many_tries", words, retry_after_s=retry_after_s)
 
 
 def error_body(code: str, message: str) -> dict[str, str]:

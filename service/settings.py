@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -13,7 +14,15 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from service.roles import Role
+
 GIB = 1024**3
+
+
+def is_https_or_loopback(address: str) -> bool:
+    """Tell whether what is sent to an address cannot be read on the way."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost"))
 
 
 class Settings(BaseSettings):
@@ -99,6 +108,13 @@ class Settings(BaseSettings):
             raise ValueError("name the minutes of stat, urgent and routine, each above 0")
         return minutes
 
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_safe(cls, issuer: str | None) -> str | None:
+        if issuer is not None and not is_https_or_loopback(issuer):
+            raise ValueError("an identity provider has an https address")
+        return issuer
+
     @field_validator("scoring_precision")
     @classmethod
     def _is_for_a_gpu(cls, precision: str, info: ValidationInfo) -> str:
@@ -108,6 +124,20 @@ class Settings(BaseSettings):
 
     session_idle_minutes: int = 60
     session_hours: int = 10
+    sign_confirm_minutes: int = 30
+    """How long a proof of who somebody is counts for signing reports; then they prove it again."""
+    totp_roles: frozenset[Role] = frozenset()
+    """Roles that must have one-time codes beside the password, such as `["radiologist", "administrator"]`."""
+    proxy_address_header: str | None = None
+    """Where a proxy stands before the service: the header in which it tells who called; its last address counts."""
+    oidc_issuer: str | None = None
+    """The hospital's identity provider, such as https://login.example/realms/hospital; None is local accounts only."""
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+    oidc_role_claim: str | None = None
+    """When set, this claim must name the role that the account has; it never gives one."""
+    metrics_token: SecretStr | None = None
+    """When set, a monitoring program that shows it as a bearer token may ask for /metrics and /ready, nothing else."""
     shutdown_s: float = 30.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -146,6 +176,11 @@ class Settings(BaseSettings):
     def work_folder(self) -> Path:
         """Tensors and heat maps that can be made again."""
         return self.data_folder / "work"
+
+    @property
+    def seal_file(self) -> Path:
+        """The key with which secrets in the tables are sealed; a backup of the tables alone opens none."""
+        return self.data_folder / "seal.key"
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -45,7 +45,16 @@ def add_site(tx: Connection, new: NewSite, *, now: float) -> Site:
 
 def find_site(rx: Connection, code: str) -> Site | None:
     """Return the site with this code, or None."""
-    row = rx.execute(select(site_table).where(site_table.c.code == code)).mappings().first()
+    return _find(rx, site_table.c.code == code)
+
+
+def find_site_by_id(rx: Connection, site_id: int) -> Site | None:
+    """Return the site of a row number, or None."""
+    return _find(rx, site_table.c.id == site_id)
+
+
+def _find(rx: Connection, which: ColumnElement[bool]) -> Site | None:
+    row = rx.execute(select(site_table).where(which)).mappings().first()
     if row is None:
         return None
     return Site(

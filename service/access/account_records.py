@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, true, update
 
 from service.access.accounts import ADMIN_LOGIN, AccountRefused, NewAccount
 from service.access.callers import Caller
@@ -114,6 +114,16 @@ def list_accounts(rx: Connection, caller: Caller | None = None) -> list[ListedAc
 def change_account(tx: Connection, account_id: int, **values: Any) -> None:
     """Write columns of an account."""
     tx.execute(update(account).where(account.c.id == account_id).values(**values))
+
+
+def use_totp_step(tx: Connection, account_id: int, step: int) -> bool:
+    """Note that a time step's code was used; false when it or a later one was used already."""
+    done = tx.execute(
+        update(account)
+        .where(account.c.id == account_id, or_(account.c.totp_last_step.is_(None), account.c.totp_last_step < step))
+        .values(totp_last_step=step)
+    )
+    return done.rowcount > 0
 
 
 def end_sessions(tx: Connection, account_id: int, *, now: float, but: int | None = None) -> None:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from service.errors import Forbidden, NotSignedIn
 from service.roles import PERMISSIONS, Permission, Role
+from service.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Caller:
     """When the person last proved in this session who they are."""
     session_id: int | None = None
     must: tuple[str, ...] = ()
-    """What the person has to do before anything else: `set_password`, `enrol_totp`."""
+    """What the person has to do before anything else: `set_password`, `set_totp`."""
 
     def may_see(self, site_id: int) -> bool:
         """Tell whether rows of the site exist for this caller."""
@@ -61,7 +62,7 @@ def caller(request: Request) -> Caller:
 
 _FIRST = {
     "set_password": ("set_password_first", "Choose a password before anything else: PUT /api/me/password."),
-    "enrol_totp": ("enrol_totp_first", "Set up one-time codes before anything else: POST /api/me/totp."),
+    "set_totp": ("set_totp_first", "Set up one-time codes before anything else: POST /api/me/totp."),
 }
 
 
@@ -74,7 +75,8 @@ def may(*permissions: Permission, even_before: tuple[str, ...] = ()) -> Callable
     """
 
     def allowed(who: Annotated[Caller, Depends(caller)]) -> Caller:
-        if not any(who.can(permission) for permission in permissions):
+        is_own = permissions == (Permission.OWN_ACCOUNT,)
+        if (is_own and not who.is_person) or not any(who.can(permission) for permission in permissions):
             raise Forbidden("Your role may not do this.")
         for duty in who.must:
             if duty not in even_before:
@@ -83,3 +85,15 @@ def may(*permissions: Permission, even_before: tuple[str, ...] = ()) -> Callable
         return who
 
     return allowed
+
+
+def confirmed_until(who: Caller, settings: Settings) -> float | None:
+    """Return until when the person's last proof of who they are counts; None where there was none."""
+    return None if who.confirmed_at is None else who.confirmed_at + settings.sign_confirm_minutes * 60.0
+
+
+def require_confirmed(who: Caller, now: float, settings: Settings) -> None:
+    """Refuse what needs a fresh proof of who somebody is, such as a signature. Raises Forbidden `confirm_first`."""
+    until = confirmed_until(who, settings)
+    if until is None or now >= until:
+        raise Forbidden("Show once more that it is you: POST /api/me/confirm.", code="confirm_first")

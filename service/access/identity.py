@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
+import dataclasses
+import hmac
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.requests import cookie_parser
+from starlette.requests import HTTPConnection, cookie_parser
 
 from service.access import records
 from service.access.callers import Caller
@@ -23,6 +24,8 @@ BACKGROUND_HEADER = "x-pandok-background"
 """A page sends it with what it asks by itself, so that a page left open does not keep a session alive."""
 CUSTOM_HEADER = "x-pandok"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MONITOR = Caller("monitor", None, Role.ML_ENGINEER)
+"""Who shows the settings' token: a program that sees numbers and nothing of a patient."""
 
 
 class Access:
@@ -32,7 +35,10 @@ class Access:
         self._database = database
         self._clock = clock
         self._idle_s = settings.session_idle_minutes * 60.0
-        self._longest_s = settings.session_hours * 3600.0
+        self._totp_roles = settings.totp_roles
+        self._address_header = settings.proxy_address_header
+        token = settings.metrics_token.get_secret_value() if settings.metrics_token else ""
+        self._metrics_token = token or None
         self._own_origins = {_origin(public_address(settings))}
         self.is_secure = public_address(settings).startswith("https://")
         self.cookie_name = "__Host-pandok" if self.is_secure else "pandok"
@@ -46,9 +52,7 @@ class Access:
         """
         key = _key(headers)
         if key is not None:
-            with self._database.reading() as rx:
-                found = records.live_key(rx, fingerprint(key))
-            return Caller(found.prefix, found.site_id, Role.GATEWAY) if found else None
+            return self._with_key(key)
         token = self._token(headers)
         if not token:
             return None
@@ -61,8 +65,7 @@ class Access:
         """Tell whether the caller of an answer that is still being sent is one yet; this is no use of a session."""
         key = _key(headers)
         if key is not None:
-            with self._database.reading() as rx:
-                return records.live_key(rx, fingerprint(key)) is not None
+            return self._with_key(key) is not None
         token = self._token(headers)
         return token is not None and self._session(token, touch=False) is not None
 
@@ -83,33 +86,18 @@ class Access:
         if not ours:
             raise Forbidden("The request does not come from this service's own pages.", code="cross_site")
 
-    def sign_in(self, token: str) -> str | None:
-        """Change a one-time link's token into a session's; None when the link is unknown, used or too old."""
-        now = self._clock()
-        link_sha256 = fingerprint(token)
-        with self._database.reading() as rx:  # a stranger's guess must not take the write lock
-            if not records.link_is_open(rx, link_sha256, now=now):
-                return None
-        fresh = secrets.token_urlsafe(32)
-        with self._database.transaction() as tx:
-            link = records.use_link(tx, link_sha256, now=now)
-            if link is None:
-                return None
-            records.add_session(
-                tx,
-                account_id=link.account_id,
-                token_sha256=fingerprint(fresh),
-                created_at=now,
-                expires_at=now + self._longest_s,
-            )
-        return fresh
-
     def sign_out(self, headers: Headers) -> None:
         """End the session of a request."""
         token = self._token(headers)
         if token:
             with self._database.transaction() as tx:
                 records.end_session(tx, fingerprint(token), now=self._clock())
+
+    def address(self, request: HTTPConnection) -> str:
+        """Return the network address that a request comes from, as the proxy before us tells it where there is one."""
+        told = request.headers.get(self._address_header, "") if self._address_header else ""
+        last = told.rpartition(",")[2].strip()
+        return (last or (request.client.host if request.client else "unknown"))[:64]
 
     def _token(self, headers: Headers) -> str | None:
         return cookie_parser(headers.get("cookie", "")).get(self.cookie_name)
@@ -124,7 +112,23 @@ class Access:
         if touch and now - found.seen_at >= SEEN_EVERY_S:
             with self._database.transaction() as tx:
                 records.see_session(tx, token_sha256, now=now)
-        return found.caller
+        return dataclasses.replace(found.caller, must=self._duties(found))
+
+    def _duties(self, found: records.LiveSession) -> tuple[str, ...]:
+        """Say what the person has to do first: somebody whom the hospital's provider signs in has neither to set."""
+        if found.has_oidc:
+            return ()
+        needs_totp = found.caller.role in self._totp_roles and not found.has_totp
+        duties = {"set_password": not found.has_password, "set_totp": needs_totp}
+        return tuple(duty for duty, is_due in duties.items() if is_due)
+
+    def _with_key(self, key: str) -> Caller | None:
+        token = self._metrics_token
+        if token is not None and hmac.compare_digest(key.encode("utf-8", "surrogateescape"), token.encode()):
+            return MONITOR
+        with self._database.reading() as rx:
+            found = records.live_key(rx, fingerprint(key))
+        return Caller(found.prefix, found.site_id, Role.GATEWAY) if found else None
 
 
 def _key(headers: Headers) -> str | None:

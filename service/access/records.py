@@ -14,10 +14,13 @@ from service.tables import site as site_table
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """A session that may act."""
+    """A session that may act, and what its person has to prove who they are."""
 
     caller: Caller
     seen_at: float
+    has_password: bool
+    has_totp: bool
+    has_oidc: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +29,6 @@ class LiveKey:
 
     prefix: str
     site_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class UsedLink:
-    """What a one-time link gave when it was used."""
-
-    account_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +48,20 @@ def add_link(tx: Connection, *, account_id: int, token_sha256: str, created_at: 
     tx.execute(insert(sign_in_link).values(row))
 
 
-def link_is_open(rx: Connection, token_sha256: str, *, now: float) -> bool:
-    """Tell whether a link is known, unused and young enough."""
-    query = select(sign_in_link.c.id).where(
+def open_link(rx: Connection, token_sha256: str, *, now: float) -> int | None:
+    """Return the account of a link that is known, unused and young enough."""
+    query = select(sign_in_link.c.account_id).where(
         sign_in_link.c.token_sha256 == token_sha256,
         sign_in_link.c.used_at.is_(None),
         sign_in_link.c.expires_at > now,
     )
-    return rx.execute(query).first() is not None
+    found: int | None = rx.execute(query).scalar_one_or_none()
+    return found
 
 
-def use_link(tx: Connection, token_sha256: str, *, now: float) -> UsedLink | None:
+def use_link(tx: Connection, token_sha256: str, *, now: float) -> bool:
     """Use a link up, once: of two at the same time one gets it."""
-    row = tx.execute(
+    done = tx.execute(
         update(sign_in_link)
         .where(
             sign_in_link.c.token_sha256 == token_sha256,
@@ -72,19 +69,31 @@ def use_link(tx: Connection, token_sha256: str, *, now: float) -> UsedLink | Non
             sign_in_link.c.expires_at > now,
         )
         .values(used_at=now)
-        .returning(sign_in_link.c.account_id)
-    ).first()
-    return UsedLink(row.account_id) if row else None
+    )
+    return done.rowcount > 0
 
 
-def add_session(tx: Connection, *, account_id: int, token_sha256: str, created_at: float, expires_at: float) -> None:
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session that has no row yet."""
+
+    account_id: int
+    token_sha256: str
+    created_at: float
+    expires_at: float
+    confirmed_at: float | None
+    """None where a link alone opened it."""
+
+
+def add_session(tx: Connection, new: NewSession) -> None:
     """Add a session, seen now."""
     row = {
-        "account_id": account_id,
-        "token_sha256": token_sha256,
-        "created_at": created_at,
-        "seen_at": created_at,
-        "expires_at": expires_at,
+        "confirmed_at": new.confirmed_at,
+        "account_id": new.account_id,
+        "token_sha256": new.token_sha256,
+        "created_at": new.created_at,
+        "seen_at": new.created_at,
+        "expires_at": new.expires_at,
     }
     tx.execute(insert(session).values(row))
 
@@ -101,6 +110,9 @@ def live_session(rx: Connection, token_sha256: str, *, now: float, seen_after: f
             account.c.role,
             account.c.site_id,
             account.c.reading_policy,
+            account.c.password_hash,
+            account.c.totp_confirmed_at,
+            account.c.oidc_subject,
         )
         .join(account, account.c.id == session.c.account_id)
         .where(
@@ -122,12 +134,34 @@ def live_session(rx: Connection, token_sha256: str, *, now: float, seen_after: f
         confirmed_at=row.confirmed_at,
         session_id=row.session_id,
     )
-    return LiveSession(who, row.seen_at)
+    return LiveSession(
+        who,
+        row.seen_at,
+        has_password=row.password_hash is not None,
+        has_totp=row.totp_confirmed_at is not None,
+        has_oidc=row.oidc_subject is not None,
+    )
 
 
 def see_session(tx: Connection, token_sha256: str, *, now: float) -> None:
     """Note that a session was used."""
     tx.execute(update(session).where(session.c.token_sha256 == token_sha256).values(seen_at=now))
+
+
+def confirm_session(tx: Connection, session_id: int, *, now: float) -> None:
+    """Note that the session's person proved who they are."""
+    tx.execute(update(session).where(session.c.id == session_id).values(confirmed_at=now))
+
+
+def session_lives(rx: Connection, session_id: int, account_id: int, *, now: float) -> bool:
+    """Tell whether an account's session has not ended."""
+    query = select(session.c.id).where(
+        session.c.id == session_id,
+        session.c.account_id == account_id,
+        session.c.ended_at.is_(None),
+        session.c.expires_at > now,
+    )
+    return rx.execute(query).first() is not None
 
 
 def end_session(tx: Connection, token_sha256: str, *, now: float) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, text
+from sqlalchemy import Connection, insert, select, text
 
 from service.access import Caller
 from service.tables import account, audit_event
@@ -39,12 +39,12 @@ def add_event(tx: Connection, row: Mapping[str, Any]) -> None:
     tx.execute(insert(audit_event).values(**row))
 
 
-def every_event(rx: Connection) -> Iterator[RowMapping]:
+def every_event(rx: Connection) -> Iterator[dict[str, Any]]:
     """Give every event as it is kept, the oldest first, a few at a time."""
     rows = rx.execution_options(stream_results=True, yield_per=1_000).execute(
         select(audit_event).order_by(audit_event.c.id)
     )
-    yield from rows.mappings()
+    yield from (dict(row) for row in rows.mappings())
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def test_asking_leaves_nothing_behind(house: House) -> None:
 
 
 def test_metrics_are_shown(house: House) -> None:
-    client = house.with_key()
+    client = house.signed_in()
     client.get("/api/worklist")
 
     text = client.get("/metrics").text

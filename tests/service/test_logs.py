@@ -115,7 +115,7 @@ def test_nothing_of_a_patient_is_logged_or_measured(house: House, lines: io.Stri
         ):  # fmt: skip
             client.get(path)
             client.post(path, content=f"{NAME} {UID}", headers={"Content-Type": f"text/{PATIENT_ID}"})
-    measured = key.get("/metrics").text
+    measured = person.get("/metrics").text
 
     assert len(lines.getvalue().splitlines()) > 40
     assert [canary for canary in CANARIES if canary in lines.getvalue()] == []

@@ -134,9 +134,13 @@ def test_many_at_once_make_one_chain(database: Database) -> None:
 
 
 def test_what_is_not_committed_is_not_noted(database: Database) -> None:
-    with pytest.raises(RuntimeError), database.transaction() as tx:
-        audit.note(tx, audit.SYSTEM, "sign_in", now=1.0)
-        raise RuntimeError
+    def note_and_fail() -> None:
+        with database.transaction() as tx:
+            audit.note(tx, audit.SYSTEM, "sign_in", now=1.0)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        note_and_fail()
 
     assert judged(database) == Whole(0, "0" * 64)
 

@@ -19,7 +19,8 @@ from starlette.responses import Response
 
 from service import tables
 from service.access import Access, new_key, new_sign_in_link
-from service.access.account_records import administrator
+from service.access.account_records import administrator, change_account
+from service.access.sign_in import SignIn
 from service.errors import add_handlers
 from service.gate import Doorway, Gate
 from service.intake.routes import router
@@ -88,8 +89,9 @@ def open_door(parts: Parts) -> Iterator[Door]:
     with parts.database.transaction() as tx:
         key = new_key(tx, site_id=parts.site_id, name="tests", now=parts.clock()).text
         admin = administrator(tx, now=parts.clock())
+        change_account(tx, admin.id, password_hash="chosen before")
         link = new_sign_in_link(tx, parts.settings, account_id=admin.id, now=parts.clock())
-    session = access.sign_in(link.partition("#token=")[2])
+    session = SignIn(parts.database, parts.settings, parts.clock).by_link(link.partition("#token=")[2])
     shown = [
         {"Authorization": f"Bearer {key}"},
         {"Cookie": f"{access.cookie_name}={session}", "X-Pandok": "1"},

@@ -15,7 +15,7 @@ import uvicorn
 from pydicom import Dataset
 
 from service.access import Access, new_key, new_sign_in_link
-from service.access.account_records import administrator
+from service.access.account_records import administrator, change_account
 from service.app import create_app
 from service.archive import Archive
 from service.database import Database
@@ -64,8 +64,9 @@ class Web:
         access: Access = self.app.state.access
         with self.database.transaction() as tx:
             admin = administrator(tx, now=time.time())
+            change_account(tx, admin.id, password_hash="chosen before")
             link = new_sign_in_link(tx, self.settings, account_id=admin.id, now=time.time())
-        token = access.sign_in(link.rpartition("=")[2])
+        token = self.app.state.sign_in.by_link(link.rpartition("=")[2])
         assert token is not None
         cookies = {access.cookie_name: token}
         return httpx.Client(base_url=f"{self.address}/dicomweb", cookies=cookies, timeout=30, verify=False)
