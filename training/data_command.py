@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 from preprocessing.recipes import RECIPES
@@ -15,8 +14,8 @@ from training.public_sets import DEFAULT_SETS, PUBLIC_SETS, read_public
 from training.room_freeze import freeze, problems
 from training.room_page import write_page
 from training.room_report import make_report
+from training.train_command import RECIPE, stamped
 
-RECIPE = "chest_radiograph/1"
 ROOT = Path(__file__).parent.parent
 
 
@@ -66,19 +65,19 @@ def _sources(arguments: argparse.Namespace, name: str, version: str) -> Dataset:
 def _freeze(arguments: argparse.Namespace) -> None:
     try:
         dataset = _sources(arguments, arguments.name, arguments.version)
-        frozen = freeze(dataset, arguments.to, RECIPES[RECIPE], _show)
+        frozen = freeze(dataset, arguments.to, RECIPES[RECIPE], stamped)
     except ManifestRefused as refused:
         sys.exit(f"not frozen: {refused}")
-    _show(f"{frozen.name} {frozen.version}: {len(frozen.cases())} films, {frozen.sha256}, in {arguments.to / HEAD}")
+    stamped(f"{frozen.name} {frozen.version}: {len(frozen.cases())} films, {frozen.sha256}, in {arguments.to / HEAD}")
 
 
 def _check(arguments: argparse.Namespace) -> None:
     found = problems(arguments.frozen)
     for problem in found:
-        _show(problem)
+        stamped(problem)
     if found:
         sys.exit(f"{len(found)} {'problem' if len(found) == 1 else 'problems'}: this is not what was frozen")
-    _show("everything is as it was frozen")
+    stamped("everything is as it was frozen")
 
 
 def _report(arguments: argparse.Namespace) -> None:
@@ -89,11 +88,7 @@ def _report(arguments: argparse.Namespace) -> None:
             dataset = read_manifest(arguments.manifest[0])
         else:
             dataset = _sources(arguments, "selection", "")
-        path = write_page(make_report(dataset, RECIPES[RECIPE], _show), arguments.to)
+        path = write_page(make_report(dataset, RECIPES[RECIPE], stamped), arguments.to)
     except ManifestRefused as refused:
         sys.exit(f"no report: {refused}")
-    _show(f"written: {path}")
-
-
-def _show(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, flush=True)  # noqa: T201 - the command's answer
+    stamped(f"written: {path}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from training.datasets import require_uses
 from training.evaluate import evaluate_run
 from training.public_sets import read_public
 from training.room_freeze import open_dataset
+from training.train_command import stamped
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -46,8 +46,4 @@ def evaluate_on(run_folder: Path, shared_data: Path, frozen: Path | None, *, fin
     require_uses(dataset, "evaluation")
     there = [name for name in ELSEWHERE if final and (shared_data / name).is_dir()]
     elsewhere = read_public(shared_data, there).cases() if there else ()
-    evaluate_run(run_folder, dataset.cases(), recipe, final=final, show=_show, elsewhere=elsewhere)
-
-
-def _show(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, flush=True)  # noqa: T201 - the command line's own output
+    evaluate_run(run_folder, dataset.cases(), recipe, final=final, show=stamped, elsewhere=elsewhere)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,14 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.files import ONNX, ONNX_HALF
-from models.package import ModelPackage, OutputsDescription, PackageDescription, load_package
+from models.package import AppliesTo, ModelPackage, OutputsDescription, PackageDescription, load_package
 from models.session import Precision, ScoringFailed, Session
 from preprocessing.recipes import RECIPES, Recipe
 from training.bundle import PackageText as PackageText
 from training.bundle import write_bundle
+from training.cases import Case, of_split
+from training.films import stack_films
 from training.graphs import BATCH
 from training.graphs import to_onnx as to_onnx
 from training.half import rounded_outputs, to_half
+from training.network import SIZE
 
 PARITY = 1e-4
 """Largest allowed difference in probability between torch and ONNX Runtime on real films."""
@@ -35,6 +39,10 @@ MANUFACTURER = "Pandok"
 PARITY_RECORD = "docs/parity.json"
 
 ToProbabilities = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+PARITY_FILMS = 96
+"""On so many films of val, evenly spaced, torch and ONNX Runtime are compared."""
 
 
 class ExportRefused(Exception):
@@ -52,6 +60,51 @@ class Difference:
 
     probability: float
     heat_map: float
+
+
+def require_recipe(run: Mapping[str, Any], recipe: Recipe) -> None:
+    """Refuse a run that was trained with another version of the recipe than the one that would serve it.
+
+    Args:
+        run: The run's record.
+        recipe: Of this installation.
+
+    Raises:
+        ExportRefused: Their hashes differ.
+    """
+    if run["recipe_sha256"] != recipe.sha256:
+        raise ExportRefused(f"the recipe {recipe.name} changed since the run was trained: train again")
+
+
+def parity_films(cases: Sequence[Case], recipe: Recipe) -> Tensor:
+    """Return some films of val, (n, 1, rows, columns), on which torch and ONNX Runtime must agree."""
+    films = of_split(cases, "val")
+    return stack_films(films[:: max(1, len(films) // PARITY_FILMS)], recipe)
+
+
+def describe_chest_package(
+    name: str,
+    recipe: Recipe,
+    *,
+    gate: str | None,
+    min_age_years: float | None = None,
+    licence: str = "Apache-2.0",
+) -> PackageDescription:
+    """Return the `pandok` block of a package for chest radiographs; one without a gate is a gate itself."""
+    return PackageDescription(
+        name=name,
+        kind="scope_gate" if gate is None else "findings",
+        recipe=recipe.name,
+        recipe_sha256=recipe.sha256,
+        input_shape=(1, SIZE, SIZE),
+        has_heat_map=gate is not None,
+        gate=gate,
+        applies_to=AppliesTo(
+            modalities=("CR", "DX"), body_parts=(), views=(), min_age_years=min_age_years, max_age_years=None
+        ),
+        manufacturer=MANUFACTURER,
+        licence=licence,
+    )
 
 
 def export_package(

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from models.package import SHIPPED, AppliesTo, OutputsDescription, PackageDescription
-from preprocessing.recipes import RECIPES, Recipe
-from training.attributions import ATTRIBUTIONS
+from models.package import SHIPPED, Output, OutputsDescription
+from preprocessing.recipes import RECIPES
+from training.attributions import ATTRIBUTIONS, LICENCE, REFERENCES
 from training.calibrate import load_calibration, probabilities_of
 from training.card import findings_card
-from training.cases import load_tensors, of_split
 from training.datasets import require_uses
 from training.evaluate_command import evaluate_on
 from training.evaluate_record import FINAL, ON_VAL, Evaluation, load_evaluation, load_learning_curves
-from training.export import MANUFACTURER, ExportRefused, PackageText, export_package
+from training.export import PackageText, describe_chest_package, export_package, parity_films, require_recipe
 from training.outputs import evidence_of, make_outputs
 from training.room_freeze import open_dataset
 from training.runs import RECORD
@@ -31,7 +30,6 @@ from training.train_command import stamped, train_run
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-PARITY_FILMS = 96
 PACKAGE = SHIPPED / "chest_radiograph"
 VERSION = "0.2.0"
 CHANGELOG = {
@@ -46,11 +44,6 @@ at four depths, then the network itself, gently, on films moved, turned, mirrore
 borders. Half of that change is kept, which holds better on films from elsewhere. A heat map shows what the deepest
 reading saw in each of forty-nine parts of the film, each with its neighbours: coarse, and a hint at best.
 """
-LICENCE = Path(__file__).parent.parent / "LICENSE"
-REFERENCES = (
-    "Kermany DS et al. Cell 2018;172(5):1122-1131, doi 10.1016/j.cell.2018.02.010; data doi 10.17632/rscbjbr9sj.2",
-    "Wang X et al. ChestX-ray8. CVPR 2017; NIH Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC",
-)
 
 
 def add_commands(commands: _SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -82,57 +75,35 @@ def _export(arguments: argparse.Namespace) -> None:
     run_folder: Path = arguments.run
     record = json.loads((run_folder / RECORD).read_text(encoding="utf-8"))
     recipe = RECIPES[record["recipe"]]
-    if record["recipe_sha256"] != recipe.sha256:
-        raise ExportRefused(f"the recipe {recipe.name} changed since the run was trained: train again")
-    on_val, evaluation = load_evaluation(run_folder / ON_VAL), load_evaluation(run_folder / FINAL)
-    readings = load_calibration(run_folder)
-    outputs = make_outputs(
-        readings, {f: row.auroc.low for f, row in on_val.over_all().items()}, evidence_of(evaluation.findings)
-    )
+    require_recipe(record, recipe)
+    evaluation, readings = load_evaluation(run_folder / FINAL), load_calibration(run_folder)
+    outputs = make_outputs(readings, _lows(run_folder), evidence_of(evaluation.findings))
+    dataset = open_dataset(arguments.dataset, arguments.data)
+    require_uses(dataset, "training", "published_weights")
 
     def to_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
         columns = [probabilities_of(logits[:, i], reading.calibration) for i, reading in enumerate(readings)]
         return np.stack(columns, axis=1)
 
-    dataset = open_dataset(arguments.dataset, arguments.data)
-    require_uses(dataset, "training", "published_weights")
-    films = of_split(dataset.cases(), "val")
-    films = films[:: max(1, len(films) // PARITY_FILMS)]
-    card = findings_card(
-        outputs,
-        evaluation,
-        load_learning_curves(run_folder),
-        version=arguments.package_version,
-        how_it_works=HOW_IT_WORKS,
-    )
     package = export_package(
         load_network(run_folder),
-        torch.from_numpy(np.stack(list(load_tensors(films, recipe)))),
+        parity_films(dataset.cases(), recipe),
         to_probabilities,
         folder=arguments.package,
-        description=_description(arguments.package.name, recipe),
+        description=describe_chest_package(arguments.package.name, recipe, gate="chest_scope"),
         outputs=OutputsDescription(outputs=outputs, scope_classes=(), scope_threshold=None),
-        text=_text(arguments.package_version, run_folder, evaluation, card),
+        text=_text(arguments.package_version, run_folder, evaluation, outputs),
     )
     stamped(f"{package.name} {package.version} {package.sha256}")
 
 
-def _description(name: str, recipe: Recipe) -> PackageDescription:
-    return PackageDescription(
-        name=name,
-        kind="findings",
-        recipe=recipe.name,
-        recipe_sha256=recipe.sha256,
-        input_shape=(1, 224, 224),
-        has_heat_map=True,
-        gate="chest_scope",
-        applies_to=AppliesTo(modalities=("CR", "DX"), body_parts=(), views=(), min_age_years=None, max_age_years=None),
-        manufacturer=MANUFACTURER,
-        licence="Apache-2.0",
-    )
+def _lows(run_folder: Path) -> dict[str, float]:
+    """Return the lower end of each finding's AUROC interval on val."""
+    return {finding: row.auroc.low for finding, row in load_evaluation(run_folder / ON_VAL).over_all().items()}
 
 
-def _text(version: str, run_folder: Path, evaluation: Evaluation, card: str) -> PackageText:
+def _text(version: str, run_folder: Path, evaluation: Evaluation, outputs: Sequence[Output]) -> PackageText:
+    learning = load_learning_curves(run_folder)
     return PackageText(
         version=version,
         task="Chest radiograph: likely abnormal films first",
@@ -142,7 +113,7 @@ def _text(version: str, run_folder: Path, evaluation: Evaluation, card: str) -> 
         references=REFERENCES,
         changelog=CHANGELOG,
         figures={f"{finding}_test_auroc": round(row.auroc.value, 4) for finding, row in evaluation.over_all().items()},
-        card=card,
+        card=findings_card(outputs, evaluation, learning, version=version, how_it_works=HOW_IT_WORKS),
         licence=LICENCE.read_text(encoding="utf-8"),
         extra_files={
             "ATTRIBUTIONS.md": ATTRIBUTIONS,

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preprocessing.recipes import Recipe
-from training.cases import Case, ImageFiles
+from training.cases import Case, ImageFiles, load_tensors
 
 Item = dict[Hashable, Any]
 
@@ -110,6 +110,11 @@ def film_dataset(cases: Sequence[Case], recipe: Recipe) -> CacheDataset:
     with ImageFiles() as files:
         steps = Compose([PrepareFilmd(recipe, files), EnsureTyped(keys=["image", "labels"], track_meta=False)])
         return CacheDataset(data=items, transform=steps, num_workers=1, progress=False, copy_cache=False)
+
+
+def stack_films(cases: Iterable[Case], recipe: Recipe) -> Tensor:
+    """Return the films as serving would see them, float32 (n, 1, rows, columns)."""
+    return torch.from_numpy(np.stack(list(load_tensors(cases, recipe))))
 
 
 def stack_images(dataset: Iterable[Item]) -> Tensor:

@@ -11,17 +11,14 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from training.cases import ADULT_OPACITY, ANY_FINDING, CHILD_OPACITY, FINDINGS, Case, of_split
 from training.datasets import Dataset
 from training.evaluate_record import LEARNING_CURVE, CurvePoint, LearningCurve
 from training.films import stack_labels
-from training.frozen import Features, feature_batches
 from training.losses import aurocs
-from training.network import LEAST_SPREAD, FilmNetwork, pool
 from training.runs import RECORD
-from training.start import linear_start
+from training.start import fit_readings, pooled_read_outs
 from training.train import TrainingConfig, make_network, start_penalties
 
 SHARES: Final = (0.125, 0.25, 0.5, 1.0)
@@ -42,37 +39,27 @@ def draw_learning_curves(run_folder: Path, dataset: Dataset, *, show: Callable[[
     """
     record = json.loads((run_folder / RECORD).read_text(encoding="utf-8"))
     config = TrainingConfig(**record["config"])
-    network = make_network(config).eval()
+    tail = make_network(config).tail.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # no stub
     cases = dataset.cases()
     train, val = of_split(cases, "train"), of_split(cases, "val")
-    train_pooled, val_pooled = (_pooled(network, run_folder / name) for name in ("train.npy", "val.npy"))
+    train_pooled, val_pooled = (
+        pooled_read_outs(tail, np.load(run_folder / name, mmap_mode="r")[0], torch.device("cpu"))
+        for name in ("train.npy", "val.npy")
+    )
     train_labels, val_labels = stack_labels(train), stack_labels(val)
+    known = torch.from_numpy(train_labels).float()
     scores: dict[float, list[NDArray[np.float64]]] = {}
     for share in SHARES:
         for draw in range(DRAWS if share < 1 else 1):
             films = _some_patients(train, share, draw)
-            weights, bias, mean, scale = _fit(train_pooled[films], train_labels[films], start_penalties(config))
-            judged = (((val_pooled - mean) / scale) @ weights + bias).double().numpy()
-            scores.setdefault(share, []).append(judged)
+            readings = fit_readings(train_pooled[films], known[films], penalty=start_penalties(config))
+            scores.setdefault(share, []).append(readings.scores(val_pooled).double().numpy())
     curves = [_curve(finding, group, scores, val, train_labels, val_labels) for finding, group in GROUPS]
     (run_folder / LEARNING_CURVE).write_text(json.dumps([asdict(c) for c in curves], indent=1), encoding="utf-8")
     for curve in curves:
         points = ", ".join(f"{point.train_films} films {point.auroc:.3f}" for point in curve.points)
         show(f"learning curve, {curve.finding} on {curve.group}: {points}")
     return curves
-
-
-@torch.no_grad()
-def _pooled(network: FilmNetwork, path: Path) -> Tensor:
-    features: Features = np.load(path, mmap_mode="r")[0]
-    tail = network.tail.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # left out of its stubs
-    return torch.cat([pool(tail.stages(part)) for part in feature_batches(features, torch.device("cpu"))])
-
-
-def _fit(pooled: Tensor, labels: NDArray[np.float64], penalty: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    mean, scale = pooled.mean(dim=0), pooled.std(dim=0).clamp(min=LEAST_SPREAD)
-    weights, bias = linear_start((pooled - mean) / scale, torch.from_numpy(labels).float(), penalty=penalty)
-    return weights, bias, mean, scale
 
 
 def _some_patients(cases: Sequence[Case], share: float, draw: int) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ from models.package import Evidence, Output
 from training.calibrate import Calibrated
 from training.cases import NIH_FINDINGS
 from training.evaluate_figures import FindingEvaluation
-from training.output_texts import TEXTS
+from training.output_texts import TEXTS, OutputText
 
 LEAST_AUROC_LOW = 0.7
 """Below this lower bound on val an output is experimental: it may be looked at, and never moves a case."""
@@ -30,26 +30,38 @@ def make_outputs(
     for channel, (text, reading) in enumerate(zip(TEXTS, readings, strict=True)):
         if text.finding != reading.finding:
             raise ValueError(f"channel {channel} is {text.finding}, but {reading.finding} was calibrated")
-        experimental = is_experimental(reading, auroc_low)
         outputs.append(
-            Output(
+            make_output(
+                text,
+                reading,
                 channel=channel,
-                finding=text.finding,
-                code_value=text.code_value,
-                code_scheme=text.code_scheme,
-                code_meaning=text.code_meaning,
-                names=text.names,
-                calibration=reading.calibration,
-                operating_point=reading.operating_point,
-                raise_point=None if experimental else reading.raise_point,
-                priority_class=ROUTINE if experimental else URGENT,
-                min_age_years=text.min_age_years,
-                max_age_years=text.max_age_years,
-                experimental=experimental,
+                experimental=is_experimental(reading, auroc_low),
                 evidence=evidence.get(text.finding),
             )
         )
     return tuple(outputs)
+
+
+def make_output(
+    text: OutputText, reading: Calibrated, *, channel: int, experimental: bool, evidence: Evidence | None
+) -> Output:
+    """Return one record: an experimental output has no raise point, so that it never moves a case."""
+    return Output(
+        channel=channel,
+        finding=text.finding,
+        code_value=text.code_value,
+        code_scheme=text.code_scheme,
+        code_meaning=text.code_meaning,
+        names=text.names,
+        calibration=reading.calibration,
+        operating_point=reading.operating_point,
+        raise_point=None if experimental else reading.raise_point,
+        priority_class=ROUTINE if experimental else URGENT,
+        min_age_years=text.min_age_years,
+        max_age_years=text.max_age_years,
+        experimental=experimental,
+        evidence=evidence,
+    )
 
 
 def is_experimental(reading: Calibrated, auroc_low: Mapping[str, float]) -> bool:

@@ -6,11 +6,9 @@ go with a package.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-
-import jinja2
 
 from training.calibrate import Calibrated
 from training.cases import NIH_FINDINGS
@@ -19,11 +17,20 @@ from training.evaluate_figures import MAIN_FINDINGS, FindingEvaluation
 from training.evaluate_published import CHEXNET
 from training.evaluate_record import Evaluation, LearningCurve, load_learning_curves
 from training.pages_films import WrongFilm
+from training.pages_frame import render
 from training.pages_plots import calibration_plot, learning_plot, roc_plot, strip
 from training.proofs import ACROSS, DOWN
 from training.wording import difference, figure, finding_title, group_title, of_100, percent
 
-HERE = Path(__file__).parent
+FILTERS: Mapping[str, Callable[..., str]] = {
+    "figure": figure,
+    "difference": difference,
+    "percent": percent,
+    "of_100": of_100,
+    "finding": finding_title,
+    "group": group_title,
+}
+PLOTS = {"roc_plot": roc_plot, "calibration_plot": calibration_plot, "learning_plot": learning_plot, "strip": strip}
 PAGE, WITHOUT_FILMS = "evaluation.html", "evaluation_without_films.html"
 
 
@@ -46,42 +53,27 @@ def evaluation_page(
     learning: Sequence[LearningCurve],
 ) -> str:
     """Return the page as HTML; without films where the gallery is empty."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {
-        "figure": figure,
-        "difference": difference,
-        "percent": percent,
-        "of_100": of_100,
-        "finding": finding_title,
-        "group": group_title,
-    }
     over_all = evaluation.over_all()
-    return environment.get_template("pages.html").render(
-        style=(HERE / "pages.css").read_text(encoding="utf-8"),
-        evaluation=evaluation,
-        final=evaluation.split == "test",
-        over_all=over_all,
-        main=[finding for finding in MAIN_FINDINGS if finding in over_all],
-        fourteen=[over_all[finding] for finding in NIH_FINDINGS if finding in over_all],
-        main_readings={reading.finding: reading for reading in readings},
-        curves={curves.finding: curves for curves in evaluation.curves},
-        groups={finding: _groups(evaluation.findings, finding) for finding in MAIN_FINDINGS},
-        judged=[row for row in evaluation.sets if row.split == evaluation.split],
-        chexnet=CHEXNET,
-        occlusion_main=[row for row in evaluation.occlusion if row.finding in MAIN_FINDINGS],
-        matrices=matrices(evaluation.cross_set),
-        across=ACROSS,
-        down=DOWN,
-        gallery=_by_error(gallery),
-        learning=learning,
-        wanted={(row.finding, row.group): row.wanted for row in evaluation.outcomes},
-        roc_plot=roc_plot,
-        calibration_plot=calibration_plot,
-        learning_plot=learning_plot,
-        strip=strip,
-    )
+    values = {
+        "evaluation": evaluation,
+        "final": evaluation.split == "test",
+        "over_all": over_all,
+        "main": [finding for finding in MAIN_FINDINGS if finding in over_all],
+        "fourteen": [over_all[finding] for finding in NIH_FINDINGS if finding in over_all],
+        "main_readings": {reading.finding: reading for reading in readings},
+        "curves": {curves.finding: curves for curves in evaluation.curves},
+        "groups": {finding: _groups(evaluation.findings, finding) for finding in MAIN_FINDINGS},
+        "judged": [row for row in evaluation.sets if row.split == evaluation.split],
+        "chexnet": CHEXNET,
+        "occlusion_main": [row for row in evaluation.occlusion if row.finding in MAIN_FINDINGS],
+        "matrices": matrices(evaluation.cross_set),
+        "across": ACROSS,
+        "down": DOWN,
+        "gallery": _by_error(gallery),
+        "learning": learning,
+        "wanted": {(row.finding, row.group): row.wanted for row in evaluation.outcomes},
+    }
+    return render("pages.html", styles=("pages.css",), filters=FILTERS, values={**values, **PLOTS})
 
 
 def _groups(rows: Sequence[FindingEvaluation], finding: str) -> list[FindingEvaluation]:

@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 from training.cases import ImageFiles
 from training.datasets import USES, Entry
+from training.pages_frame import render
 from training.room_duplicates import Alike
 from training.room_notes import finding_title, notes_of, scope_title
 from training.room_pictures import Picture, examples, picture
 from training.room_report import Report
 from training.room_shortcuts import FEATURES, LEAST_FILMS, Tell
 
-HERE = Path(__file__).parent
 PAGE = "dataset.html"
 AGES_WIDTH, AGES_HEIGHT = 300, 84
 
@@ -64,10 +63,7 @@ def write_page(report: Report, folder: Path) -> Path:
 
 def page(report: Report) -> str:
     """Return the page as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {
+    filters = {
         "finding": finding_title,
         "scope": lambda scope: scope_title(scope, report),
         "number": lambda count: f"{count:,}",
@@ -75,19 +71,19 @@ def page(report: Report) -> str:
     }
     rows = examples(report.dataset)
     named = dict.fromkeys(row.data_set for row in rows)
-    return environment.get_template("room_page.html").render(
-        style="".join((HERE / name).read_text(encoding="utf-8") for name in ("pages.css", "room_page.css")),
-        report=report,
-        notes=notes_of(report),
-        uses=USES,
-        features=FEATURES,
-        least_films=LEAST_FILMS,
-        scopes=_tables(report.tells),
-        copies=_copies(report),
-        examples={name: [row for row in rows if row.data_set == name] for name in named},
-        titles={each.film_set.name: each.film_set.title for each in report.sets},
-        ages=_ages,
-    )
+    values = {
+        "report": report,
+        "notes": notes_of(report),
+        "uses": USES,
+        "features": FEATURES,
+        "least_films": LEAST_FILMS,
+        "scopes": _tables(report.tells),
+        "copies": _copies(report),
+        "examples": {name: [row for row in rows if row.data_set == name] for name in named},
+        "titles": {each.film_set.name: each.film_set.title for each in report.sets},
+        "ages": _ages,
+    }
+    return render("room_page.html", styles=("pages.css", "room_page.css"), filters=filters, values=values)
 
 
 def _tables(tells: Sequence[Tell]) -> dict[str, TellTable]:

@@ -2,10 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from training.frozen import Features, feature_batches
+from training.network import LEAST_SPREAD, Tail, pool
+
 STEPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Each finding's linear reading of standardised read-outs.
+
+    Attributes:
+        mean: (c,), over the films fitted to.
+        scale: (c,), the same films' spread; a channel that hardly varies is not blown up.
+        weights: (c, k).
+        bias: (k,).
+    """
+
+    mean: Tensor
+    scale: Tensor
+    weights: Tensor
+    bias: Tensor
+
+    def scores(self, pooled: Tensor) -> Tensor:
+        """Return logits (n, k) of raw read-outs (n, c)."""
+        return ((pooled - self.mean) / self.scale) @ self.weights + self.bias
+
+
+@torch.no_grad()
+def pooled_read_outs(tail: Tail, features: Features, device: torch.device) -> Tensor:
+    """Return the raw read-outs of features (n, c, h, w), averaged over the film: (n, all channels)."""
+    tail.eval()
+    return torch.cat([pool(tail.stages(part)).cpu() for part in feature_batches(features, device)])
+
+
+def fit_readings(pooled: Tensor, labels: Tensor, *, penalty: Tensor) -> Readings:
+    """Fit the findings' linear readings to raw read-outs (n, c); labels and penalty as `linear_start`."""
+    mean, scale = pooled.mean(dim=0), pooled.std(dim=0).clamp(min=LEAST_SPREAD)
+    weights, bias = linear_start((pooled - mean) / scale, labels, penalty=penalty)
+    return Readings(mean, scale, weights, bias)
 
 
 def linear_start(pooled: Tensor, labels: Tensor, *, penalty: Tensor) -> tuple[Tensor, Tensor]:

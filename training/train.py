@@ -27,9 +27,9 @@ from training.datasets import Dataset, require_uses
 from training.films import stack_labels
 from training.frozen import Features, FeatureSource, FilmFeatures, feature_batches, front_runner, make_features
 from training.losses import MAIN_OUTPUTS, aurocs, finding_weights, follow, masked_loss, rate, sampling_weights
-from training.network import LEAST_SPREAD, FilmNetwork, Tail, pool
+from training.network import FilmNetwork, Tail
 from training.runs import RECORD, WEIGHTS, Epoch, RunFolder, Tracker, best_of
-from training.start import linear_start
+from training.start import fit_readings, pooled_read_outs
 from training.team import Team, join_team
 
 
@@ -127,7 +127,7 @@ def train(
         losses = train_epoch(trainee, config, team, number) if number else [math.nan]
         seconds = time.monotonic() - started
         kept = blended(trainee, config.blend)
-        auroc = aurocs(judge(kept, trainee.val_features, team.device), trainee.val_labels)
+        auroc = team.leaders(aurocs(judge(kept, trainee.val_features, team.device), trainee.val_labels))
         score = float(np.nanmean(auroc[:MAIN_OUTPUTS]))
         speed = len(losses) * config.batch * team.size / seconds if number else 0.0
         curve.append(Epoch(number, float(np.mean(losses)), auroc, score, seconds, speed))
@@ -224,16 +224,12 @@ def prepare(
     )
 
 
-@torch.no_grad()
 def fit_start(tail: Tail, features: Features, labels: Tensor, config: TrainingConfig, device: torch.device) -> None:
     """Standardise the read-outs over the films as they are, and set each finding's best linear reading of them."""
-    tail.eval()
-    pooled = torch.cat([pool(tail.stages(part)).cpu() for part in feature_batches(features, device)])
+    pooled = pooled_read_outs(tail, features, device)
+    readings = fit_readings(pooled, labels, penalty=start_penalties(config))
     tail.standardise(pooled)
-    standard = (pooled - pooled.mean(dim=0)) / pooled.std(dim=0).clamp(min=LEAST_SPREAD)
-    with torch.enable_grad():
-        weights, bias = linear_start(standard, labels, penalty=start_penalties(config))
-    tail.set_readings(weights, bias)
+    tail.set_readings(readings.weights, readings.bias)
 
 
 def start_penalties(config: TrainingConfig) -> Tensor:

@@ -19,16 +19,15 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from preprocessing.recipes import Recipe
-from training.cases import Case, load_grey, load_tensors, of_split
-from training.export import to_onnx
-from training.network import backbone, extract
+from training.cases import Case, load_grey, of_split
+from training.graphs import to_onnx
+from training.network import SIZE, backbone, extract
 from training.public_sets import TUBERCULOSIS, read_public
 from training.variations import close, contrasted, stretched, tilted
 
 FINDING = "tuberculosis_like_change"
 DATA_SET = "shenzhen_tb_128"
 FEATURES = 1280
-SIZE = 224
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +126,6 @@ def describe_films(network: TuberculosisNetwork, images: Iterable[NDArray[np.flo
     content = to_onnx(_AveragedFeatures(network), input_shape=(1, SIZE, SIZE), output_names=["features"])
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     return np.concatenate([session.run(None, {"image": image[None]})[0] for image in images]).astype(np.float64)
-
-
-def prepared(cases: Sequence[Case], recipe: Recipe) -> Tensor:
-    """Return the films as serving would see them, float32 (n, 1, rows, columns)."""
-    return torch.from_numpy(np.stack(list(load_tensors(cases, recipe))))
 
 
 @torch.no_grad()

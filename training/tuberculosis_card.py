@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from models.package import Evidence, Names, Output
 from training.calibrate import Calibrated
-from training.evaluate_intervals import Interval
+from training.output_texts import adult_text
+from training.outputs import make_output
 from training.tuberculosis import FINDING
 from training.tuberculosis_check import FlaggedElsewhere, TuberculosisEvaluation
+from training.wording import difference, figure, percent
 
-ROUTINE = 3
+TEXT = adult_text(
+    FINDING,
+    ("56717001", "SCT", "Tuberculosis"),
+    Names(
+        en="Tuberculosis-like change (research)",
+        ko="결핵 의심 변화 (연구용)",
+        vi="Tổn thương dạng lao (nghiên cứu)",
+        ru="Изменения, похожие на туберкулёз (исследование)",
+    ),
+)
 
 ATTRIBUTIONS = """# Attributions
 
@@ -31,27 +42,8 @@ Use them for research on your own machines. Do not pass them on, and do not use 
 
 def tuberculosis_output(reading: Calibrated, tested: TuberculosisEvaluation | None) -> Output:
     """Return the package's one record: experimental, so that it stays hidden until a release shows it."""
-    return Output(
-        channel=0,
-        finding=FINDING,
-        code_value="56717001",
-        code_scheme="SCT",
-        code_meaning="Tuberculosis",
-        names=Names(
-            en="Tuberculosis-like change (research)",
-            ko="결핵 의심 변화 (연구용)",
-            vi="Tổn thương dạng lao (nghiên cứu)",
-            ru="Изменения, похожие на туберкулёз (исследование)",
-        ),
-        calibration=reading.calibration,
-        operating_point=reading.operating_point,
-        raise_point=None,
-        priority_class=ROUTINE,
-        min_age_years=18.0,
-        max_age_years=None,
-        experimental=True,
-        evidence=None if tested is None else _evidence(tested),
-    )
+    evidence = None if tested is None else _evidence(tested)
+    return make_output(TEXT, reading, channel=0, experimental=True, evidence=evidence)
 
 
 def tuberculosis_card(
@@ -87,14 +79,14 @@ Sensitivity and specificity are those at probability {point.threshold:.3f}, the 
 films with tuberculosis on validation films: on these they are therefore a little too good.
 
 Of {elsewhere.films} films of adults at another hospital (NIH) whose reports name **no finding**, it flags
-**{_percent(elsewhere.flagged)}**. A useful test would flag few of them; but how many films with tuberculosis it would
+**{percent(elsewhere.flagged)}**. A useful test would flag few of them; but how many films with tuberculosis it would
 flag there nobody knows, for none were at hand.
 
 * **AUROC**: the chance that of two films, one with and one without tuberculosis, the one with it gets the higher
   number; 0.5 is a coin, 1.0 is perfect.
 * **Sensitivity**: share of films with tuberculosis that are flagged. **Specificity**: share of the others that are
   not.
-* **[a, b]**: interval in which the figure would fall in 95 of 100 repetitions with other patients of the same kind.
+* **(a–b)**: interval in which the figure would fall in 95 of 100 repetitions with other patients of the same kind.
 * **Thumbnail model**: a linear model that sees only 32 x 32 pixels. It cannot see disease in any detail; what it
   reaches is mostly how films of sick and well people were taken.
 
@@ -125,19 +117,11 @@ def _row(evaluation: TuberculosisEvaluation) -> str:
     gain = evaluation.auroc_gain
     return (
         f"| {'validation' if evaluation.split == 'val' else 'test'} | {evaluation.positives} / "
-        f"{evaluation.films - evaluation.positives} | {_figure(evaluation.auroc)} | "
-        f"{_figure(evaluation.thumbnail_auroc)} | {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
-        f"{'' if gain.low > 0 else ', not shown to be better'} | {_figure(evaluation.sensitivity)} | "
-        f"{_figure(evaluation.specificity)} |"
+        f"{evaluation.films - evaluation.positives} | {figure(evaluation.auroc)} | "
+        f"{figure(evaluation.thumbnail_auroc)} | {difference(gain)}"
+        f"{'' if gain.low > 0 else ', not shown to be better'} | {figure(evaluation.sensitivity)} | "
+        f"{figure(evaluation.specificity)} |"
     )
-
-
-def _figure(interval: Interval) -> str:
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-
-
-def _percent(interval: Interval) -> str:
-    return f"{100 * interval.value:.0f} % [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
 
 
 def _evidence(tested: TuberculosisEvaluation) -> Evidence:

@@ -10,22 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from preprocessing.recipes import Recipe
 from training.calibrate import Calibrated, calibrate, probabilities_of
 from training.cases import ANY_FINDING, FINDINGS, Case, Split, of_split
-from training.evaluate_intervals import Interval, area_under_roc, draw_patients, share
-from training.tuberculosis import FINDING, TuberculosisNetwork, prepared
+from training.evaluate_baselines import linear_scores, thumbnails
+from training.evaluate_intervals import Floats, Interval, area_under_roc, draw_patients, share
+from training.films import stack_films
+from training.tuberculosis import FINDING, TuberculosisNetwork
 
 LEAST_SENSITIVITY = 0.90
-THUMBNAIL = 32
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +53,7 @@ def calibrate_tuberculosis(network: TuberculosisNetwork, cases: Sequence[Case], 
     truth = _truth(films)
     return calibrate(
         FINDING,
-        predict(network, prepared(films, recipe)),
+        predict(network, stack_films(films, recipe)),
         truth,
         least_sensitivity=LEAST_SENSITIVITY,
         chosen_on=f"val, {len(films)} films, {int(truth.sum())} positive",
@@ -84,9 +79,10 @@ def evaluate_tuberculosis(
         with (run_folder / "looks_at_test.log").open("a", encoding="utf-8") as log:
             log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} all test films\n")
     films, training = of_split(cases, split), of_split(cases, "train")
-    images, truth = prepared(films, recipe), _truth(films)
+    images, truth = stack_films(films, recipe), _truth(films)
     probabilities = probabilities_of(predict(network, images), reading.calibration)
-    baseline = _thumbnail_scores(prepared(training, recipe), _truth(training), images)
+    small = thumbnails(stack_films(training, recipe))
+    baseline = linear_scores(small, _truth(training)[:, None], thumbnails(images))[:, 0]
     present = probabilities >= reading.operating_point.threshold
     patients = [case.patient_id for case in films]
     weights = draw_patients(patients)
@@ -118,7 +114,7 @@ def count_flagged_elsewhere(
         recipe: As in serving.
     """
     films = [case for case in of_split(cases, "val") if case.labels[FINDINGS.index(ANY_FINDING)] == 0]
-    probabilities = probabilities_of(predict(network, prepared(films, recipe)), reading.calibration)
+    probabilities = probabilities_of(predict(network, stack_films(films, recipe)), reading.calibration)
     present = probabilities >= reading.operating_point.threshold
     patients = [case.patient_id for case in films]
     everyone = np.ones(len(films), dtype=bool)
@@ -129,17 +125,6 @@ def count_flagged_elsewhere(
 def predict(network: TuberculosisNetwork, images: Tensor) -> Floats:
     """Return raw scores (n,) of images (n, 1, rows, columns)."""
     return torch.cat([network(part)[0][:, 0] for part in torch.split(images, 16)]).double().numpy()
-
-
-def _thumbnail_scores(images: Tensor, truth: Floats, wanted: Tensor) -> Floats:
-    """Return scores of a regression on thumbnails for the films `wanted`, fitted to `images`."""
-
-    def thumbnails(films: Tensor) -> Floats:
-        return torch.nn.functional.avg_pool2d(films, films.shape[-1] // THUMBNAIL).flatten(1).double().numpy()
-
-    regression = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=2_000))
-    scores: Floats = regression.fit(thumbnails(images), truth).decision_function(thumbnails(wanted))
-    return scores
 
 
 def _truth(films: Sequence[Case]) -> Floats:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from models.package import AppliesTo, OutputsDescription, PackageDescription
-from preprocessing.recipes import RECIPES, Recipe
+from models.package import OutputsDescription
+from preprocessing.recipes import RECIPES
 from training.calibrate import Calibrated, probabilities_of
 from training.cases import of_split
-from training.export import MANUFACTURER, ExportRefused, PackageText, export_package
+from training.export import PackageText, describe_chest_package, export_package, require_recipe
+from training.films import stack_films
 from training.public_sets import read_cases
+from training.train_command import RECIPE, stamped
 from training.tuberculosis import (
     TuberculosisConfig,
     load_tuberculosis,
-    prepared,
     read_tuberculosis_cases,
     train_tuberculosis,
 )
@@ -37,7 +37,6 @@ from training.tuberculosis_check import (
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-RECIPE = "chest_radiograph/1"
 REFERENCES = ("Jaeger S et al. Quant Imaging Med Surg 2014;4(6):475-477, doi 10.3978/j.issn.2223-4292.2014.11.20",)
 
 
@@ -57,18 +56,17 @@ def _tuberculosis(arguments: argparse.Namespace) -> None:
     cases, elsewhere = read_tuberculosis_cases(arguments.data), read_cases(arguments.data)
     if not arguments.trained:
         (run_folder / "evaluation.json").unlink(missing_ok=True)  # it told of other weights
-        train_tuberculosis(cases, recipe, TuberculosisConfig(), run_folder, show=_show)
+        train_tuberculosis(cases, recipe, TuberculosisConfig(), run_folder, show=stamped)
     run = json.loads((run_folder / "run.json").read_text(encoding="utf-8"))
-    if run["recipe_sha256"] != recipe.sha256:
-        raise ExportRefused(f"the recipe {recipe.name} changed since the run was trained: train again")
+    require_recipe(run, recipe)
     network = load_tuberculosis(run_folder)
     reading = calibrate_tuberculosis(network, cases, recipe)
     on_val = evaluate_tuberculosis(network, reading, cases, recipe, run_folder, final=False)
-    _show(_line(on_val))
+    stamped(_line(on_val))
     if arguments.final:
-        _show(_line(evaluate_tuberculosis(network, reading, cases, recipe, run_folder, final=True)))
+        stamped(_line(evaluate_tuberculosis(network, reading, cases, recipe, run_folder, final=True)))
     flagged = count_flagged_elsewhere(network, reading, elsewhere, recipe)
-    _show(f"{flagged.flagged.value:.2f} of {flagged.films} films without finding of another hospital flagged")
+    stamped(f"{flagged.flagged.value:.2f} of {flagged.films} films without finding of another hospital flagged")
     tested = _read_tested(run_folder / "evaluation.json")
 
     def to_probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -76,31 +74,18 @@ def _tuberculosis(arguments: argparse.Namespace) -> None:
 
     package = export_package(
         network,
-        prepared(of_split(cases, "val"), recipe),
+        stack_films(of_split(cases, "val"), recipe),
         to_probabilities,
         folder=arguments.package,
-        description=_description(arguments.package.name, recipe),
+        description=describe_chest_package(
+            arguments.package.name, recipe, gate="chest_scope", min_age_years=18.0, licence="research use only"
+        ),
         outputs=OutputsDescription(
             outputs=(tuberculosis_output(reading, tested),), scope_classes=(), scope_threshold=None
         ),
         text=_text(arguments.package_version, reading, on_val, tested, flagged, run["train_films"], run_folder),
     )
-    _show(f"{package.name} {package.version} {package.sha256}")
-
-
-def _description(name: str, recipe: Recipe) -> PackageDescription:
-    return PackageDescription(
-        name=name,
-        kind="findings",
-        recipe=recipe.name,
-        recipe_sha256=recipe.sha256,
-        input_shape=(1, 224, 224),
-        has_heat_map=True,
-        gate="chest_scope",
-        applies_to=AppliesTo(modalities=("CR", "DX"), body_parts=(), views=(), min_age_years=18.0, max_age_years=None),
-        manufacturer=MANUFACTURER,
-        licence="research use only",
-    )
+    stamped(f"{package.name} {package.version} {package.sha256}")
 
 
 def _text(
@@ -143,7 +128,3 @@ def _line(row: TuberculosisEvaluation) -> str:
         f"[{row.auroc_gain.low:+.3f}, {row.auroc_gain.high:+.3f}], sensitivity {row.sensitivity.value:.3f} "
         f"specificity {row.specificity.value:.3f}"
     )
-
-
-def _show(line: str) -> None:
-    print(time.strftime("%H:%M:%S"), line, flush=True)  # noqa: T201 - what a command says

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from training.network import BACKBONES, FilmNetwork, pool
+from training.start import Readings
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -42,12 +43,13 @@ def test_standardised_readings_are_the_linear_model_over_pooled_features() -> No
         features = network.front(torch.rand(6, 1, 224, 224))
         pooled = pool(tail.stages(features))
         weights, bias = torch.randn(pooled.shape[1], 3), torch.randn(3)
+        mean, scale = pooled.mean(dim=0), pooled.std(dim=0).clamp(min=1e-4)
         tail.standardise(pooled)
         tail.set_readings(weights, bias)
         logits, _ = tail(features)
 
-    standard = (pooled - pooled.mean(dim=0)) / pooled.std(dim=0).clamp(min=1e-4)
-    torch.testing.assert_close(logits, standard @ weights + bias, rtol=1e-3, atol=1e-3)
+    expected = Readings(mean, scale, weights, bias).scores(pooled)
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_training_leaves_the_front_and_imagenets_statistics_alone() -> None:

@@ -12,13 +12,13 @@ from PIL import Image
 
 from preprocessing.recipes import RECIPES
 from training.cases import ManifestRefused, of_split
+from training.films import stack_films
 from training.tuberculosis import (
     FEATURES,
     TuberculosisConfig,
     TuberculosisNetwork,
     describe_films,
     load_tuberculosis,
-    prepared,
     read_tuberculosis_cases,
     set_head,
     train_tuberculosis,
@@ -101,7 +101,7 @@ def test_it_learns_from_train_only_and_is_read_again(tmp_path: Path) -> None:
 
     films = of_split(cases, "train")
     with torch.no_grad():
-        images = prepared(films, RECIPE)
+        images = stack_films(films, RECIPE)
         scores = network(images)[0][:, 0]
         torch.testing.assert_close(load_tuberculosis(tmp_path / "run")(images)[0][:, 0], scores)
     truth = torch.tensor([case.labels[0] for case in films])

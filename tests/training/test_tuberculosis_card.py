@@ -52,8 +52,8 @@ def test_evidence_comes_from_test_films_only() -> None:
 def test_only_a_gain_whose_interval_lies_above_zero_counts() -> None:
     better = replace(ON_VAL, split="test", auroc_gain=Interval(0.1, 0.02, 0.2))
 
-    assert "+0.010 [-0.050, +0.070], not shown to be better" in card(None)
-    assert "+0.100 [+0.020, +0.200] |" in card(better)
+    assert "+0.010 (−0.050 to +0.070), not shown to be better" in card(None)
+    assert "+0.100 (+0.020 to +0.200) |" in card(better)
 
 
 def test_the_card_says_whether_test_films_were_looked_at() -> None:
@@ -62,6 +62,6 @@ def test_the_card_says_whether_test_films_were_looked_at() -> None:
 
 
 def test_the_card_names_shortcuts_terms_and_the_other_hospital() -> None:
-    for words in ("Not a medical device", "0.88", "0.55", "40 % [30, 50]", "245 films of adults", "128 x 128"):
+    for words in ("Not a medical device", "0.88", "0.55", "40 % (30–50)", "245 films of adults", "128 x 128"):
         assert words in card(None)
     assert "Do not pass them on" in TERMS
