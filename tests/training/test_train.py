@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +27,8 @@ from training.public_sets import read_public
 from training.room_freeze import with_hashes
 from training.runs import Epoch, RunFolder, RunRefused
 from training.train import TrainingConfig, load_network, train
+
+ROOT = Path(__file__).parents[2]
 
 
 def case(age_band: str, *labels: float) -> Case:
@@ -176,3 +184,30 @@ def test_a_set_that_may_not_be_learned_from_is_refused(shared_data: Path, tmp_pa
 
     with pytest.raises(UseRefused):
         train(barred, RECIPES["chest_radiograph/1"], SMALL, tmp_path, show=str)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_two_processes_train_together(shared_data: Path, tmp_path: Path) -> None:
+    """By torchrun and the command line, as several GPUs would; `--` keeps torchrun from reading our options.
+
+    It takes some 50 seconds of work, which were seven minutes on two cores that others kept at an eighth of them. It
+    runs in a session of its own, so that no child goes on after a limit is up and slows what comes next.
+    """
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
+    ours = ["training", "--data", str(shared_data), "train", "--run", str(tmp_path / "run"), "--epochs", "1"]
+    words = [*torchrun, *ours, "--threads", "1", "--films-per-epoch", "64"]
+
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
+    ) as started:
+        try:
+            said, complaints = started.communicate(timeout=380)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
+
+    assert started.returncode == 0, complaints[-2000:]
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert [epoch["number"] for epoch in record["curve"]] == [0, 1]
+    assert said.count("epoch 1: val AUROC") == 1  # one of them speaks
