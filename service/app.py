@@ -17,6 +17,7 @@ from service.access.routes import router as access_router
 from service.access.sign_in import SignIn
 from service.archive import Archive
 from service.audit.routes import router as audit_router
+from service.center.routes import router as center_router
 from service.database import Database
 from service.errors import add_handlers
 from service.gate import Doorway, Gate
@@ -99,5 +100,6 @@ def _routers(pages_router: APIRouter) -> tuple[APIRouter, ...]:
         reading_router,
         reports_router,
         report_versions_router,
+        center_router,
         pages_router,
     )
