@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 
 from service import audit, health, interventions, pages
 from service.access import Access
+from service.access.account_routes import router as accounts_router
 from service.access.routes import OPEN_PATHS as ACCESS_OPEN_PATHS
 from service.access.routes import router as access_router
 from service.access.sign_in import SignIn
@@ -30,6 +31,7 @@ from service.reports.version_routes import router as report_versions_router
 from service.results.routes import router as results_router
 from service.settings import Settings
 from service.sites import open_shelf
+from service.worklist.claim_routes import router as claim_router
 from service.worklist.names import finding_names
 from service.worklist.routes import router as worklist_router
 from service.worklist.watch import Watch
@@ -93,10 +95,12 @@ def _routers(pages_router: APIRouter) -> tuple[APIRouter, ...]:
     return (
         health.router,
         access_router,
+        accounts_router,
         audit_router,
         intake_router,
         results_router,
         worklist_router,
+        claim_router,
         reading_router,
         reports_router,
         report_versions_router,

@@ -16,7 +16,7 @@ from service.worklist.claims import HEARTBEAT_S, Claim, ClaimToken
 from service.worklist.filters import Filters
 from service.worklist.looks import ask_for
 
-router = APIRouter()
+router = APIRouter(prefix="/api/worklist", tags=["worklist"])
 
 MayRead = Annotated[Caller, Depends(may(Permission.READ_CASES))]
 MayTake = Annotated[Caller, Depends(may(Permission.TAKE_CLAIMS))]

@@ -19,7 +19,6 @@ from service.errors import Conflict, Invalid, NotFound
 from service.roles import Permission
 from service.worklist import cursor, list_records, records
 from service.worklist.answers import Item, ItemPage
-from service.worklist.claim_routes import router as claim_router
 from service.worklist.detail_answers import ItemDetail
 from service.worklist.filters import Filters, filters_of
 from service.worklist.items import PriorityClass
@@ -29,7 +28,6 @@ from service.worklist.records import StudyKey
 from service.worklist.watch import LOOK_EVERY_S, Watch
 
 router = APIRouter(prefix="/api/worklist", tags=["worklist"])
-router.include_router(claim_router)
 
 KEEP_ALIVE_S = 15.0
 STILL_EVERY_S = 10.0
