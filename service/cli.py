@@ -1,4 +1,4 @@
-"""The `pandok` command: serve, sites, peers, keys, releases, models, sign-in, studies, problems, check, demo."""
+"""The `pandok` command: serve, sites, peers, keys, accounts, releases, models, studies, problems, audit, demo."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import cli_models, cli_releases, site_records
-from service.access import new_key, new_sign_in_link
-from service.access.account_records import administrator
+from service import audit, cli_accounts, cli_audit, cli_models, cli_releases, site_records
+from service.access import new_key
+from service.access.accounts import AccountRefused
 from service.access.records import list_keys, revoke_key
 from service.cli_tables import opened, reading, when, writing
 from service.intake import problems
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_CONFIGURATION
     try:
         status: int = options.run(settings, options)
-    except SiteRefused as why:
+    except (SiteRefused, AccountRefused) as why:
         print(why, file=sys.stderr)
         return EXIT_REFUSED
     except CannotStart as why:
@@ -150,7 +150,10 @@ def _disable_peer(settings: Settings, options: argparse.Namespace) -> int:
 
 def _add_key(settings: Settings, options: argparse.Namespace) -> int:
     with writing(settings) as tx:
-        key = new_key(tx, site_id=site_records.get_site(tx, options.site).id, name=options.name, now=time.time())
+        now = time.time()
+        site = site_records.get_site(tx, options.site)
+        key = new_key(tx, site_id=site.id, name=options.name, now=now)
+        audit.note(tx, audit.SYSTEM, "key_added", now=now, site_id=site.id, object_type="key", object_id=key.prefix)
     print(key.text)
     print(f"This is shown once. `pandok keys revoke {key.prefix}` ends it.", file=sys.stderr)
     return 0
@@ -168,15 +171,8 @@ def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
     with writing(settings) as tx:
         if not revoke_key(tx, options.prefix, now=time.time()):
             raise SiteRefused(f"there is no live key {options.prefix}; `pandok keys list` shows all")
+        audit.note(tx, audit.SYSTEM, "key_revoked", now=time.time(), object_type="key", object_id=options.prefix)
     print(f"{options.prefix} opens nothing any more")
-    return 0
-
-
-def _sign_in(settings: Settings, _options: argparse.Namespace) -> int:
-    with writing(settings) as tx:
-        now = time.time()
-        print(new_sign_in_link(tx, settings, account_id=administrator(tx, now=now).id, now=now))
-    print("Works once, within 15 minutes.", file=sys.stderr)
     return 0
 
 
@@ -247,8 +243,9 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="packages of models that you bring")
     cli_models.add_commands(models)
 
-    sign_in = commands.add_parser("sign-in", help="print a one-time link of the account `admin`")
-    sign_in.set_defaults(run=_sign_in)
+    cli_accounts.add_commands(commands.add_parser("accounts", help="who may sign in, and as what"))
+    cli_accounts.add_sign_in(commands.add_parser("sign-in", help="print a one-time link of the administrator"))
+    cli_audit.add_commands(commands.add_parser("audit", help="who did what: prove it is whole, export it"))
 
     studies = commands.add_parser("studies", help="restart or cancel the scoring of a study")
     studies.add_argument("action", choices=("restart", "cancel"))

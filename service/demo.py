@@ -10,20 +10,26 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pynetdicom import AE
+from sqlalchemy import Connection
 
-from service import site_records
-from service.access import new_sign_in_link, public_address
-from service.access.account_records import administrator
+from service import audit, site_records
+from service.access import public_address
+from service.access.account_records import Account, administrator, find_login
+from service.access.accounts import NewAccount
+from service.access.manage import add as add_person
+from service.access.manage import make_link
 from service.database import Database
 from service.intake import records
+from service.roles import Role
 from service.settings import Settings
-from service.sites import NewPeer, NewSite, SitePolicy, open_shelf, served_by_default
+from service.sites import NewPeer, NewSite, Site, SitePolicy, open_shelf, served_by_default
 
 SITE = "demo"
 AE_TITLE = "DEMO_PACS"
@@ -50,7 +56,7 @@ def run_demo(settings: Settings, films: Path | None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, it must not leave the service running
     database = Database(settings.sqlalchemy_url)
     database.migrate()
-    link = _prepare_site(database, settings)
+    people = _prepare_site(database, settings)
     environment = {
         **os.environ,
         "PANDOK_DATA_FOLDER": str(settings.data_folder),
@@ -69,10 +75,11 @@ def run_demo(settings: Settings, films: Path | None) -> int:
         print(f"Sending studies to {settings.dicom_ae_title} at {settings.dicom_host}:{settings.dicom_port} ...")
         sent = _send(settings, _files(films))
         _show_progress(database, sent)
+        print(f"\nPandok is at {public_address(settings)}/ . Each of these links works once, within 15 minutes:")
+        for person in people:
+            print(f"\n  {person.who} starts at {person.page}\n    {person.link}")
         print(
-            f"\n  The worklist:  {public_address(settings)}/"
-            f"\n  Sign in once:  {link}"
-            f"\n  Send more:     storescu -aet {AE_TITLE} -aec {settings.dicom_ae_title} "
+            f"\n  Send more:  storescu -aet {AE_TITLE} -aec {settings.dicom_ae_title} "
             f"{settings.dicom_host} {settings.dicom_port} FILE.dcm"
             "\n\nThe service runs until you press Ctrl-C.",
             flush=True,
@@ -88,8 +95,17 @@ def run_demo(settings: Settings, films: Path | None) -> int:
                 service.wait(settings.shutdown_s + 5)
 
 
-def _prepare_site(database: Database, settings: Settings) -> str:
-    """Make the demo's site and peer once, let the shipped packages serve it, and return a one-time sign-in link."""
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody of the demonstration."""
+
+    who: str
+    page: str
+    link: str
+
+
+def _prepare_site(database: Database, settings: Settings) -> list[Person]:
+    """Make the demo's site, peer and people once, let the shipped packages serve it, and return fresh links."""
     now = time.time()
     with database.transaction() as tx:
         site = site_records.find_site(tx, SITE)
@@ -101,7 +117,27 @@ def _prepare_site(database: Database, settings: Settings) -> str:
             site_records.add_peer(tx, site.id, NewPeer(AE_TITLE, "127.0.0.0/8", None), now=now)
         packages = served_by_default(open_shelf(settings).packages)
         site_records.release_packages(tx, site.id, packages, now=now, released_by="demo")
-        return new_sign_in_link(tx, settings, account_id=administrator(tx, now=now).id, now=now)
+        return _people(tx, settings, site, now=now)
+
+
+def _people(tx: Connection, settings: Settings, site: Site, *, now: float) -> list[Person]:
+    """Make the accounts that are not there yet, and a link for each; everybody chooses a password first."""
+    reader = NewAccount("reader", "Demo Radiologist", Role.RADIOLOGIST, None, "ko", "Asia/Seoul", "DEMO-1")
+    center = NewAccount("center", "Demo Physician", Role.SITE_PHYSICIAN, site.id, site.language, site.time_zone)
+    accounts = [
+        ("The administrator", "/worklist and runs the service at /admin", administrator(tx, now=now)),
+        ("A radiologist who reads in Korean", "/worklist", _account(tx, reader, now=now)),
+        ("A physician of the center in Vietnam", "/center", _account(tx, center, now=now)),
+    ]
+    return [
+        Person(who, page, make_link(tx, audit.SYSTEM, account, settings, now=now))
+        for who, page, account in accounts
+        if account.disabled_at is None
+    ]
+
+
+def _account(tx: Connection, new: NewAccount, *, now: float) -> Account:
+    return find_login(tx, new.login) or add_person(tx, audit.SYSTEM, new, now=now)
 
 
 def _free_port(host: str, wanted: int) -> int:

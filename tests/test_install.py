@@ -66,4 +66,5 @@ def test_installed_wheel_scores_the_demo_film_and_prints_a_link(demo: subprocess
 
     text = "".join(said)
     assert "1 scored" in text, text
-    assert "/sign-in#token=" in text, text
+    assert text.count("/sign-in#token=") == 3, text
+    assert all(page in text for page in ("/worklist", "/admin", "/center")), text
