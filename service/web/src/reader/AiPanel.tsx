@@ -2,6 +2,7 @@
 
 import { useTranslation } from "react-i18next";
 import { currentLanguage } from "../app/language.ts";
+import { Opacity } from "../viewer/Opacity.tsx";
 import { labelOf } from "./keys.ts";
 import { Panel } from "./Panel.tsx";
 import styles from "./reader.module.css";
@@ -38,7 +39,12 @@ export function AiPanel({ state, ai, unscored, step }: AiPanelProps) {
     <Panel
       title={t("ai.title")}
       id="ai"
-      aside={left > 0 && <span className={styles.count}>{t("ai.left", { count: left })}</span>}
+      aside={
+        <>
+          {state.shown.length > 0 && <Opacity />}
+          {left > 0 && <span className={styles.count}>{t("ai.left", { count: left })}</span>}
+        </>
+      }
     >
       {state.shown.length === 0 && (
         <p className={styles.quiet}>{hasRun ? t("ai.nothing_flagged") : t("ai.no_result")}</p>
@@ -121,10 +127,10 @@ function Row({ shown: { finding }, judgement, isSelected, onSelect, onJudge }: R
 }
 
 function Unscored({ unscored }: { unscored: CaseView["unscored"] }) {
-  const { t } = useTranslation(["reader", "worklist"]);
+  const { t } = useTranslation(["reader", "common"]);
   if (unscored.length === 0) return null;
   const reasons = [...new Set(unscored.map(({ reason }) => reason))];
-  const word = (reason: string) => t(`worklist:reason.${reason}` as never, { defaultValue: reason }) as string;
+  const word = (reason: string) => t(`common:reason.${reason}` as never, { defaultValue: reason }) as string;
   return (
     <p className={styles.unscored} data-testid="unscored">
       {t("ai.unscored", { ns: "reader", reasons: reasons.map(word).join(", ") })}

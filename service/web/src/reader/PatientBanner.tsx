@@ -1,7 +1,7 @@
 /** Whose film this is, always in sight: pseudonym, sex, age, date, and how much time is left. */
 
-import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useServiceNow } from "../app/clock.ts";
 import { dateText, durationText } from "./dates.ts";
 import styles from "./reader.module.css";
 import type { CaseView } from "./types.ts";
@@ -30,15 +30,9 @@ export function PatientBanner({ view }: { view: CaseView }) {
   );
 }
 
-const TICK_MS = 15_000;
-
 function Due({ at }: { at: number }) {
   const { t, i18n } = useTranslation("reader");
-  const [now, setNow] = useState(() => Date.now() / 1000);
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now() / 1000), TICK_MS);
-    return () => clearInterval(timer);
-  }, []);
+  const now = useServiceNow();
   const left = at - now;
   const time = durationText(Math.abs(left), i18n.language);
   return (

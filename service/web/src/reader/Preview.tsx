@@ -32,7 +32,13 @@ export function PreviewDialog({ id, content, isOpen, first, onClose }: PreviewPr
   const { t } = useTranslation("report");
   const { data, error } = usePreview(id, content, isOpen);
   return (
-    <Modal opened={isOpen} onClose={onClose} title={t("preview_title")} size="lg">
+    <Modal
+      opened={isOpen}
+      onClose={onClose}
+      title={t("preview_title")}
+      size="lg"
+      closeButtonProps={{ "aria-label": t("sign.back") }}
+    >
       {error && <p role="alert">{error.message}</p>}
       {data && (
         <Tabs defaultValue={first}>

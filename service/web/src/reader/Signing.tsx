@@ -62,7 +62,9 @@ export function SignSheet(props: SignSheetProps) {
       size="md"
       closeButtonProps={{ "aria-label": t("sign.back") }}
     >
-      {data && <ReportText text={data[language]} />}
+      <div tabIndex={-1} data-autofocus className={styles.unframed}>
+        {data && <ReportText text={data[language]} />}
+      </div>
       {(missing.length > 0 || left > 0) && (
         <ul className={styles.warn} role="alert" data-testid="missing">
           {left > 0 && <li>{t("missing.verdicts", { count: left })}</li>}

@@ -30,6 +30,7 @@ export interface Reading {
 /** Loads a case and keeps impression and verdicts with the service. `token` is the claim's, undefined without one. */
 export function useReading(id: string, token: number | undefined, onLost: (message: string) => void): Reading {
   const { data: view, error } = useQuery({ ...caseOptions<CaseView>(id), enabled: token !== undefined });
+  useForgotten(id);
   const [state, step] = useReducer(verdictStep, UNREAD);
   const [places, setPlaces] = useState<readonly Place[]>([]);
   const opened = useOpened(view, step, setPlaces);
@@ -50,6 +51,12 @@ export function useReading(id: string, token: number | undefined, onLost: (messa
     flush,
     storedTimes,
   };
+}
+
+/** A case is asked for anew when it is opened again: by then more was said of it. */
+function useForgotten(id: string) {
+  const queries = useQueryClient();
+  useEffect(() => () => queries.removeQueries({ queryKey: ["case", id] }), [queries, id]);
 }
 
 /** Returns when the case came up, and puts what was said of it before back in place, once. */
@@ -85,8 +92,6 @@ function useImpression(id: string, token: number | undefined, { places, opened, 
       const body = { impression, places: [...places], seconds: secondsSince(opened.current) };
       const { ai } = await asks.impression(id, claim, body);
       step({ kind: "impression", impression, ai });
-      // The list and this case's own answers say more from now on.
-      queries.removeQueries({ queryKey: ["case", id], type: "inactive" });
       queries.setQueryData<CaseView>(["case", id], (before) => before && { ...before, ai });
     } catch (refused) {
       if (isLost(refused)) onLost(refused.message);

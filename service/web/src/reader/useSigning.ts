@@ -106,7 +106,7 @@ function useGoOn() {
     if (!wanted) return navigate({ to: "/worklist" });
     try {
       const { public_id, ...claim } = await asks.next({
-        ...lastFilters(),
+        ...givenFilters(),
         ...(afterRelease && { after_release: afterRelease }),
       });
       handClaim(public_id, claim);
@@ -115,6 +115,12 @@ function useGoOn() {
       return navigate({ to: "/worklist" });
     }
   };
+}
+
+/** The list's filters without those that are open. */
+function givenFilters(): Record<string, string> {
+  const given = Object.entries(lastFilters()).filter((entry): entry is [string, string] => Boolean(entry[1]));
+  return Object.fromEntries(given);
 }
 
 function missingOf(reason: Refused): Missing[] {

@@ -1,6 +1,6 @@
 /** One film on the screen: pixels below, what is laid over them in the middle, what must always be readable on top. */
 
-import { type PointerEvent, useEffect, useRef, useState, type WheelEvent } from "react";
+import { type MouseEvent, type PointerEvent, useEffect, useRef, useState, type WheelEvent } from "react";
 import { useTranslation } from "react-i18next";
 import type { Place } from "../reader/types.ts";
 import { Badges } from "./Badges.tsx";
@@ -54,6 +54,7 @@ export function Pane(props: PaneProps) {
       data-testid={`pane-${pane}`}
       aria-label={caption}
       onPointerDown={place}
+      onMouseDownCapture={keepKeys}
       onContextMenu={(event) => event.preventDefault()}
     >
       <div ref={element} className={styles.film} onWheel={(event) => turnWheel(event, pane, stack)} />
@@ -67,6 +68,12 @@ export function Pane(props: PaneProps) {
       )}
     </section>
   );
+}
+
+/** The library swallows keys of a focused film: a click leaves text fields, and the focus goes nowhere. */
+function keepKeys(event: MouseEvent) {
+  event.preventDefault();
+  if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
 }
 
 const films = new Map<PaneNumber, Film>();

@@ -25,7 +25,7 @@ const STANDS = ["own_window", "invert", "turn", "mirror", "reset"] as const sati
 
 export function Toolbar({ modality, hasPriors, hasOverlay, canPlace, run }: ToolbarProps) {
   const { t } = useTranslation("viewer");
-  const { tool, columns, isLinked, overlayOn, overlayOpacity } = useViewer();
+  const { tool, columns, isLinked, overlayOn } = useViewer();
 
   function button(command: Command, name: string, pressed?: boolean, isOff = false) {
     return (
@@ -52,18 +52,6 @@ export function Toolbar({ modality, hasPriors, hasOverlay, canPlace, run }: Tool
       {STANDS.map((command) => button(command, t(`commands.${command}`)))}
       <i className={styles.spring} />
       {hasOverlay && button("overlay", t("commands.overlay"), overlayOn)}
-      {hasOverlay && overlayOn && (
-        <input
-          className={styles.opacity}
-          type="range"
-          min={10}
-          max={100}
-          step={10}
-          value={Math.round(overlayOpacity * 100)}
-          aria-label={t("opacity")}
-          onChange={(event) => useViewer.setState({ overlayOpacity: Number(event.target.value) / 100 })}
-        />
-      )}
       {button("compare", t("commands.compare"), columns === 2, !hasPriors && columns === 1)}
       {columns === 2 && button("link", t("commands.link"), isLinked)}
     </div>

@@ -2,11 +2,12 @@
 
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { onPrefetch } from "../app/nextCase.ts";
 import type { Command } from "../reader/keys.ts";
-import type { Place } from "../reader/types.ts";
+import type { CaseView, Place } from "../reader/types.ts";
 import { speak, startEngine, useTool } from "./engine.ts";
-import type { Stack } from "./hanging.ts";
-import { limitCache } from "./images.ts";
+import { type Stack, stacksOf } from "./hanging.ts";
+import { limitCache, prefetch } from "./images.ts";
 import type { OverlayPicture } from "./Overlay.tsx";
 import { Pane } from "./Pane.tsx";
 import { useViewer } from "./store.ts";
@@ -74,7 +75,15 @@ function useEngine(useCpu: boolean): boolean {
   useEffect(() => {
     startEngine(useCpu);
     limitCache();
+    onPrefetch(fetchAhead);
     setReady(true);
   }, [useCpu]);
   return isReady;
+}
+
+/** A film and the one beside it: what a case shows first. */
+const FIRST = 2;
+
+async function fetchAhead(view: unknown): Promise<void> {
+  for (const stack of stacksOf((view as CaseView).series).slice(0, FIRST)) await prefetch(stack);
 }

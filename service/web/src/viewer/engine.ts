@@ -4,6 +4,7 @@ import { getRenderingEngine, init as startCore, RenderingEngine, utilities } fro
 import { init as startLoader } from "@cornerstonejs/dicom-image-loader";
 import {
   addTool,
+  annotation,
   Enums,
   init as startTools,
   LengthTool,
@@ -28,6 +29,19 @@ const NAMES: Record<Exclude<ToolName, "place">, string> = {
   magnify: MagnifyTool.toolName,
 };
 const MAGNIFIED = 3;
+const LINE = "rgb(142, 205, 235)";
+const LIFTED = "rgb(206, 236, 250)";
+const STYLE = {
+  color: LINE,
+  colorHighlighted: LIFTED,
+  colorSelected: LIFTED,
+  lineWidth: "1.5",
+  textBoxFontFamily: "inherit",
+  textBoxFontSize: "13px",
+  textBoxColor: LINE,
+  textBoxColorHighlighted: LIFTED,
+  textBoxColorSelected: LIFTED,
+};
 const GLASS_PX = 320;
 
 export interface Wording {
@@ -51,6 +65,8 @@ export function startEngine(useCpu: boolean): void {
   startLoader({ maxWebWorkers: Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1)) });
   startTools();
   for (const tool of [WindowLevelTool, PanTool, ZoomTool, LengthTool, MagnifyTool]) addTool(tool);
+  const styles = annotation.config.style.getDefaultToolStyles();
+  annotation.config.style.setDefaultToolStyles({ ...styles, global: { ...styles.global, ...STYLE } });
   makeToolGroup();
 }
 

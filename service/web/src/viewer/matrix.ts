@@ -51,7 +51,8 @@ export interface Pose {
 export function pose(matrix: Matrix): Pose {
   const [a, b, c, d] = matrix;
   const isMirrored = a * d - b * c < 0;
-  const angle = Math.atan2(b, isMirrored && Math.abs(a) > Math.abs(b) ? -a : a);
+  // Mirrored first, then turned: the first column then points the other way.
+  const angle = isMirrored ? Math.atan2(-b, -a) : Math.atan2(b, a);
   const turns = ((Math.round(angle / (Math.PI / 2)) % 4) + 4) % 4;
   return { quarterTurns: turns as Pose["quarterTurns"], isMirrored, zoom: Math.hypot(a, b) };
 }

@@ -22,7 +22,7 @@ export interface ViewerState {
   startCase: (overlayOn: boolean, opacity: number | undefined) => void;
 }
 
-export const OPACITY = 0.6;
+export const OPACITY = 0.8;
 const LOWEST = 0.1;
 
 export const useViewer = create<ViewerState>((set) => ({

@@ -1,0 +1,81 @@
+import { describe, expect, it } from "vitest";
+import type { AiView, Finding } from "./types.ts";
+import { UNREAD, unjudged, verdictsOf, type VerdictState, verdictStep } from "./verdicts.ts";
+
+const finding = (finding_id: number, probability: number, more: Partial<Finding> = {}): Finding => ({
+  finding_id, code: `code_${finding_id}`, names: { ko: "", en: "", vi: "", ru: "" }, presence: "present", probability,
+  threshold: 0.5, operating_point: "balanced", experimental: false, calibrated: true, evidence: null,
+  place: [1, 2, 3, 4], heat_map_url: null, ...more,
+}); // prettier-ignore
+const ai: AiView = {
+  revision: 1,
+  runs: [
+    {
+      run_id: 1, package: "p", version: "1", sha256: "", instance: "9.9", view: null, notes: [],
+      shown_findings: [
+        finding(1, 0.6),
+        finding(2, 0.9),
+        finding(3, 0.99, { experimental: true }),
+        finding(4, 0.1, { presence: "absent" }),
+      ],
+    },
+  ],
+}; // prettier-ignore
+const after = (impression: "normal" | "abnormal" | "cannot_tell"): VerdictState =>
+  verdictStep(UNREAD, { kind: "impression", impression, ai });
+
+describe("verdicts", () => {
+  it("are asked of what is present, tested findings first, then by probability", () => {
+    expect(after("abnormal").shown.map(({ finding: { finding_id } }) => finding_id)).toEqual([2, 1, 3]);
+  });
+
+  it("move on to the next finding that waits", () => {
+    const state = verdictStep(after("abnormal"), { kind: "judge", judgement: "confirmed" });
+    expect(state.judged).toEqual({ 2: "confirmed" });
+    expect(state.shown[state.selected]?.finding.finding_id).toBe(1);
+  });
+
+  it("are all rejections when a reader who said normal accepts, but none that was given changes", () => {
+    const first = verdictStep(after("normal"), { kind: "judge", judgement: "uncertain" });
+    const state = verdictStep(first, { kind: "accept" });
+    expect(state.judged).toEqual({ 2: "uncertain", 1: "rejected", 3: "rejected" });
+    expect(state.quality?.grade).toBe("good");
+  });
+
+  it("are never given in bulk after another impression", () => {
+    for (const impression of ["abnormal", "cannot_tell"] as const) {
+      expect(unjudged(verdictStep(after(impression), { kind: "accept" }))).toHaveLength(3);
+    }
+  });
+
+  it("do nothing before the first impression", () => {
+    expect(verdictStep(UNREAD, { kind: "accept" })).toBe(UNREAD);
+    expect(verdictStep(UNREAD, { kind: "judge", judgement: "confirmed" })).toBe(UNREAD);
+  });
+
+  it("keep the AI's place only where the reader agrees that something may be there", () => {
+    let state = after("abnormal");
+    for (const judgement of ["confirmed", "rejected", "uncertain"] as const)
+      state = verdictStep(state, { kind: "judge", judgement });
+    expect(verdictsOf(state).map(({ judgement, place }) => [judgement, place !== null])).toEqual([
+      ["confirmed", true],
+      ["rejected", false],
+      ["uncertain", true],
+    ]);
+  });
+
+  it("come back as they were stored", () => {
+    const stored = verdictStep(after("abnormal"), { kind: "judge", judgement: "confirmed" });
+    const verdicts = [...verdictsOf(stored), { finding_id: null, code: "effusion", judgement: "missed" as const }];
+    const impression = { impression: "abnormal" as const, places: [] };
+    const state = verdictStep(UNREAD, { kind: "opened", ai, impression, verdicts, quality: null });
+    expect(verdictsOf(state)).toEqual(verdicts);
+    expect(unjudged(state)).toHaveLength(2);
+  });
+
+  it("take reasons back when the film is good again", () => {
+    const limited = verdictStep(after("normal"), { kind: "reason", reason: "rotation" });
+    expect(limited.quality).toEqual({ grade: "limited", reasons: ["rotation"] });
+    expect(verdictStep(limited, { kind: "grade", grade: "good" }).quality).toEqual({ grade: "good", reasons: [] });
+  });
+});
