@@ -19,6 +19,7 @@ from service.reports.life import Incomplete
 from service.reports.required import missing_parts, proposal
 from service.reports.suggest import Basis, suggest
 from service.reports.version_routes import desk_of, incomplete_answer
+from service.reports.versions import content_of
 from service.roles import Permission
 from service.worklist import claims
 from service.worklist.claims import ClaimToken
@@ -64,7 +65,7 @@ def get_case_report(request: Request, public_id: str, who: Reader) -> CaseReport
         draft = records.draft_of(rx, case, _account(who))
         return CaseReport(
             public_id=report.public_id if report else None,
-            draft=Content.model_validate(draft["content"]) if draft else None,
+            draft=content_of(draft["content"]) if draft else None,
             draft_updated_at=draft["updated_at"] if draft else None,
             versions=[version_answer(v) for v in records.versions_of(rx, report.id)] if report else [],
             suggestion=suggest(_basis(rx, case, who)),

@@ -19,7 +19,7 @@ from service.reports.content import MAX_TEXT, Content
 from service.reports.life import Incomplete
 from service.reports.records import Report, Version
 from service.reports.signing import Desk
-from service.reports.versions import STANDING, body_of
+from service.reports.versions import STANDING, content_of, texts_of
 from service.roles import Permission
 
 router = APIRouter(prefix="/api/reports", tags=["reports"])
@@ -73,15 +73,14 @@ def get_report(
     with request.app.state.database.reading() as rx:
         report, chosen, all_seen = _chosen(rx, who, public_id, version)
     _note_read(request, who, report, chosen, "all")
-    body = body_of(chosen)
     return ReportAnswer(
         **VersionAnswer.model_dump(version_answer(chosen)),
         public_id=public_id,
         study=report.study_public_id,
         previous_sha256=chosen.previous_sha256,
         is_latest=chosen is all_seen[-1],
-        texts=body.texts,
-        content=body.content if who.can(Permission.READ_CASES) else None,
+        texts=texts_of(chosen),
+        content=content_of(chosen.content["content"]) if who.can(Permission.READ_CASES) else None,
         versions=[version_answer(seen) for seen in all_seen],
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy import Connection
 
 from service.catalogue import Language, phrases_version
@@ -60,6 +60,22 @@ def make_body(content: Content, facts: Facts, standing: Standing, author: Author
 def body_of(version: Version) -> Body:
     """Return the body of a stored version."""
     return Body.model_validate(version.content)
+
+
+_TEXTS = TypeAdapter(dict[Language, Composed])
+
+
+def texts_of(version: Version) -> dict[Language, Composed]:
+    """Return what a stored version says, in the words that were signed."""
+    return _TEXTS.validate_python(version.content["texts"])
+
+
+def content_of(stored: Mapping[str, Any]) -> Content | None:
+    """Return stored content as a form can show it; None when the catalogue no longer has one of its codes."""
+    try:
+        return Content.model_validate(stored)
+    except ValidationError:
+        return None
 
 
 def canonical_sha256(value: Any) -> str:

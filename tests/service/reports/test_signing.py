@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 from pydicom import dcmread
 from sqlalchemy import select, text, update
@@ -12,6 +13,7 @@ from service.reports.versions import verify_reports
 from service.roles import Role
 from tests.service.reading.room import Room, shown
 from tests.service.reports.desk import NODULE, NORMAL, writer
+from tests.service.results.makers import dciodvfy_errors
 
 
 def test_a_signed_report_ends_the_case_and_stands_in_four_languages(room: Room) -> None:
@@ -54,7 +56,7 @@ def test_the_pages_come_as_signed_in_each_language(room: Room) -> None:
     assert reader.get(url, language="en").content == pages["en"].content
 
 
-def test_the_signed_pages_stand_in_the_study_as_encapsulated_pdf(room: Room) -> None:
+def test_the_signed_pages_stand_in_the_study_as_encapsulated_pdf(room: Room, tmp_path: Path) -> None:
     public_id, film = room.send()
     room.score("findings")
     reader = writer(room)
@@ -78,6 +80,9 @@ def test_the_signed_pages_stand_in_the_study_as_encapsulated_pdf(room: Room) -> 
     assert stored.SourceInstanceSequence[0].ReferencedSOPInstanceUID == film.SOPInstanceUID
     assert stored.HL7InstanceIdentifier.endswith("^1")
     assert len(stored.EncapsulatedDocument) % 2 == 0
+    archived = [row for row in room.rows(tables.instance) if row["sop_instance_uid"] == uid]
+    path = room.house.app.state.archive.path(room.house.site_id, archived[0]["content_sha256"])
+    assert dciodvfy_errors(path.read_bytes(), tmp_path) == []
 
 
 def test_nothing_is_signed_before_the_first_impression_and_a_verdict_on_what_the_ai_showed(room: Room) -> None:

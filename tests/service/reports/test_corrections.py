@@ -1,0 +1,108 @@
+"""A signed report is added to, amended and retracted, and every version stays as it was signed."""
+
+from __future__ import annotations
+
+import pytest
+
+from service import tables
+from service.reports.versions import verify_reports
+from service.roles import Role
+from tests.service.reading.room import Room
+from tests.service.reports.desk import NODULE, NORMAL, writer
+
+
+def test_corrections_are_versions_that_follow_one_another_and_the_first_one_stays(room: Room) -> None:
+    public_id = room.scored()
+    reader = writer(room)
+    report_id = reader.signed(public_id, NORMAL)
+    first_page = reader.get(f"/api/reports/{report_id}/pdf", language="ko", version=1).content
+    first = reader.get(f"/api/reports/{report_id}", version=1).json()["texts"]
+
+    added = reader.correct(report_id, "addendum", text="이전 영상과 비교함.").json()
+    amended = reader.correct(report_id, "amend", content=NODULE, reason="결절 누락").json()
+
+    versions = room.rows(tables.report_version)
+    assert [(row["number"], row["status"]) for row in versions] == [(1, "final"), (2, "appended"), (3, "amended")]
+    assert [row["previous_sha256"] for row in versions] == ["0" * 64, versions[0]["sha256"], added["sha256"]]
+    assert amended["reason"] == "결절 누락"
+    assert reader.get(f"/api/reports/{report_id}", version=1).json()["texts"] == first
+    assert reader.get(f"/api/reports/{report_id}/pdf", language="ko", version=1).content == first_page
+    newest = reader.get(f"/api/reports/{report_id}").json()
+    assert newest["texts"]["en"]["notices"][0].startswith("This version replaces an earlier one.")
+    assert any(section["code"] == "addendum" for section in newest["texts"]["ko"]["sections"])
+    with room.house.database.reading() as rx:
+        assert verify_reports(rx) == []
+    stored = [row for row in room.rows(tables.instance) if row["sop_class_uid"].endswith("104.1")]
+    assert len({row["sop_instance_uid"] for row in stored}) == 3
+    assert len({row["series_id"] for row in stored}) == 1
+    actions = [row["action"] for row in room.rows(tables.audit_event)]
+    assert {"report_signed", "report_addended", "report_amended"} <= set(actions)
+
+
+def test_a_retracted_report_tells_only_that_and_its_study_is_read_again(room: Room) -> None:
+    public_id = room.scored()
+    reader = writer(room)
+    report_id = reader.signed(public_id, NODULE)
+
+    assert reader.correct(report_id, "retract", reason="wrong patient").status_code == 200
+    center = room.house.signed_in(Role.SITE_PHYSICIAN)
+    shown = center.get(f"/api/reports/{report_id}").json()
+    again = reader.correct(report_id, "addendum", text="more")
+
+    assert [section["code"] for section in shown["texts"]["vi"]["sections"]] == ["retraction"]
+    assert room.rows(tables.worklist_item)[0]["state"] == "scheduled"
+    assert (again.status_code, again.json()["error"]) == (409, "not_final")
+    token = reader.claim(public_id)
+    assert reader.sign(public_id, token, NORMAL).json()["status"] == "final"
+
+
+def test_only_the_signer_or_a_chief_corrects_and_only_after_a_fresh_proof(room: Room) -> None:
+    report_id = writer(room).signed(room.scored())
+    colleague, chief = writer(room), writer(room, Role.CHIEF_RADIOLOGIST)
+
+    unproven = chief.correct(report_id, "addendum", text="more")
+    colleague.confirm()
+    chief.confirm()
+
+    assert (unproven.status_code, unproven.json()["error"]) == (403, "confirm_first")
+    refused = colleague.correct(report_id, "retract", reason="mine is better")
+    assert (refused.status_code, refused.json()["error"]) == (403, "not_your_report")
+    assert chief.correct(report_id, "addendum", text="more").json()["number"] == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "field"),
+    [
+        ("addendum", {"text": "   "}, "text"),
+        ("addendum", {"text": "左"}, "text"),
+        ("retract", {"reason": " "}, "text"),
+        ("amend", {"content": {"language": "ko"}, "reason": "why"}, "technique"),
+    ],
+)
+def test_a_correction_that_lacks_something_is_refused(
+    room: Room, what: str, body: dict[str, object], field: str
+) -> None:
+    reader = writer(room)
+    report_id = reader.signed(room.scored())
+
+    answer = reader.correct(report_id, what, **body)
+
+    assert (answer.status_code, answer.json()["error"]) == (409, "incomplete")
+    assert field in {part["field"] for part in answer.json()["missing"]}
+    assert len(room.rows(tables.report_version)) == 1
+
+
+def test_further_images_bring_the_case_back_and_the_new_report_says_why(room: Room) -> None:
+    public_id, film = room.send()
+    room.score("findings")
+    reader = writer(room)
+    report_id = reader.signed(public_id, NORMAL)
+    room.send(study=film, seed=1)
+    room.score("findings")
+    reader.confirm()
+
+    answer = reader.sign(public_id, reader.read(public_id), NODULE)
+
+    assert (answer.json()["number"], answer.json()["status"]) == (2, "amended")
+    told = reader.get(f"/api/reports/{report_id}").json()["texts"]["en"]["notices"][0]
+    assert told == "This version replaces an earlier one. Reason: further images arrived."
