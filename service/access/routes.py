@@ -48,7 +48,8 @@ class PasswordSignIn(_Asked):
 
 
 _SIGN_IN: TypeAdapter[LinkSignIn | PasswordSignIn] = TypeAdapter(LinkSignIn | PasswordSignIn)
-_SCHEMA = {"requestBody": {"required": True, "content": {"application/json": {"schema": _SIGN_IN.json_schema()}}}}
+_BODY = {"anyOf": [LinkSignIn.model_json_schema(), PasswordSignIn.model_json_schema()]}
+_SCHEMA = {"requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}}}
 
 
 class NewPassword(_Asked):
@@ -156,7 +157,7 @@ def set_preferences(request: Request, who: Own, wanted: Preferences) -> None:
 
 
 @router.post("/me/confirm", status_code=204)
-def confirm(request: Request, who: Own, shown: Password) -> None:
+def confirm(request: Request, who: OwnWithPassword, shown: Password) -> None:
     """Prove once more who is signed in, as a signature asks for."""
     signing: SignIn = request.app.state.sign_in
     signing.confirm(who, Proof(shown.password, shown.code, _address(request)))
