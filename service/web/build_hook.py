@@ -10,7 +10,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from service.web import build  # noqa: E402 - found beside this file, whatever folder the build started in
+from service.web import build
 
 
 class PagesHook(BuildHookInterface):  # type: ignore[misc]  # hatchling is there in a build only

@@ -4,6 +4,70 @@
  */
 
 export interface paths {
+    "/api/accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Accounts
+         * @description List the accounts that the caller manages.
+         */
+        get: operations["list_accounts_api_accounts_get"];
+        put?: never;
+        /**
+         * Add Account
+         * @description Add an account and give its first one-time link.
+         */
+        post: operations["add_account_api_accounts_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/accounts/{public_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Account
+         * @description Change an account. Its sessions end when its role, site or reading policy changes, or when it is disabled.
+         */
+        patch: operations["change_account_api_accounts__public_id__patch"];
+        trace?: never;
+    };
+    "/api/accounts/{public_id}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make Account Link
+         * @description Give a one-time link of an account; with `reset`, for who lost password or one-time codes.
+         */
+        post: operations["make_account_link_api_accounts__public_id__link_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/audit": {
         parameters: {
             query?: never;
@@ -24,6 +88,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/cases/{public_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Case
+         * @description Return a case with its images, priors, question and the caller's own reading; the AI once he may know it.
+         */
+        get: operations["get_case_api_cases__public_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cases/{public_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Note Events
+         * @description Note what the reader's page did: opened, closed, overlay on and off.
+         */
+        post: operations["note_events_api_cases__public_id__events_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cases/{public_id}/impression": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give Impression
+         * @description Store the first impression, once for each revision; from its commit on its reader may know what the AI found.
+         */
+        post: operations["give_impression_api_cases__public_id__impression_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/cases/{public_id}/report": {
         parameters: {
             query?: never;
@@ -37,6 +161,26 @@ export interface paths {
          */
         get: operations["get_case_report_api_cases__public_id__report_get"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cases/{public_id}/report/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Keep Draft
+         * @description Keep the reader's draft; it needs the claim, so that two windows do not overwrite each other.
+         */
+        put: operations["keep_draft_api_cases__public_id__report_draft_put"];
         post?: never;
         delete?: never;
         options?: never;
@@ -64,6 +208,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/cases/{public_id}/report/sign": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign
+         * @description Sign the report; a final one ends the case, prints its pages and stores them in the study.
+         */
+        post: operations["sign_api_cases__public_id__report_sign_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/cases/{public_id}/verdicts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Give Verdicts
+         * @description Store every verdict of the reader on this case, and the images' quality; earlier ones are kept as replaced.
+         */
+        put: operations["give_verdicts_api_cases__public_id__verdicts_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/center/questions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask
+         * @description Keep the clinical question of a study; a later one takes the place of this one.
+         */
+        post: operations["ask_api_center_questions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/center/studies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Studies
+         * @description List the center's own studies, the newest first, each with where it stands.
+         */
+        get: operations["list_studies_api_center_studies_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/center/studies/{public_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Study
+         * @description Return one of the center's own studies.
+         */
+        get: operations["get_study_api_center_studies__public_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/findings": {
         parameters: {
             query?: never;
@@ -76,6 +320,170 @@ export interface paths {
          * @description Return every code of a report with its words in every language.
          */
         get: operations["get_catalogue_api_findings_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Me
+         * @description Tell who is signed in, what they may do and what they must do first.
+         */
+        get: operations["get_me_api_me_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm
+         * @description Prove once more who is signed in, as a signature asks for.
+         */
+        post: operations["confirm_api_me_confirm_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Password
+         * @description Choose a password. Every session of the account ends; this one goes on under a new cookie.
+         */
+        put: operations["set_password_api_me_password_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/preferences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Preferences
+         * @description Set language, time zone and what the pages keep for a person.
+         */
+        put: operations["set_preferences_api_me_preferences_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/totp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Enrol Totp
+         * @description Begin to set up one-time codes; they count from the first right one on.
+         */
+        post: operations["enrol_totp_api_me_totp_post"];
+        /**
+         * Remove Totp
+         * @description Do without one-time codes again.
+         */
+        delete: operations["remove_totp_api_me_totp_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me/totp/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm Totp
+         * @description Show a first right code.
+         */
+        post: operations["confirm_totp_api_me_totp_confirm_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Callback
+         * @description Sign in, or confirm, who comes back from the provider.
+         */
+        get: operations["callback_api_oidc_callback_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/oidc/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Start
+         * @description Send the browser to the provider; with `confirm`, so that who is signed in proves it once more.
+         */
+        get: operations["start_api_oidc_start_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -124,6 +532,106 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/reports/{public_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Report
+         * @description Return a signed version in every language; the newest one unless another is asked for.
+         */
+        get: operations["get_report_api_reports__public_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/reports/{public_id}/addendum": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Add Addendum
+         * @description Add to a final report; what stands there is unchanged.
+         */
+        post: operations["add_addendum_api_reports__public_id__addendum_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/reports/{public_id}/amend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Amend
+         * @description Replace what a final report says, with a reason; the earlier version is kept.
+         */
+        post: operations["amend_api_reports__public_id__amend_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/reports/{public_id}/pdf": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Pdf
+         * @description Return a signed version's pages as PDF in one language.
+         */
+        get: operations["get_pdf_api_reports__public_id__pdf_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/reports/{public_id}/retract": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Retract
+         * @description Take a final report back, with a reason; its study waits for a reader again.
+         */
+        post: operations["retract_api_reports__public_id__retract_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runs/{run_id}/heat-maps/{channel}": {
         parameters: {
             query?: never;
@@ -155,9 +663,29 @@ export interface paths {
         put?: never;
         /**
          * Sign In
-         * @description Change a one-time link's token, `{"token": "..."}`, into a session's cookie.
+         * @description Change a one-time link's token, or login and password, into a session's cookie.
          */
         post: operations["sign_in_api_sign_in_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sign-in/options": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Sign In Options
+         * @description Tell a stranger's page how people sign in here.
+         */
+        get: operations["sign_in_options_api_sign_in_options_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -847,6 +1375,135 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AccountAnswer
+         * @description An account as who manages accounts sees it.
+         */
+        AccountAnswer: {
+            /** Created At */
+            created_at: number;
+            /** Disabled At */
+            disabled_at: number | null;
+            /** Has Oidc */
+            has_oidc: boolean;
+            /** Has Password */
+            has_password: boolean;
+            /** Has Totp */
+            has_totp: boolean;
+            /** Language */
+            language: string;
+            /** Last Seen At */
+            last_seen_at: number | null;
+            /** Licence Number */
+            licence_number: string | null;
+            /** Login */
+            login: string;
+            /** Name */
+            name: string;
+            /** Public Id */
+            public_id: string;
+            /** Reading Policy */
+            reading_policy: string | null;
+            /** Role */
+            role: string;
+            /** Site */
+            site: string | null;
+            /** Time Zone */
+            time_zone: string;
+        };
+        /**
+         * AccountList
+         * @description Accounts, by login.
+         */
+        AccountList: {
+            /** Accounts */
+            accounts: components["schemas"]["AccountAnswer"][];
+        };
+        /**
+         * AddAccount
+         * @description A person to let in.
+         */
+        AddAccount: {
+            /** Language */
+            language?: ("ko" | "en" | "vi" | "ru") | null;
+            /** Licence Number */
+            licence_number?: string | null;
+            /** Login */
+            login: string;
+            /** Name */
+            name: string;
+            /** Reading Policy */
+            reading_policy?: ("triage" | "blind") | null;
+            role: components["schemas"]["Role"];
+            /** Site */
+            site?: string | null;
+            /** Time Zone */
+            time_zone?: string | null;
+        };
+        /**
+         * AddedAccount
+         * @description A new account and its person's first link.
+         */
+        AddedAccount: {
+            account: components["schemas"]["AccountAnswer"];
+            /** Expires At */
+            expires_at: number;
+            /** Link */
+            link: string;
+        };
+        /**
+         * AddendumAsked
+         * @description What is added to a report that stands.
+         */
+        AddendumAsked: {
+            /** Text */
+            text: string;
+        };
+        /**
+         * AiView
+         * @description What the AI found in one revision of the study's images; no runs: nothing is known of them.
+         */
+        AiView: {
+            /** Revision */
+            revision: number;
+            /** Runs */
+            runs: components["schemas"]["RunView"][];
+        };
+        /**
+         * AmendmentAsked
+         * @description What a report shall say instead, and why.
+         */
+        AmendmentAsked: {
+            content: components["schemas"]["Content"];
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * AskLink
+         * @description A link, and whether password and one-time codes are forgotten.
+         */
+        AskLink: {
+            /**
+             * Reset
+             * @default false
+             */
+            reset: boolean;
+        };
+        /**
+         * Attention
+         * @description One thing that somebody at the center should know of or put right.
+         */
+        Attention: {
+            /**
+             * Code
+             * @enum {string}
+             */
+            code: "refused" | "held" | "damaged" | "images_missing" | "images_after_report" | "repeat_advised";
+            /** Count */
+            count: number;
+            /** Reason */
+            reason: string | null;
+        };
+        /**
          * CaseReport
          * @description The report of a case as its reader needs it.
          */
@@ -859,6 +1516,25 @@ export interface components {
             suggestion: components["schemas"]["Content"];
             /** Versions */
             versions: components["schemas"]["VersionAnswer"][];
+        };
+        /**
+         * CaseView
+         * @description One case as its reader may see it now.
+         */
+        CaseView: {
+            ai: components["schemas"]["AiView"] | null;
+            item: components["schemas"]["Item"];
+            patient: components["schemas"]["PatientView"];
+            /** Priors */
+            priors: components["schemas"]["PriorView"][];
+            question: components["schemas"]["QuestionView"] | null;
+            reading: components["schemas"]["ReadingView"];
+            /** Series */
+            series: components["schemas"]["SeriesView"][];
+            /** Study Instance Uid */
+            study_instance_uid: string;
+            /** Unscored */
+            unscored: components["schemas"]["UnscoredView"][];
         };
         /**
          * Catalogue
@@ -899,6 +1575,139 @@ export interface components {
             zones: components["schemas"]["Choice"][];
         };
         /**
+         * CenterPage
+         * @description One page of a center's studies, the newest first.
+         */
+        CenterPage: {
+            /** Counts */
+            counts: {
+                [key: string]: number;
+            };
+            /** Items */
+            items: components["schemas"]["CenterStudy"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+            /** Now */
+            now: number;
+        };
+        /**
+         * CenterPatient
+         * @description The person, as the center named them to us.
+         */
+        CenterPatient: {
+            /** Age Years */
+            age_years: number | null;
+            /** Id */
+            id: string | null;
+            /** Name */
+            name: string | null;
+            /** Sex */
+            sex: string | null;
+        };
+        /**
+         * CenterQuestion
+         * @description What the center asked.
+         */
+        CenterQuestion: {
+            /** By */
+            by: string | null;
+            /** History */
+            history: string;
+            /**
+             * Language
+             * @enum {string}
+             */
+            language: "ko" | "en" | "vi" | "ru";
+            /** Made At */
+            made_at: number;
+            /** Question */
+            question: string;
+        };
+        /**
+         * CenterReport
+         * @description The newest version of the study's report.
+         */
+        CenterReport: {
+            /** Critical Category */
+            critical_category: number | null;
+            /** Is Read */
+            is_read: boolean;
+            /** Public Id */
+            public_id: string;
+            /** Signed At */
+            signed_at: number;
+            /** Signer */
+            signer: string;
+            /** Status */
+            status: string;
+            /** Version */
+            version: number;
+        };
+        /**
+         * CenterStudy
+         * @description One study and where it stands.
+         */
+        CenterStudy: {
+            /** Accession Number */
+            accession_number: string | null;
+            /** Attention */
+            attention: components["schemas"]["Attention"][];
+            /** Complete At */
+            complete_at: number | null;
+            /** Description */
+            description: string | null;
+            /** Due At */
+            due_at: number | null;
+            /** Expected Images */
+            expected_images: number | null;
+            /** First Image At */
+            first_image_at: number;
+            /** Images */
+            images: number;
+            /** Last Image At */
+            last_image_at: number;
+            /** Modalities */
+            modalities: string[];
+            patient: components["schemas"]["CenterPatient"];
+            /**
+             * Priority
+             * @enum {string}
+             */
+            priority: "stat" | "urgent" | "routine";
+            /** Public Id */
+            public_id: string;
+            question: components["schemas"]["CenterQuestion"] | null;
+            report: components["schemas"]["CenterReport"] | null;
+            /** Series */
+            series: number;
+            stage: components["schemas"]["Stage"];
+            /** Study Date */
+            study_date: string | null;
+            /** Study Instance Uid */
+            study_instance_uid: string;
+        };
+        /**
+         * ChangeAccount
+         * @description What is new of an account; what is absent stays.
+         */
+        ChangeAccount: {
+            /** Disabled */
+            disabled?: boolean | null;
+            /** Language */
+            language?: ("ko" | "en" | "vi" | "ru") | null;
+            /** Licence Number */
+            licence_number?: string | null;
+            /** Name */
+            name?: string | null;
+            /** Reading Policy */
+            reading_policy?: ("triage" | "blind") | null;
+            role?: components["schemas"]["Role"] | null;
+            /** Site */
+            site?: string | null;
+            /** Time Zone */
+            time_zone?: string | null;
+        };
+        /**
          * Choice
          * @description A code and what it is called.
          */
@@ -936,6 +1745,14 @@ export interface components {
             heartbeat_s: number;
             /** Token */
             token: number;
+        };
+        /**
+         * Code
+         * @description A one-time code.
+         */
+        Code: {
+            /** Code */
+            code: string;
         };
         /**
          * CodedFinding
@@ -1064,6 +1881,26 @@ export interface components {
             expected_instances?: number | null;
         };
         /**
+         * DraftStored
+         * @description When a draft was kept.
+         */
+        DraftStored: {
+            /** Updated At */
+            updated_at: number;
+        };
+        /**
+         * Enrolment
+         * @description What a phone's program needs to make one-time codes; shown once.
+         */
+        Enrolment: {
+            /** Qr Svg */
+            qr_svg: string;
+            /** Secret */
+            secret: string;
+            /** Uri */
+            uri: string;
+        };
+        /**
          * Event
          * @description One event of the audit.
          */
@@ -1098,6 +1935,26 @@ export interface components {
             site: string | null;
         };
         /**
+         * EventGiven
+         * @description Something that the reader's page did.
+         */
+        EventGiven: {
+            /** At */
+            at: number;
+            /**
+             * Detail
+             * @default {}
+             */
+            detail: {
+                [key: string]: boolean | number | string;
+            };
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "opened" | "closed" | "overlay_on" | "overlay_off";
+        };
+        /**
          * EventPage
          * @description Events, the newest first.
          */
@@ -1106,6 +1963,14 @@ export interface components {
             events: components["schemas"]["Event"][];
             /** Next After */
             next_after: number | null;
+        };
+        /**
+         * EventsGiven
+         * @description Some events, oldest first.
+         */
+        EventsGiven: {
+            /** Events */
+            events: components["schemas"]["EventGiven"][];
         };
         /**
          * EvidenceAnswer
@@ -1209,10 +2074,121 @@ export interface components {
             /** Vi */
             vi: string;
         };
+        /**
+         * FindingView
+         * @description One output of one run that readers see.
+         */
+        FindingView: {
+            /** Calibrated */
+            calibrated: boolean;
+            /** Code */
+            code: string;
+            evidence: components["schemas"]["EvidenceAnswer"] | null;
+            /** Experimental */
+            experimental: boolean;
+            /** Finding Id */
+            finding_id: number;
+            /** Heat Map Url */
+            heat_map_url: string | null;
+            names: components["schemas"]["NamesView"];
+            /** Operating Point */
+            operating_point: string | null;
+            /** Place */
+            place: number[] | null;
+            /**
+             * Presence
+             * @enum {string}
+             */
+            presence: "present" | "absent" | "undetermined" | "not_evaluated";
+            /** Probability */
+            probability: number | null;
+            /** Threshold */
+            threshold: number | null;
+        };
         /** HTTPValidationError */
         HTTPValidationError: {
             /** Detail */
             detail?: components["schemas"]["ValidationError"][];
+        };
+        /**
+         * ImageView
+         * @description One image as its header describes it.
+         */
+        ImageView: {
+            /** Burned In */
+            burned_in: boolean | null;
+            /** Columns */
+            columns: number | null;
+            /** Frames */
+            frames: number;
+            /** Instance Number */
+            instance_number: number | null;
+            /** Laterality */
+            laterality: string | null;
+            /** Lossy */
+            lossy: boolean;
+            /** Photometric */
+            photometric: string | null;
+            /** Rows */
+            rows: number | null;
+            /** Sop Class Uid */
+            sop_class_uid: string;
+            /** Sop Instance Uid */
+            sop_instance_uid: string;
+            spacing: components["schemas"]["SpacingView"];
+            /** Transfer Syntax Uid */
+            transfer_syntax_uid: string;
+            /** Url */
+            url: string;
+            /**
+             * View
+             * @enum {string}
+             */
+            view: "pa" | "ap" | "frontal" | "lateral" | "other" | "unknown";
+        };
+        /**
+         * ImpressionGiven
+         * @description The first impression, from the images alone.
+         */
+        ImpressionGiven: {
+            /**
+             * Impression
+             * @enum {string}
+             */
+            impression: "normal" | "abnormal" | "cannot_tell";
+            /**
+             * Places
+             * @default []
+             */
+            places: components["schemas"]["PointGiven"][];
+            /** Seconds */
+            seconds?: number | null;
+        };
+        /**
+         * ImpressionStored
+         * @description The first impression stands; from now on its reader may know what the AI found.
+         */
+        ImpressionStored: {
+            ai: components["schemas"]["AiView"] | null;
+        };
+        /**
+         * ImpressionView
+         * @description The reader's own first impression of these images.
+         */
+        ImpressionView: {
+            /**
+             * Impression
+             * @enum {string}
+             */
+            impression: "normal" | "abnormal" | "cannot_tell";
+            /** Made At */
+            made_at: number;
+            /** Places */
+            places: components["schemas"]["PointGiven"][];
+            /** Revision */
+            revision: number;
+            /** Seconds */
+            seconds: number | null;
         };
         /**
          * Item
@@ -1405,6 +2381,16 @@ export interface components {
             now: number;
         };
         /**
+         * LinkAnswer
+         * @description A one-time link: it stands here and nowhere else.
+         */
+        LinkAnswer: {
+            /** Expires At */
+            expires_at: number;
+            /** Link */
+            link: string;
+        };
+        /**
          * MacroChoice
          * @description Findings and follow-up that are filled in together.
          */
@@ -1421,6 +2407,49 @@ export interface components {
             recommendations: string[];
         };
         /**
+         * Me
+         * @description Who is signed in.
+         */
+        Me: {
+            /** Confirmed Until */
+            confirmed_until: number | null;
+            /** Has Password */
+            has_password: boolean;
+            /** Has Totp */
+            has_totp: boolean;
+            /** Language */
+            language: string;
+            /** Licence Number */
+            licence_number: string | null;
+            /** Login */
+            login: string;
+            /** Must */
+            must: string[];
+            /** Name */
+            name: string;
+            /** Now */
+            now: number;
+            /** Permissions */
+            permissions: string[];
+            /** Preferences */
+            preferences: {
+                [key: string]: unknown;
+            };
+            /** Public Id */
+            public_id: string;
+            /** Reading Policy */
+            reading_policy: string | null;
+            /** Role */
+            role: string;
+            /** Sign In */
+            sign_in: {
+                [key: string]: boolean;
+            };
+            site: components["schemas"]["SiteOfMe"] | null;
+            /** Time Zone */
+            time_zone: string;
+        };
+        /**
          * Missing
          * @description One thing that stands in the way of a signature.
          */
@@ -1432,6 +2461,32 @@ export interface components {
              * @enum {string}
              */
             message_code: "required" | "unknown_finding" | "side_not_possible" | "zone_not_possible" | "size_not_possible" | "count_not_possible" | "severity_not_possible" | "absent_has_attributes" | "certainty_contradicts" | "change_needs_prior" | "resolved_is_absent" | "found_twice" | "contradicts" | "describe_in_words" | "quality_reason_needed" | "normal_on_insufficient" | "none_with_others" | "unprintable" | "verdict_needed" | "impression_needed";
+        };
+        /**
+         * NamesView
+         * @description A finding's name in every language of the service.
+         */
+        NamesView: {
+            /** En */
+            en: string;
+            /** Ko */
+            ko: string;
+            /** Ru */
+            ru: string;
+            /** Vi */
+            vi: string;
+        };
+        /**
+         * NewPassword
+         * @description A password to take; `current` and `code` where there are such.
+         */
+        NewPassword: {
+            /** Code */
+            code?: string | null;
+            /** Current */
+            current?: string | null;
+            /** New */
+            new: string;
         };
         /**
          * NextGiven
@@ -1483,6 +2538,58 @@ export interface components {
             state?: ("arriving" | "settled" | "scored" | "unscored" | "signed") | null;
         };
         /**
+         * Password
+         * @description One's password, and a code where the account has them.
+         */
+        Password: {
+            /** Code */
+            code?: string | null;
+            /** Password */
+            password: string;
+        };
+        /**
+         * PatientView
+         * @description Whose study it is, under the site's pseudonym.
+         */
+        PatientView: {
+            /** Age Years */
+            age_years: number | null;
+            /** Birth Date */
+            birth_date: string | null;
+            /** Id */
+            id: string | null;
+            /** Name */
+            name: string | null;
+            /** Sex */
+            sex: string | null;
+        };
+        /**
+         * PointGiven
+         * @description A place that a reader clicked, in full-resolution columns and rows.
+         */
+        PointGiven: {
+            /** Instance */
+            instance: string;
+            /** X */
+            x: number;
+            /** Y */
+            y: number;
+        };
+        /**
+         * Preferences
+         * @description What a person sets for themselves; what is absent stays.
+         */
+        Preferences: {
+            /** Language */
+            language?: ("ko" | "en" | "vi" | "ru") | null;
+            /** Preferences */
+            preferences?: {
+                [key: string]: unknown;
+            } | null;
+            /** Time Zone */
+            time_zone?: string | null;
+        };
+        /**
          * Preview
          * @description A report as it would stand, in every language, what it lacks and what its findings propose.
          */
@@ -1494,6 +2601,37 @@ export interface components {
             proposed: components["schemas"]["Proposal"];
             ru: components["schemas"]["Composed"];
             vi: components["schemas"]["Composed"];
+        };
+        /**
+         * PriorReport
+         * @description The report of an earlier study.
+         */
+        PriorReport: {
+            /** Public Id */
+            public_id: string;
+            /** Status */
+            status: string;
+        };
+        /**
+         * PriorView
+         * @description An earlier study under the same pseudonym at the same site.
+         */
+        PriorView: {
+            /** Days Before */
+            days_before: number | null;
+            /** Description */
+            description: string | null;
+            /** Identity Doubt */
+            identity_doubt: boolean;
+            /** Modalities */
+            modalities: string[];
+            /** Public Id */
+            public_id: string;
+            report: components["schemas"]["PriorReport"] | null;
+            /** Same View */
+            same_view: boolean;
+            /** Study Date */
+            study_date: string | null;
         };
         /**
          * PriorityChange
@@ -1535,6 +2673,121 @@ export interface components {
             reasons: string[];
         };
         /**
+         * QualityGiven
+         * @description How good the images are for reading.
+         */
+        QualityGiven: {
+            /**
+             * Grade
+             * @enum {string}
+             */
+            grade: "good" | "limited" | "insufficient";
+            /**
+             * Reasons
+             * @default []
+             */
+            reasons: string[];
+        };
+        /**
+         * QuestionAsked
+         * @description What a center wants to know of a study, which may not have arrived yet.
+         */
+        QuestionAsked: {
+            /**
+             * History
+             * @default
+             */
+            history: string;
+            /**
+             * Language
+             * @enum {string}
+             */
+            language: "ko" | "en" | "vi" | "ru";
+            /**
+             * Question
+             * @default
+             */
+            question: string;
+            /** Study Instance Uid */
+            study_instance_uid: string;
+        };
+        /**
+         * QuestionView
+         * @description What the center wants to know; the newest one it gave.
+         */
+        QuestionView: {
+            /** By */
+            by: string | null;
+            /** History */
+            history: string;
+            /** Language */
+            language: string;
+            /** Made At */
+            made_at: number;
+            /** Question */
+            question: string;
+        };
+        /**
+         * ReadingView
+         * @description How far the caller's own reading is.
+         */
+        ReadingView: {
+            claim: components["schemas"]["ClaimAnswer"] | null;
+            /** Draft Updated At */
+            draft_updated_at: number | null;
+            impression: components["schemas"]["ImpressionView"] | null;
+            /** Needs Impression */
+            needs_impression: boolean;
+            /**
+             * Policy
+             * @enum {string}
+             */
+            policy: "triage" | "blind";
+            quality: components["schemas"]["QualityGiven"] | null;
+            /** Verdicts */
+            verdicts: components["schemas"]["VerdictView"][];
+        };
+        /**
+         * ReportAnswer
+         * @description A signed version in every language, and the report's other versions.
+         */
+        ReportAnswer: {
+            content: components["schemas"]["Content"] | null;
+            /** Is Latest */
+            is_latest: boolean;
+            /**
+             * Language
+             * @enum {string}
+             */
+            language: "ko" | "en" | "vi" | "ru";
+            /** Licence */
+            licence: string | null;
+            /** Number */
+            number: number;
+            /** Previous Sha256 */
+            previous_sha256: string;
+            /** Public Id */
+            public_id: string;
+            /** Reason */
+            reason: string | null;
+            /** Sha256 */
+            sha256: string;
+            /** Signed At */
+            signed_at: number;
+            /** Signer */
+            signer: string;
+            /** Status */
+            status: string;
+            /** Study */
+            study: string;
+            /** Texts */
+            texts: {
+                [key: string]: components["schemas"]["Composed"];
+            };
+            /** Versions */
+            versions: components["schemas"]["VersionAnswer"][];
+        };
+        /**
          * Resolution
          * @description What an operator did about a problem.
          */
@@ -1560,6 +2813,14 @@ export interface components {
             url: string;
         };
         /**
+         * RetractionAsked
+         * @description Why a report is taken back.
+         */
+        RetractionAsked: {
+            /** Reason */
+            reason: string;
+        };
+        /**
          * RevisionAnswer
          * @description One settled state of a study's images and what became of it.
          */
@@ -1583,6 +2844,12 @@ export interface components {
             /** State */
             state: string;
         };
+        /**
+         * Role
+         * @description What a caller is here for. An account has one role: who runs the service does not read films with it.
+         * @enum {string}
+         */
+        Role: "site_uploader" | "site_physician" | "radiologist" | "chief_radiologist" | "ml_engineer" | "administrator" | "auditor" | "gateway";
         /**
          * RunAnswer
          * @description One package on one image: done, or why not.
@@ -1631,6 +2898,28 @@ export interface components {
             view_source: string | null;
         };
         /**
+         * RunView
+         * @description What one package said of one image.
+         */
+        RunView: {
+            /** Instance */
+            instance: string;
+            /** Notes */
+            notes: string[];
+            /** Package */
+            package: string;
+            /** Run Id */
+            run_id: number;
+            /** Sha256 */
+            sha256: string;
+            /** Shown Findings */
+            shown_findings: components["schemas"]["FindingView"][];
+            /** Version */
+            version: string;
+            /** View */
+            view: string | null;
+        };
+        /**
          * Section
          * @description One part of a report.
          */
@@ -1641,6 +2930,36 @@ export interface components {
             paragraphs: string[];
             /** Title */
             title: string;
+        };
+        /**
+         * SeriesView
+         * @description One series of images.
+         */
+        SeriesView: {
+            /** Body Part */
+            body_part: string | null;
+            /** Description */
+            description: string | null;
+            /** Instances */
+            instances: components["schemas"]["ImageView"][];
+            /** Modality */
+            modality: string | null;
+            /** Number */
+            number: number | null;
+            /** Series Instance Uid */
+            series_instance_uid: string;
+        };
+        /**
+         * Signing
+         * @description A report to be signed.
+         */
+        Signing: {
+            content: components["schemas"]["Content"];
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "preliminary" | "final";
         };
         /**
          * SiteAnswer
@@ -1656,6 +2975,43 @@ export interface components {
             /** Time Zone */
             time_zone: string;
         };
+        /**
+         * SiteOfMe
+         * @description The site that a person belongs to.
+         */
+        SiteOfMe: {
+            /** Code */
+            code: string;
+            /** Country */
+            country: string;
+            /** Language */
+            language: string;
+            /** Name */
+            name: string;
+            /** Time Zone */
+            time_zone: string;
+        };
+        /**
+         * SpacingView
+         * @description What a length on an image means.
+         */
+        SpacingView: {
+            /** Column Mm */
+            column_mm: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "calibrated" | "detector" | "none";
+            /** Row Mm */
+            row_mm: number | null;
+        };
+        /**
+         * Stage
+         * @description One word for where a study stands.
+         * @enum {string}
+         */
+        Stage: "arriving" | "received" | "being_read" | "preliminary" | "reported" | "amended" | "retracted" | "needs_attention";
         /**
          * TakeReason
          * @description Why a study is taken from a colleague; it stays in the history of its claims.
@@ -1701,6 +3057,16 @@ export interface components {
                 };
             };
         };
+        /**
+         * UnscoredView
+         * @description An image that no package gave a result for, and why.
+         */
+        UnscoredView: {
+            /** Instance */
+            instance: string | null;
+            /** Reason */
+            reason: string;
+        };
         /** ValidationError */
         ValidationError: {
             /** Context */
@@ -1713,6 +3079,81 @@ export interface components {
             msg: string;
             /** Error Type */
             type: string;
+        };
+        /**
+         * VerdictGiven
+         * @description The reader on one finding; or one that the AI missed.
+         */
+        VerdictGiven: {
+            /** Code */
+            code: string;
+            /** Finding Id */
+            finding_id?: number | null;
+            /** Instance */
+            instance?: string | null;
+            /**
+             * Judgement
+             * @enum {string}
+             */
+            judgement: "confirmed" | "rejected" | "uncertain" | "missed";
+            /** Place */
+            place?: [
+                number,
+                number,
+                number,
+                number
+            ] | null;
+            /** Severity */
+            severity?: ("mild" | "moderate" | "severe") | null;
+            /** Side */
+            side?: ("right" | "left" | "both") | null;
+        };
+        /**
+         * VerdictView
+         * @description One verdict of the reader that stands.
+         */
+        VerdictView: {
+            /** Code */
+            code: string;
+            /** Finding Id */
+            finding_id: number | null;
+            /** Instance */
+            instance: string | null;
+            /**
+             * Judgement
+             * @enum {string}
+             */
+            judgement: "confirmed" | "rejected" | "uncertain" | "missed";
+            /** Made At */
+            made_at: number;
+            /** Place */
+            place: number[] | null;
+            /** Severity */
+            severity: string | null;
+            /** Side */
+            side: string | null;
+        };
+        /**
+         * VerdictsGiven
+         * @description Every verdict of the reader on this case: they take the place of those he gave before.
+         */
+        VerdictsGiven: {
+            /** Ai Visible */
+            ai_visible: boolean;
+            quality?: components["schemas"]["QualityGiven"] | null;
+            /** Seconds */
+            seconds?: number | null;
+            /** Verdicts */
+            verdicts: components["schemas"]["VerdictGiven"][];
+        };
+        /**
+         * VerdictsStored
+         * @description The verdicts that stand now.
+         */
+        VerdictsStored: {
+            quality: components["schemas"]["QualityGiven"] | null;
+            /** Verdicts */
+            verdicts: components["schemas"]["VerdictView"][];
         };
         /**
          * VersionAnswer
@@ -1755,6 +3196,129 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_accounts_api_accounts_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountList"];
+                };
+            };
+        };
+    };
+    add_account_api_accounts_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddAccount"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddedAccount"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    change_account_api_accounts__public_id__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangeAccount"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AccountAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    make_account_link_api_accounts__public_id__link_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["AskLink"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LinkAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     list_events_api_audit_get: {
         parameters: {
             query?: {
@@ -1790,6 +3354,107 @@ export interface operations {
             };
         };
     };
+    get_case_api_cases__public_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CaseView"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    note_events_api_cases__public_id__events_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EventsGiven"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    give_impression_api_cases__public_id__impression_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "X-Pandok-Claim"?: number | null;
+            };
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImpressionGiven"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImpressionStored"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     get_case_report_api_cases__public_id__report_get: {
         parameters: {
             query?: never;
@@ -1808,6 +3473,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CaseReport"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    keep_draft_api_cases__public_id__report_draft_put: {
+        parameters: {
+            query?: never;
+            header?: {
+                "X-Pandok-Claim"?: number | null;
+            };
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Written"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftStored"];
                 };
             };
             /** @description Validation Error */
@@ -1856,6 +3558,176 @@ export interface operations {
             };
         };
     };
+    sign_api_cases__public_id__report_sign_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                "X-Pandok-Claim"?: number | null;
+            };
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Signing"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    give_verdicts_api_cases__public_id__verdicts_put: {
+        parameters: {
+            query?: never;
+            header?: {
+                "X-Pandok-Claim"?: number | null;
+            };
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerdictsGiven"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VerdictsStored"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    ask_api_center_questions_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuestionAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_studies_api_center_studies_get: {
+        parameters: {
+            query?: {
+                state?: components["schemas"]["Stage"] | null;
+                q?: string | null;
+                limit?: number;
+                cursor?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CenterPage"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_study_api_center_studies__public_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CenterStudy"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     get_catalogue_api_findings_get: {
         parameters: {
             query?: never;
@@ -1872,6 +3744,252 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Catalogue"];
+                };
+            };
+        };
+    };
+    get_me_api_me_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+        };
+    };
+    confirm_api_me_confirm_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Password"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    set_password_api_me_password_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPassword"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    set_preferences_api_me_preferences_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Preferences"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    enrol_totp_api_me_totp_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Enrolment"];
+                };
+            };
+        };
+    };
+    remove_totp_api_me_totp_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Password"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    confirm_totp_api_me_totp_confirm_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Code"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    callback_api_oidc_callback_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    start_api_oidc_start_get: {
+        parameters: {
+            query?: {
+                confirm?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
@@ -1944,6 +4062,176 @@ export interface operations {
             };
         };
     };
+    get_report_api_reports__public_id__get: {
+        parameters: {
+            query?: {
+                version?: number | null;
+            };
+            header?: never;
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    add_addendum_api_reports__public_id__addendum_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddendumAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    amend_api_reports__public_id__amend_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AmendmentAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_pdf_api_reports__public_id__pdf_get: {
+        parameters: {
+            query: {
+                language: "ko" | "en" | "vi" | "ru";
+                version?: number | null;
+            };
+            header?: never;
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    retract_api_reports__public_id__retract_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                public_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetractionAsked"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VersionAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     heat_map_api_runs__run_id__heat_maps__channel__get: {
         parameters: {
             query?: {
@@ -1985,7 +4273,23 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Code */
+                    code?: string | null;
+                    /** Token */
+                    token: string;
+                } | {
+                    /** Code */
+                    code?: string | null;
+                    /** Login */
+                    login: string;
+                    /** Password */
+                    password: string;
+                };
+            };
+        };
         responses: {
             /** @description Successful Response */
             204: {
@@ -1993,6 +4297,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    sign_in_options_api_sign_in_options_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: boolean;
+                    };
+                };
             };
         };
     };

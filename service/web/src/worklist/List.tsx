@@ -16,11 +16,13 @@ interface Props {
   selected: string | null;
   hasMore: boolean;
   isLoading: boolean;
+  /** The details stand beside it. */
+  isNarrow: boolean;
   more: () => void;
   open: (item: Item) => void;
 }
 
-export function List({ items, now, selected, hasMore, isLoading, more, open }: Props) {
+export function List({ items, now, selected, hasMore, isLoading, isNarrow, more, open }: Props) {
   const { t } = useTranslation("worklist");
   const me = useMe();
   const timeZone = me.time_zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -44,7 +46,7 @@ export function List({ items, now, selected, hasMore, isLoading, more, open }: P
 
   return (
     <div
-      className="list"
+      className={isNarrow ? "list is-narrow" : "list"}
       ref={scroller}
       role="grid"
       tabIndex={0}

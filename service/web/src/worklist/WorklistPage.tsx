@@ -99,6 +99,7 @@ export default function WorklistPage() {
           selected={selected}
           hasMore={list.hasNextPage}
           isLoading={list.isPending}
+          isNarrow={previewOpen && selected !== null}
           more={() => !list.isFetchingNextPage && void list.fetchNextPage()}
           open={open}
         />
