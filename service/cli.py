@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import audit, cli_accounts, cli_audit, cli_models, cli_releases, site_records
+from service import audit, cli_accounts, cli_audit, cli_cases, cli_models, cli_releases, site_records
 from service.access import new_key
 from service.access.accounts import AccountRefused
 from service.access.records import list_keys, revoke_key
@@ -245,6 +245,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_accounts.add_commands(commands.add_parser("accounts", help="who may sign in, and as what"))
     cli_accounts.add_sign_in(commands.add_parser("sign-in", help="print a one-time link of the administrator"))
+    cli_cases.add_commands(commands.add_parser("cases", help="signed verdicts as cases for training"))
     cli_audit.add_commands(commands.add_parser("audit", help="who did what: prove it is whole, export it"))
 
     studies = commands.add_parser("studies", help="restart or cancel the scoring of a study")

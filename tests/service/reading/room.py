@@ -103,7 +103,9 @@ class Room:
         with self.house.database.reading() as rx:
             return [dict(row) for row in rx.execute(select(table).order_by(table.c.id)).mappings()]
 
-    def sign(self, public_id: str, account_id: int, *, status: str = "final", revision: int = 1) -> None:
+    def sign(
+        self, public_id: str, account_id: int, *, status: str = "final", revision: int = 1, content: Any = None
+    ) -> None:
         """Put a signed version of a report into the tables, as the reports room would."""
         now = self.house.clock()
         with self.house.database.transaction() as tx:
@@ -120,7 +122,7 @@ class Room:
             tx.execute(
                 versions.insert().values(
                     site_id=study["site_id"], report_id=report_id, number=number, status=status,
-                    study_revision=revision, content={}, content_sha256="0" * 64, language="ko",
+                    study_revision=revision, content=content or {}, content_sha256="0" * 64, language="ko",
                     account_id=account_id, signer_name="Signer", signed_at=now, previous_sha256="0" * 64,
                     sha256=f"{report_id:032x}{number:032x}",
                 )

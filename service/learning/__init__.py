@@ -1,0 +1,1 @@
+"""What radiologists signed, as cases that training can read."""
