@@ -59,10 +59,9 @@ def build_document(header: InstanceHeader, printed: Printed, sources: Sequence[t
     dataset.InstanceNumber = printed.number
     dataset.AcquisitionDateTime = None
     dataset.BurnedInAnnotation = "YES"
-    dataset.DocumentTitle = printed.title[:LONGEST_TITLE]
+    dataset.DocumentTitle = f"{printed.title} {printed.number}"[:LONGEST_TITLE]
     dataset.ConceptNameCodeSequence = [code("18748-4", "LN", "Diagnostic imaging report")]
     dataset.VerificationFlag = "VERIFIED"
-    dataset.HL7InstanceIdentifier = f"{derived_uid(f'report/{printed.report_public_id}')}^{printed.number}"
     dataset.SourceInstanceSequence = [_reference(*source) for source in sources]
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
     dataset.EncapsulatedDocument = printed.pdf + b"\0" * (len(printed.pdf) % 2)
