@@ -13,6 +13,8 @@ from fastapi import APIRouter, FastAPI
 from service import audit, health, interventions, pages
 from service.access import Access
 from service.access.account_routes import router as accounts_router
+from service.access.oidc import Provider
+from service.access.oidc_routes import router as oidc_router
 from service.access.routes import OPEN_PATHS as ACCESS_OPEN_PATHS
 from service.access.routes import router as access_router
 from service.access.sign_in import SignIn
@@ -75,6 +77,7 @@ def create_app(
     app.state.intake = intake
     app.state.clock = clock
     app.state.access = access
+    app.state.provider = Provider(settings, clock) if settings.oidc_issuer else None
     app.state.sign_in = SignIn(tables, settings, clock)
     app.state.reads = audit.Reads(tables, clock)
     app.state.watch = Watch(tables, clock)
@@ -96,6 +99,7 @@ def _routers(pages_router: APIRouter) -> tuple[APIRouter, ...]:
         health.router,
         access_router,
         accounts_router,
+        oidc_router,
         audit_router,
         intake_router,
         results_router,

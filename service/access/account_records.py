@@ -84,6 +84,11 @@ def find_login(rx: Connection, login: str) -> Account | None:
     return _one(rx, account.c.login == login)
 
 
+def find_identity(rx: Connection, issuer: str, subject: str) -> Account | None:
+    """Return the account that is tied to an identity at the provider."""
+    return _one(rx, account.c.oidc_issuer == issuer, account.c.oidc_subject == subject)
+
+
 def get_account(rx: Connection, account_id: int) -> Account:
     """Return an account by its row number."""
     found = _one(rx, account.c.id == account_id)

@@ -47,7 +47,7 @@ def check_choice(password: str, *, own_words: tuple[str, ...] = ()) -> None:
     if len(text) > LONGEST:
         raise PasswordRefused(f"A password has at most {LONGEST} characters.")
     own = [part.lower() for word in own_words for part in (word, *re.split(r"[\s@._-]+", word)) if part]
-    if zxcvbn(text[:_LOOKED_AT], user_inputs=[*OURS, *own])["guesses_log10"] < LEAST_GUESSES_LOG10:
+    if zxcvbn(text[:_LOOKED_AT], user_inputs=[*own, *OURS])["guesses_log10"] < LEAST_GUESSES_LOG10:
         raise PasswordRefused("This password is one that others guess first; choose another, such as a sentence.")
 
 
