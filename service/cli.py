@@ -79,6 +79,7 @@ def _add_site(settings: Settings, options: argparse.Namespace) -> int:
         unknown_age=options.unknown_age or "unscored",
         conflict_answer=options.conflict_answer or "refuse",
         reading_policy=options.reading_policy or "triage",
+        preliminary_reports=options.preliminary_reports or "hidden",
     )
     new = NewSite(options.code, options.name, options.country.upper(), options.language, options.time_zone, policy)
     shelf = open_shelf(settings)
@@ -106,6 +107,7 @@ def _set_site(settings: Settings, options: argparse.Namespace) -> int:
             unknown_age=options.unknown_age or before.unknown_age,
             conflict_answer=options.conflict_answer or before.conflict_answer,
             reading_policy=options.reading_policy or before.reading_policy,
+            preliminary_reports=options.preliminary_reports or before.preliminary_reports,
         )
         site_records.set_policy(tx, site.id, policy)
     print(f"{site.code}: {_policy_words(policy)}")
@@ -218,7 +220,7 @@ def _check(settings: Settings, _options: argparse.Namespace) -> int:
 def _policy_words(policy: SitePolicy) -> str:
     quiet = ",".join(f"{modality}={seconds:g}s" for modality, seconds in sorted(policy.quiet_s.items()))
     rules = f"unknown age {policy.unknown_age}  conflict {policy.conflict_answer}  reading {policy.reading_policy}"
-    return f"quiet {quiet or 'as set'}  {rules}"
+    return f"quiet {quiet or 'as set'}  {rules}  preliminary reports {policy.preliminary_reports}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -292,6 +294,9 @@ def _policy_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--conflict-answer", choices=("refuse", "warn"))
     command.add_argument(
         "--reading-policy", choices=("triage", "blind"), help="blind: a reader's list does not follow the AI"
+    )
+    command.add_argument(
+        "--preliminary-reports", choices=("hidden", "shown"), help="shown: the center reads them before they are final"
     )
 
 

@@ -36,6 +36,8 @@ class SitePolicy:
     """How a sender hears of other content under a known SOP Instance UID. It is held aside either way."""
     reading_policy: Literal["triage", "blind"] = "triage"
     """Whether a reader's list follows what the AI found (DESIGN section 7). A reader's own policy stands above it."""
+    preliminary_reports: Literal["hidden", "shown"] = "hidden"
+    """Whether the center may read a report before it is final."""
 
     def __post_init__(self) -> None:
         for modality, quiet_s in self.quiet_s.items():
@@ -49,6 +51,8 @@ class SitePolicy:
             raise SiteRefused("conflict answer must be `refuse` or `warn`")
         if self.reading_policy not in ("triage", "blind"):
             raise SiteRefused("reading policy must be `triage` or `blind`")
+        if self.preliminary_reports not in ("hidden", "shown"):
+            raise SiteRefused("preliminary reports must be `hidden` or `shown`")
 
     def to_json(self) -> dict[str, object]:
         """Return the policy as the site's row keeps it."""
@@ -57,6 +61,7 @@ class SitePolicy:
             "unknown_age": self.unknown_age,
             "conflict_answer": self.conflict_answer,
             "reading_policy": self.reading_policy,
+            "preliminary_reports": self.preliminary_reports,
         }
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, insert, or_, select, true
 
 from service.access import Caller
-from service.center.stages import PROBLEMS, Stage, newest_version, stage_of
+from service.center.stages import PROBLEMS, Stage, newest_version, shown_statuses, stage_of
+from service.reports.records import shows_preliminary
 from service.tables import (
     account,
     clinical_question,
@@ -38,7 +39,7 @@ class Asked:
 
 def list_studies(rx: Connection, caller: Caller, asked: Asked, *, now: float) -> list[RowMapping]:
     """Return the caller's studies, the newest first."""
-    query = _studies(caller, now).order_by(study.c.id.desc()).limit(asked.limit)
+    query = _studies(rx, caller, now).order_by(study.c.id.desc()).limit(asked.limit)
     if asked.stage is not None:
         query = query.where(stage_of(now) == asked.stage.value)
     if asked.before_id is not None:
@@ -50,7 +51,7 @@ def list_studies(rx: Connection, caller: Caller, asked: Asked, *, now: float) ->
 
 def get_study(rx: Connection, caller: Caller, public_id: str, *, now: float) -> RowMapping | None:
     """Return one of the caller's studies."""
-    return rx.execute(_studies(caller, now).where(study.c.public_id == public_id)).mappings().first()
+    return rx.execute(_studies(rx, caller, now).where(study.c.public_id == public_id)).mappings().first()
 
 
 def count_stages(rx: Connection, caller: Caller, *, now: float) -> dict[str, int]:
@@ -121,7 +122,9 @@ def add_question(tx: Connection, values: Mapping[str, Any]) -> None:
     tx.execute(insert(clinical_question).values(dict(values)))
 
 
-def _studies(caller: Caller, now: float) -> Select[Any]:
+def _studies(rx: Connection, caller: Caller, now: float) -> Select[Any]:
+    may_be_preliminary = caller.site_id is not None and shows_preliminary(rx, caller.site_id)
+    statuses = shown_statuses(with_preliminary=may_be_preliminary)
     images = (
         select(func.count())
         .select_from(series)
@@ -154,15 +157,19 @@ def _studies(caller: Caller, now: float) -> Select[Any]:
             images.label("series_count"),
             worklist_item.c.center_due_at,
             stage_of(now).label("stage"),
-            newest_version(report_version.c.id).label("version_id"),
-            newest_version(report.c.public_id).label("report_public_id"),
-            newest_version(report_version.c.number).label("version_number"),
-            newest_version(report_version.c.status).label("version_status"),
-            newest_version(report_version.c.study_revision).label("version_revision"),
-            newest_version(report_version.c.signed_at).label("signed_at"),
-            newest_version(report_version.c.signer_name).label("signer"),
-            newest_version(report_version.c.content["content"]["critical_category"].as_integer()).label("critical"),
-            newest_version(report_version.c.content["content"]["quality"]["grade"].as_string()).label("quality"),
+            newest_version(report_version.c.id, statuses).label("version_id"),
+            newest_version(report.c.public_id, statuses).label("report_public_id"),
+            newest_version(report_version.c.number, statuses).label("version_number"),
+            newest_version(report_version.c.status, statuses).label("version_status"),
+            newest_version(report_version.c.study_revision, statuses).label("version_revision"),
+            newest_version(report_version.c.signed_at, statuses).label("signed_at"),
+            newest_version(report_version.c.signer_name, statuses).label("signer"),
+            newest_version(report_version.c.content["content"]["critical_category"].as_integer(), statuses).label(
+                "critical"
+            ),
+            newest_version(report_version.c.content["content"]["quality"]["grade"].as_string(), statuses).label(
+                "quality"
+            ),
         )
         .join_from(study, worklist_item, worklist_item.c.study_id == study.c.id, isouter=True)
         .where(_seen_by(caller))

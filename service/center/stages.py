@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, literal, or_, select
+from sqlalchemy import tuple_ as row_of
 
 from service.tables import problem, report, report_version, study, worklist_item
 
@@ -35,13 +36,21 @@ _OF_REPORT = {
 }
 
 
-def newest_version(column: Any) -> Any:
-    """Return a column of the newest version of a study's report that a center is shown, as a scalar."""
+def shown_statuses(*, with_preliminary: bool) -> frozenset[str]:
+    """Return the states of a report in which a center is shown it."""
+    return frozenset({*_OF_REPORT, "preliminary"} if with_preliminary else _OF_REPORT)
+
+
+def newest_version(column: Any, statuses: frozenset[str]) -> Any:
+    """Return a column of the version of a study's report that a center is shown, as a scalar.
+
+    What was final once stands above a preliminary word on images that came later.
+    """
     return (
         select(column)
         .join_from(report_version, report, report.c.id == report_version.c.report_id)
-        .where(report.c.study_id == study.c.id, report_version.c.status.in_(_OF_REPORT))
-        .order_by(report_version.c.number.desc())
+        .where(report.c.study_id == study.c.id, report_version.c.status.in_(sorted(statuses)))
+        .order_by(report_version.c.status == "preliminary", report_version.c.number.desc())
         .limit(1)
         .correlate(study)
         .scalar_subquery()
@@ -50,7 +59,7 @@ def newest_version(column: Any) -> Any:
 
 def stage_of(now: float) -> ColumnElement[str]:
     """Return the stage of a row of `study` joined with its `worklist_item`."""
-    status = newest_version(report_version.c.status)
+    status = newest_version(report_version.c.status, shown_statuses(with_preliminary=False))
     is_claimed = and_(worklist_item.c.claimed_by_id.is_not(None), worklist_item.c.claim_expires_at > now)
     has_preliminary = (
         exists()
@@ -73,16 +82,10 @@ def stage_of(now: float) -> ColumnElement[str]:
 
 def has_problem() -> ColumnElement[bool]:
     """Tell whether an object of the study was refused or is held aside and nobody has put that right."""
-    return (
-        exists()
-        .where(
-            problem.c.site_id == study.c.site_id,
-            problem.c.study_instance_uid == study.c.study_instance_uid,
-            problem.c.resolved_at.is_(None),
-            problem.c.kind.in_(PROBLEMS),
-        )
-        .correlate(study)
-    )
+    troubled = select(problem.c.site_id, problem.c.study_instance_uid).where(
+        problem.c.study_instance_uid.is_not(None), problem.c.resolved_at.is_(None), problem.c.kind.in_(PROBLEMS)
+    )  # not correlated: found once for a whole list
+    return row_of(study.c.site_id, study.c.study_instance_uid).in_(troubled)
 
 
 def is_incomplete() -> ColumnElement[bool]:

@@ -127,7 +127,9 @@ class _Writer:
         return [table("report")["notice"]["cancelled"][self._language], *reason]
 
     def _addendum(self, note: Addendum) -> list[str]:
-        return [*self._own(note.text, note.language), f"— {note.signer}, {note.signed_on}"]
+        when = datetime.datetime.fromisoformat(note.signed_on)
+        told = f"{day(when.date(), self._language)} {when:%H:%M} (UTC{when:%z})"
+        return [*self._own(note.text, note.language), f"— {note.signer}, {told}"]
 
     def _state(self, words: dict[str, Any]) -> list[str]:
         status = self._standing.status

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, se
 from service.access import Caller
 from service.reports.case_records import Case
 from service.reports.content import Content
-from service.tables import instance, report, report_document, report_draft, report_read, report_version, study
+from service.sites import policy_from_json
+from service.tables import instance, report, report_document, report_draft, report_read, report_version, site, study
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,12 @@ def find_report(rx: Connection, caller: Caller, public_id: str) -> Report | None
 _REPORTS = select(report.c.id, report.c.public_id, report.c.study_id, report.c.site_id, study.c.public_id).join(
     study, study.c.id == report.c.study_id
 )
+
+
+def shows_preliminary(rx: Connection, site_id: int) -> bool:
+    """Tell whether a center may read reports before they are final."""
+    policy = rx.execute(select(site.c.policy).where(site.c.id == site_id)).scalar_one()
+    return policy_from_json(policy).preliminary_reports == "shown"
 
 
 def versions_of(rx: Connection, report_id: int) -> list[Version]:

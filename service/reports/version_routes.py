@@ -27,7 +27,7 @@ router = APIRouter(prefix="/api/reports", tags=["reports"])
 Reader = Annotated[Caller, Depends(may(Permission.READ_CASES))]
 ReportReader = Annotated[Caller, Depends(may(Permission.READ_CASES, Permission.SEE_OWN_STUDIES))]
 FOR_SITES = STANDING | {"cancelled"}
-"""Versions that a center is shown; a preliminary one may still change, and is not."""
+"""Versions that every center is shown; a preliminary one may still change, and is shown where the policy says so."""
 
 
 class _Asked(BaseModel):
@@ -147,8 +147,8 @@ def _chosen(rx: Connection, who: Caller, public_id: str, number: int | None) -> 
     report = records.find_report(rx, who, public_id)
     if report is None:
         raise NotFound
-    is_reader = who.can(Permission.READ_CASES)
-    seen = [v for v in records.versions_of(rx, report.id) if is_reader or v.status in FOR_SITES]
+    sees_all = who.can(Permission.READ_CASES) or records.shows_preliminary(rx, report.site_id)
+    seen = [v for v in records.versions_of(rx, report.id) if sees_all or v.status in FOR_SITES]
     for version in reversed(seen):
         if number is None or version.number == number:
             return report, version, seen

@@ -196,3 +196,25 @@ def test_a_claim_counts_as_reading_until_it_runs_out(house: House, seconds_left:
     center = house.signed_in(Role.SITE_UPLOADER)
 
     assert studies(center)[0]["stage"] == stage
+
+
+def test_a_center_reads_preliminary_reports_where_its_policy_says_so(room: Room) -> None:
+    public_id = room.scored()
+    reader = writer(room)
+    reader.confirm()
+    token = reader.read(public_id)
+    assert reader.sign(public_id, token, NORMAL, status="preliminary").status_code == 200
+    center = room.house.signed_in(Role.SITE_PHYSICIAN)
+    hidden = studies(center)[0]
+    with room.house.database.transaction() as tx:
+        tx.execute(update(tables.site).values(policy={"preliminary_reports": "shown"}))
+
+    shown = studies(center)[0]
+
+    assert (hidden["stage"], hidden["report"]) == ("preliminary", None)
+    assert (shown["stage"], shown["report"]["status"]) == ("preliminary", "preliminary")
+    page = center.get(f"/api/reports/{shown['report']['public_id']}").json()
+    assert page["texts"]["vi"]["notices"][0].startswith("KẾT QUẢ SƠ BỘ")
+    assert reader.sign(public_id, token, NODULE).status_code == 200
+    assert reader.report(public_id)["versions"][-1]["status"] == "final"
+    assert studies(center)[0]["report"]["version"] == 2

@@ -178,7 +178,7 @@ def test_an_addendum_is_signed_and_dated_under_what_stood() -> None:
 
     told = compose(NORMAL, FACTS, Standing(status="appended", addenda=[note]), "ko")
 
-    assert part(told, "addendum") == ["비교 결과 변화 없음.", "— Kim, 2026-03-16T09:00+07:00"]
+    assert part(told, "addendum") == ["비교 결과 변화 없음.", "— Kim, 2026년 3월 16일 09:00 (UTC+0700)"]
     assert part(told, "impression")
 
 
