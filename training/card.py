@@ -22,6 +22,7 @@ from training.card_tables import (
 from training.cases import NIH_FINDINGS
 from training.evaluate_figures import MAIN_FINDINGS
 from training.evaluate_record import Evaluation, LearningCurve
+from training.shortfalls import shortfalls
 from training.wording import finding_title, group_title
 
 WORDS = """## Words used here
@@ -123,7 +124,7 @@ At the two lines (sensitivity is the first column; specificity is what is missin
 
 {targets_table(evaluation.outcomes)}
 
-{_reasons(learning)}### By group of films
+{_shortfalls(evaluation)}{_reasons(learning)}### By group of films
 
 Groups with at least ten films with and ten without the finding.
 
@@ -139,6 +140,11 @@ ten films with the finding: read them as anecdotes, whatever the interval says.
 """
 
 
+def _shortfalls(evaluation: Evaluation) -> str:
+    lines = [f"* **{shortfall.what}**: {shortfall.why}" for shortfall in shortfalls(evaluation)]
+    return "### What was not reached, and why\n\n" + "\n".join(lines) + "\n\n" if lines else ""
+
+
 def _reasons(learning: Sequence[LearningCurve]) -> str:
     if not learning:
         return ""
@@ -148,7 +154,7 @@ def _reasons(learning: Sequence[LearningCurve]) -> str:
         where = f"{finding_title(curve.finding)}, {group_title(curve.group)}"
         on = "test" if curve.judged_on == "test" else "validation"
         lines.append(f"* **{where}** (AUROC on {on} films: {points}). {curve.reason}")
-    return "What learning from more films brought:\n\n" + "\n".join(lines) + "\n\n"
+    return "### What learning from more films brought\n\n" + "\n".join(lines) + "\n\n"
 
 
 def _shortcuts(evaluation: Evaluation) -> str:

@@ -83,7 +83,8 @@ def targets_table(outcomes: Sequence[Outcome]) -> str:
     rows: list[tuple[str, ...]] = []
     for outcome in outcomes:
         aim, ours = f"{outcome.wanted:.3f}, at least {outcome.least:.3f}", "measured by us"
-        rows.append((outcome.title, "this model", figure(outcome.auroc), ours, aim, f"**{outcome.reached}**"))
+        result = f"**{outcome.reached}**{'' if outcome.beats_thumbnail else ', not shown to be better than thumbnails'}"
+        rows.append((outcome.title, "this model", figure(outcome.auroc), ours, aim, result))
         rows.append(("", ALL_SETS_HEAD, figure(outcome.thumbnail_auroc), ours, "", ""))
         if outcome.own_thumbnail_auroc:
             rows.append(("", OWN_SET_HEAD, figure(outcome.own_thumbnail_auroc), ours, "", ""))

@@ -20,6 +20,7 @@ from training.pages_films import WrongFilm
 from training.pages_frame import render
 from training.pages_plots import calibration_plot, learning_plot, roc_plot, strip
 from training.proofs import ACROSS, DOWN
+from training.shortfalls import shortfalls
 from training.wording import difference, figure, finding_title, group_title, of_100, percent
 
 FILTERS: Mapping[str, Callable[..., str]] = {
@@ -71,6 +72,7 @@ def evaluation_page(
         "down": DOWN,
         "gallery": _by_error(gallery),
         "learning": learning,
+        "shortfalls": shortfalls(evaluation),
         "wanted": {(row.finding, row.group): row.wanted for row in evaluation.outcomes},
     }
     return render("pages.html", styles=("pages.css",), filters=FILTERS, values={**values, **PLOTS})

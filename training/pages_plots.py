@@ -74,7 +74,7 @@ def learning_plot(points: Sequence[CurvePoint], wanted: float | None) -> Markup:
         y = _strip_y(wanted)
         parts += [
             _line("wanted", LEFT, LEFT + width, y, y),
-            _text("words", LEFT + width, y - 6, f"target {wanted:g}", "end"),
+            _text("words", LEFT + width, y + 14 if wanted > 0.95 else y - 6, f"target {wanted:g}", "end"),
         ]
     parts.append(_path_of([(at(number), _strip_y(point.auroc)) for number, point in enumerate(points)], "model"))
     for number, point in enumerate(points):
