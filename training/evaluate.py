@@ -19,11 +19,12 @@ from training.evaluate_intervals import DRAWS, Floats, Interval
 from training.evaluate_published import outcomes
 from training.evaluate_record import Evaluation, count_sets, save_evaluation
 from training.films import stack_labels
+from training.network import predict
 from training.pages import write_pages
 from training.pages_films import failures
 from training.pointing import Pointing, boxed, heat_maps, pointing_game
 from training.proofs import occlusion
-from training.train import load_network, predict
+from training.train import load_network
 
 LOOKS = "looks_at_test.log"
 

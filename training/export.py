@@ -23,8 +23,7 @@ from training.bundle import PackageText as PackageText
 from training.bundle import write_bundle
 from training.cases import Case, of_split
 from training.films import stack_films
-from training.graphs import BATCH
-from training.graphs import to_onnx as to_onnx
+from training.graphs import BATCH, to_onnx
 from training.half import rounded_outputs, to_half
 from training.network import SIZE
 

@@ -117,11 +117,6 @@ def stack_films(cases: Iterable[Case], recipe: Recipe) -> Tensor:
     return torch.from_numpy(np.stack(list(load_tensors(cases, recipe))))
 
 
-def stack_images(dataset: Iterable[Item]) -> Tensor:
-    """Return all images of a dataset, float32 (n, 1, rows, columns)."""
-    return torch.stack([torch.as_tensor(item["image"]) for item in dataset])
-
-
 def stack_labels(cases: Sequence[Case]) -> NDArray[np.float64]:
     """Return labels (n, k), NaN where a set does not tell."""
     return np.asarray([case.labels for case in cases], dtype=np.float64)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final, Self
 
+import numpy as np
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 from monai.networks.nets import DenseNet121
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 FEATURES = 1280
@@ -225,3 +227,11 @@ def extract(network: EfficientNet, image: Tensor) -> Tensor:
     grey = (image - GREY_MEAN) / GREY_STD
     features: Tensor = network.extract_features(grey.expand(-1, 3, -1, -1))
     return features
+
+
+@torch.no_grad()
+def predict(network: nn.Module, images: Tensor, *, batch: int = 32) -> NDArray[np.float64]:
+    """Return logits (n, k) of images (n, 1, rows, columns)."""
+    network.eval()
+    parts = [network(part.contiguous(memory_format=torch.channels_last))[0] for part in torch.split(images, batch)]
+    return torch.cat(parts).double().numpy()

@@ -9,7 +9,7 @@ import onnxruntime as ort
 import torch
 from torch import Tensor
 
-from training.export import to_onnx
+from training.graphs import to_onnx
 from training.scope_network import IN_SCOPE, SCOPE_CLASSES, SIZE, ScopeNetwork
 from training.scope_pictures import Example
 

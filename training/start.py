@@ -48,6 +48,14 @@ def fit_readings(pooled: Tensor, labels: Tensor, *, penalty: Tensor) -> Readings
     return Readings(mean, scale, weights, bias)
 
 
+def start_tail(tail: Tail, features: Features, labels: Tensor, *, penalty: Tensor, device: torch.device) -> None:
+    """Standardise the read-outs over the films as they are, and set each finding's best linear reading of them."""
+    pooled = pooled_read_outs(tail, features, device)
+    readings = fit_readings(pooled, labels, penalty=penalty)
+    tail.standardise(pooled)
+    tail.set_readings(readings.weights, readings.bias)
+
+
 def linear_start(pooled: Tensor, labels: Tensor, *, penalty: Tensor) -> tuple[Tensor, Tensor]:
     """Fit one logistic regression per finding, all at once.
 

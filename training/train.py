@@ -29,7 +29,7 @@ from training.frozen import Features, FeatureSource, FilmFeatures, feature_batch
 from training.losses import MAIN_OUTPUTS, aurocs, finding_weights, follow, masked_loss, rate, sampling_weights
 from training.network import FilmNetwork, Tail
 from training.runs import RECORD, WEIGHTS, Epoch, RunFolder, Tracker, best_of
-from training.start import fit_readings, pooled_read_outs
+from training.start import start_tail
 from training.team import Team, join_team
 
 
@@ -199,7 +199,7 @@ def prepare(
     train_features = np.load(paths["train"], mmap_mode="r")
     films = FilmFeatures(train_features, stack_labels(training), plain_share=config.plain_share)
     if checkpoint is None:
-        fit_start(tail, train_features[0], films.labels, config, team.device)
+        start_tail(tail, train_features[0], films.labels, penalty=start_penalties(config), device=team.device)
     else:
         tail.load_state_dict(checkpoint["tail"])
     start, average = copy.deepcopy(tail).eval(), copy.deepcopy(tail).eval()
@@ -222,14 +222,6 @@ def prepare(
         np.load(paths["val"], mmap_mode="r")[0],
         stack_labels(validation),
     )
-
-
-def fit_start(tail: Tail, features: Features, labels: Tensor, config: TrainingConfig, device: torch.device) -> None:
-    """Standardise the read-outs over the films as they are, and set each finding's best linear reading of them."""
-    pooled = pooled_read_outs(tail, features, device)
-    readings = fit_readings(pooled, labels, penalty=start_penalties(config))
-    tail.standardise(pooled)
-    tail.set_readings(readings.weights, readings.bias)
 
 
 def start_penalties(config: TrainingConfig) -> Tensor:
@@ -298,14 +290,6 @@ def judge(tail: Tail, features: Features, device: torch.device) -> NDArray[np.fl
     """Return logits (n, k) of features (n, c, h, w)."""
     tail.eval()
     return torch.cat([tail(part)[0].cpu() for part in feature_batches(features, device)]).double().numpy()
-
-
-@torch.no_grad()
-def predict(network: nn.Module, images: Tensor, *, batch: int = 32) -> NDArray[np.float64]:
-    """Return logits (n, k) of images (n, 1, rows, columns)."""
-    network.eval()
-    parts = [network(part.contiguous(memory_format=torch.channels_last))[0] for part in torch.split(images, batch)]
-    return torch.cat(parts).double().numpy()
 
 
 def _film_key(dataset: Dataset, recipe: Recipe, config: TrainingConfig) -> str:

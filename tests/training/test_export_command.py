@@ -21,8 +21,9 @@ from training.evaluate_command import evaluate_on
 from training.export import ExportRefused
 from training.export_command import add_commands
 from training.films import stack_films
+from training.network import predict
 from training.public_sets import read_cases
-from training.train import TrainingConfig, load_network, predict
+from training.train import TrainingConfig, load_network
 from training.train_command import train_run
 
 RECIPE = RECIPES["chest_radiograph/1"]

@@ -11,7 +11,7 @@ import torch
 from preprocessing.recipes import RECIPES
 from tests.training.public_sets import kermany_row, nih_row, write_sets
 from training.cases import Case
-from training.films import film_dataset, stack_images
+from training.films import stack_films
 from training.frozen import FeatureSource, FilmFeatures, front_runner, make_features
 from training.network import FilmNetwork
 from training.public_sets import read_cases
@@ -38,7 +38,7 @@ def test_the_first_copy_is_the_film_and_the_others_are_not(cases: list[Case], tm
     features = np.load(tmp_path / "f.npy")
 
     with torch.no_grad():
-        expected = network.front(stack_images(film_dataset(cases, RECIPE))).numpy()
+        expected = network.front(stack_films(cases, RECIPE)).numpy()
     np.testing.assert_allclose(features[0], expected, rtol=5e-3, atol=2e-2)
     assert features.shape == (3, 4, 80, 14, 14)
     assert np.abs(features[1:].astype(float) - features[:1]).mean(axis=(2, 3, 4)).min() > 0.01
