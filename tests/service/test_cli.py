@@ -84,6 +84,7 @@ def test_a_site_with_its_policy(pandok: Command) -> None:
     assert (row["code"], row["name"], row["country"]) == ("hanoi-01", "Hà Nội", "VN")
     assert row["policy"] == {
         "quiet_s": {"CR": 3.0, "default": 60.0}, "unknown_age": "adult", "conflict_answer": "refuse",
+        "reading_policy": "triage", "preliminary_reports": "hidden",
     }  # fmt: skip
     assert "hanoi-01" in pandok.done("sites", "list")
 
@@ -100,11 +101,13 @@ def test_a_policy_can_be_changed_piece_by_piece(pandok: Command) -> None:
     pandok.done("sites", "add", "hanoi-01", *SITE, "--quiet-seconds", "CR=3")
 
     pandok.done("sites", "set", "hanoi-01", "--conflict-answer", "warn")
-    pandok.done("sites", "set", "hanoi-01", "--quiet-seconds", "CT=300")
+    pandok.done("sites", "set", "hanoi-01", "--quiet-seconds", "CT=300", "--preliminary-reports", "shown")
+    pandok.done("sites", "set", "hanoi-01", "--reading-policy", "blind")
 
     (row,) = pandok.rows("site")
     assert row["policy"] == {
         "quiet_s": {"CR": 3.0, "CT": 300.0}, "unknown_age": "unscored", "conflict_answer": "warn",
+        "reading_policy": "blind", "preliminary_reports": "shown",
     }  # fmt: skip
 
 
