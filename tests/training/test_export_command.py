@@ -70,7 +70,7 @@ def test_a_run_with_another_recipe_is_not_exported(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_small_training_ends_in_a_package_that_serves(tmp_path: Path) -> None:
     data, run, folder = made_films(tmp_path / "sets"), tmp_path / "run", tmp_path / "chest_small"
     train_run(SMALL, run, data, None)
