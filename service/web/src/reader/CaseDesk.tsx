@@ -172,7 +172,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
         first={currentLanguage()}
         onClose={() => setPreviewing(false)}
       />
-      {signing.status && report.state.content && (
+      {signing.status && !signing.needsConfirmation && report.state.content && (
         <SignSheet
           id={id}
           content={report.state.content}
@@ -180,7 +180,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
           status={signing.status}
           left={signing.status === "final" ? left : 0}
           isBusy={signing.isBusy}
-          error={signing.needsConfirmation ? undefined : signing.error}
+          error={signing.error}
           refusedFor={signing.missing}
           onSign={signing.sign}
           onClose={signing.close}

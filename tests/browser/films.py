@@ -1,0 +1,130 @@
+"""Films for the browser: a chest phantom with a nodule, in several encodings, and what a package says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1
+from sqlalchemy import insert, select, update
+
+from preprocessing.placement import Placement
+from service import tables
+from service.results import records
+from service.results.findings import judge_findings
+from service.worklist.records import update_item
+from service.workspace import Workspace
+from tests.factories import Parts, make_radiograph
+from tests.service.house import House
+from tests.service.results.makers import add_revision, make_output, make_package
+
+SIZE = 512
+CELLS = 7
+CELL = SIZE / CELLS
+NODULE = (int(2.5 * CELL), int(2.5 * CELL))
+"""Column and row: the middle of a cell of the heat map."""
+LUNG = (int(0.31 * SIZE), int(0.60 * SIZE))
+AIR = (6, 256)
+BITS = 12
+TOP = 2**BITS - 1
+PACKAGE = make_package(
+    outputs=[make_output(0, "nodule"), make_output(1, "effusion")],
+    input_shape=(1, 224, 224),
+)
+
+
+def chest() -> NDArray[np.uint16]:
+    """Return stored values, bright = dense: air, body, two lungs, spine, and a nodule in the lung on the left."""
+    row, column = np.mgrid[0:SIZE, 0:SIZE]
+    u, v = column / SIZE, row / SIZE
+
+    def blob(x: float, y: float, width: float, height: float, power: int = 4) -> NDArray[np.float64]:
+        return np.exp(-(np.abs((u - x) / width) ** power) - np.abs((v - y) / height) ** power)
+
+    film = 0.02 + 0.55 * blob(0.5, 0.55, 0.42, 0.5, 8)
+    film -= 0.38 * (blob(0.31, 0.48, 0.13, 0.3) + blob(0.69, 0.48, 0.13, 0.3))
+    film += 0.2 * np.exp(-(((u - 0.5) / 0.05) ** 4)) * blob(0.5, 0.55, 0.42, 0.5, 8)
+    film += 0.45 * blob(NODULE[0] / SIZE, NODULE[1] / SIZE, 0.035, 0.035, 2)
+    return np.round(np.clip(film, 0, 1) * TOP).astype(np.uint16)
+
+
+def film(**attributes: Any) -> Dataset:
+    """Return the phantom as a CR film."""
+    return make_radiograph(chest(), bits_stored=BITS, **attributes)
+
+
+def inverse_film(**attributes: Any) -> Dataset:
+    """Return the same film, stored the other way round: MONOCHROME1."""
+    return make_radiograph(TOP - chest(), bits_stored=BITS, photometric_interpretation="MONOCHROME1", **attributes)
+
+
+def jpeg_2000(dataset: Dataset) -> Dataset:
+    """Compress a film without loss as JPEG 2000."""
+    pixels = dataset.pixel_array
+    return _compressed(dataset, imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k"), JPEG2000Lossless)
+
+
+def jpeg_lossless(dataset: Dataset) -> Dataset:
+    """Compress a film as JPEG lossless, process 14, selection value 1."""
+    pixels = dataset.pixel_array
+    return _compressed(dataset, imagecodecs.ljpeg_encode(pixels, bitspersample=BITS), JPEGLosslessSV1)
+
+
+def _compressed(dataset: Dataset, stream: bytes, syntax: str) -> Dataset:
+    dataset.PixelData = encapsulate([bytes(stream)])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = syntax
+    return dataset
+
+
+def settle(house: House, public_id: str, state: str = "unscored", reason: str | None = "package_missing") -> None:
+    """Let a study be ready for a reader."""
+    now = house.clock()
+    with house.database.transaction() as tx:
+        where = tables.study.c.public_id == public_id
+        values = {"state": state, "settled_at": now, "reason": reason if state == "unscored" else None}
+        tx.execute(update(tables.study).where(where).values(**values))
+        study_id = int(tx.execute(select(tables.study.c.id).where(where)).scalar_one())
+        update_item(tx, study_id=study_id, now=now, settings=house.settings)
+
+
+def score(house: House, public_id: str, *, logits: tuple[float, float] = (2.0, -2.0)) -> None:
+    """Write of every image what a package with one activation, on the nodule, would leave behind."""
+    state = house.app.state
+    parts = Parts(house.settings, house.database, state.archive, state.intake, house.site_id, house.clock)
+    settle(house, public_id, state="scored")
+    with house.database.reading() as rx:
+        images = rx.execute(
+            select(tables.instance.c.id, tables.instance.c.study_id)
+            .join(tables.study, tables.study.c.id == tables.instance.c.study_id)
+            .where(tables.study.c.public_id == public_id)
+        ).all()
+    revision_id = add_revision(parts, images[0].study_id)
+    workspace = Workspace(house.settings.work_folder)
+    maps = np.full((2, CELLS, CELLS), -0.2, np.float32)
+    maps[0, 2, 2] = 2.0
+    placement = Placement(left=0.0, top=0.0, scale=SIZE / 224, rows=SIZE, columns=SIZE)
+    tensor = np.zeros((1, 224, 224), np.float32)
+    shown = ("nodule", "effusion")
+    judged = judge_findings(
+        PACKAGE, np.array(logits, np.float32), age_years=56.0, unknown_age_as_adult=False, shown=shown,
+        heat_map=maps, placement=placement,
+    )  # fmt: skip
+    with house.database.transaction() as tx:
+        for image in images:
+            run = {
+                "site_id": parts.site_id, "study_id": image.study_id, "revision_id": revision_id,
+                "instance_id": image.id, "package": PACKAGE.name, "package_version": PACKAGE.version,
+                "package_sha256": PACKAGE.sha256, "recipe": PACKAGE.recipe, "outcome": "done", "notes": [],
+                "provider": "CPUExecutionProvider", "shown": list(shown), "started_at": house.clock(),
+                "finished_at": house.clock(), "tensor_sha256": workspace.put_tensor(tensor),
+                "heat_map_sha256": workspace.put_heat_map(maps, placement),
+            }  # fmt: skip
+            run_id = int(tx.execute(insert(tables.run).values(**run)).inserted_primary_key[0])
+            records.save_findings(tx, run_id=run_id, findings=judged)
+        tx.execute(update(tables.revision).where(tables.revision.c.id == revision_id).values(state="scored"))
