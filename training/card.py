@@ -214,8 +214,8 @@ Labels: in children, pneumonia as read by two physicians (Kermany). In adults, f
 with one of the latter two and without Pneumonia count as unknown, because the words overlap in reports).
 
 Scores become probabilities by Platt's method: one curve for each finding, fitted to validation films. Findings with
-fewer than ten of them share one slope, and their operating point is set by specificity (0.80). The mix of films here is not that of your patients:
-read a probability as an order, not as a risk.
+fewer than ten of them share one slope, and their operating point is set by specificity (0.80). The mix of films here is
+not that of your patients: read a probability as an order, not as a risk.
 """
 
 
