@@ -43,6 +43,11 @@ def _is_plural(finding: CodedFinding) -> bool:
     return (finding.count or 1) > 1 or (finding.side == "both" and finding.presence != "absent")
 
 
+def _is_denied_of_many(finding: CodedFinding, entry: FindingEntry) -> bool:
+    """What could be several is denied in the plural: "No rib fractures"."""
+    return finding.presence == "absent" and entry.is_countable
+
+
 def _severity(finding: CodedFinding, entry: FindingEntry, language: Language) -> str:
     if finding.severity is None or entry.severity is None:
         return ""
@@ -55,17 +60,19 @@ def _joined(*parts: str) -> str:
 
 def _en(finding: CodedFinding, entry: FindingEntry) -> str:
     forms = entry.nouns["en"]
-    is_many = _is_plural(finding) and "many" in forms
+    is_many = "many" in forms and (_is_plural(finding) or _is_denied_of_many(finding, entry))
     noun = str(forms["many"] if is_many else forms["one"])
     where = _en_zones(finding)
     side = "" if where or finding.side is None else str(_words("side", finding.side, entry.sides or "on", "en"))
+    if forms.get("sided") and side in ("right", "left"):
+        side += "-sided"
     if finding.presence == "absent":
         return _joined("no", _en_absent(noun, side, finding), where)
     if entry.sides == "toward":
         noun, side = _joined(noun, side), ""
     elif "{side}" in noun:
         noun, side = noun.replace("{side}", f"{side} " if side else ""), ""
-    elif noun.endswith("both sides") or noun.startswith("elevation of both"):
+    elif "both" in noun:
         side = ""
     told = _joined(_severity(finding, entry, "en"), side, noun, where) + _en_size(finding)
     is_are = "are" if is_many or forms.get("plural") else "is"
@@ -169,7 +176,7 @@ def _vi_place(finding: CodedFinding, entry: FindingEntry) -> str:
 
 def _ru(finding: CodedFinding, entry: FindingEntry) -> str:
     forms = entry.nouns["ru"]
-    is_many = _is_plural(finding) and "noms" in forms
+    is_many = "noms" in forms and (_is_plural(finding) or _is_denied_of_many(finding, entry))
     nominative, genitive = (forms["noms"], forms["gens"]) if is_many else (forms["nom"], forms["gen"])
     where, tail = _ru_place(finding, entry), _ru_tail(finding, entry)
     if finding.presence == "absent":

@@ -174,11 +174,29 @@ READS: list[tuple[CodedFinding, dict[Language, str]]] = [
         },
     ),
     (
+        CodedFinding(code="rib_fracture", presence="absent", side="left"),
+        {
+            "en": "No left rib fractures.",
+            "ko": "좌측 늑골 골절은 관찰되지 않음.",
+            "vi": "Không thấy gãy xương sườn bên trái.",
+            "ru": "Слева переломов рёбер не выявлено.",
+        },
+    ),
+    (
+        CodedFinding(code="consolidation", side="right", certainty=4),
+        {
+            "en": "Probable right-sided consolidation.",
+            "ko": "우측 폐경화가 의심됨.",
+            "vi": "Nghĩ nhiều đến đông đặc phổi bên phải.",
+            "ru": "Справа вероятно наличие консолидации лёгочной ткани.",
+        },
+    ),
+    (
         CodedFinding(code="cardiomegaly", change="increased"),
         {
             "en": "Cardiomegaly. Increased since the prior examination.",
             "ko": "심비대가 관찰됨. 이전 검사에 비해 증가함.",
-            "vi": "Có bóng tim to. Tăng so với lần chụp trước.",
+            "vi": "Có hình ảnh bóng tim to. Tăng so với lần chụp trước.",
             "ru": "Определяется расширение тени сердца. По сравнению с предыдущим исследованием — увеличение.",
         },
     ),
