@@ -43,13 +43,15 @@ def chest() -> NDArray[np.uint16]:
     u, v = column / SIZE, row / SIZE
 
     def blob(x: float, y: float, width: float, height: float, power: int = 4) -> NDArray[np.float64]:
-        return np.exp(-(np.abs((u - x) / width) ** power) - np.abs((v - y) / height) ** power)
+        inside: NDArray[np.float64] = np.exp(-(np.abs((u - x) / width) ** power) - np.abs((v - y) / height) ** power)
+        return inside
 
     film = 0.02 + 0.55 * blob(0.5, 0.55, 0.42, 0.5, 8)
     film -= 0.38 * (blob(0.31, 0.48, 0.13, 0.3) + blob(0.69, 0.48, 0.13, 0.3))
     film += 0.2 * np.exp(-(((u - 0.5) / 0.05) ** 4)) * blob(0.5, 0.55, 0.42, 0.5, 8)
     film += 0.45 * blob(NODULE[0] / SIZE, NODULE[1] / SIZE, 0.035, 0.035, 2)
-    return np.round(np.clip(film, 0, 1) * TOP).astype(np.uint16)
+    stored: NDArray[np.uint16] = np.round(np.clip(film, 0, 1) * TOP).astype(np.uint16)
+    return stored
 
 
 def film(**attributes: Any) -> Dataset:
@@ -74,7 +76,7 @@ def jpeg_lossless(dataset: Dataset) -> Dataset:
     return _compressed(dataset, imagecodecs.ljpeg_encode(pixels, bitspersample=BITS), JPEGLosslessSV1)
 
 
-def _compressed(dataset: Dataset, stream: bytes, syntax: str) -> Dataset:
+def _compressed(dataset: Dataset, stream: bytes | bytearray, syntax: str) -> Dataset:
     dataset.PixelData = encapsulate([bytes(stream)])
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True
@@ -93,8 +95,10 @@ def settle(house: House, public_id: str, state: str = "unscored", reason: str | 
         update_item(tx, study_id=study_id, now=now, settings=house.settings)
 
 
-def score(house: House, public_id: str, *, logits: tuple[float, float] = (2.0, -2.0)) -> None:
-    """Write of every image what a package with one activation, on the nodule, would leave behind."""
+def score(
+    house: House, public_id: str, *, logits: tuple[float, float] = (2.0, -2.0), shape: tuple[int, int] = (SIZE, SIZE)
+) -> None:
+    """Write of every image what a package with one activation, on the phantom's nodule, would leave behind."""
     state = house.app.state
     parts = Parts(house.settings, house.database, state.archive, state.intake, house.site_id, house.clock)
     settle(house, public_id, state="scored")
@@ -108,7 +112,8 @@ def score(house: House, public_id: str, *, logits: tuple[float, float] = (2.0, -
     workspace = Workspace(house.settings.work_folder)
     maps = np.full((2, CELLS, CELLS), -0.2, np.float32)
     maps[0, 2, 2] = 2.0
-    placement = Placement(left=0.0, top=0.0, scale=SIZE / 224, rows=SIZE, columns=SIZE)
+    rows, columns = shape
+    placement = Placement(left=0.0, top=0.0, scale=max(shape) / 224, rows=rows, columns=columns)
     tensor = np.zeros((1, 224, 224), np.float32)
     shown = ("nodule", "effusion")
     judged = judge_findings(
@@ -125,6 +130,6 @@ def score(house: House, public_id: str, *, logits: tuple[float, float] = (2.0, -
                 "finished_at": house.clock(), "tensor_sha256": workspace.put_tensor(tensor),
                 "heat_map_sha256": workspace.put_heat_map(maps, placement),
             }  # fmt: skip
-            run_id = int(tx.execute(insert(tables.run).values(**run)).inserted_primary_key[0])
+            [run_id] = tx.execute(insert(tables.run).values(**run)).inserted_primary_key or [0]
             records.save_findings(tx, run_id=run_id, findings=judged)
         tx.execute(update(tables.revision).where(tables.revision.c.id == revision_id).values(state="scored"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from service import tables
 from service.roles import Role
 from tests.browser import films
 from tests.browser.desk import READY_MS, Desk, browser, sit_down, stand_up
+from tests.browser.rooms import Visit, visit
 from tests.service.house import PASSWORD, House
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
@@ -40,6 +42,10 @@ def confirm(desk: Desk) -> None:
     desk.press("Enter")
 
 
+def axe(desk: Desk) -> list[str]:
+    return Visit(desk.house, desk.page, desk.account_id).axe()
+
+
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_the_keyboard_leads_from_the_list_to_signed_reports(house: House, opened: Browser, language: str) -> None:
     desk = sit_down(house, opened, language=language)
@@ -54,6 +60,7 @@ def test_the_keyboard_leads_from_the_list_to_signed_reports(house: House, opened
     opened_first = first if first in page.url else second
     desk.wait_film()
     assert page.locator("[data-finding]").count() == 0
+    assert axe(desk) == []
     desk.impression("2")
     page.locator("[data-finding=nodule]").wait_for()
     desk.press("h", "c", "q", "a")
@@ -66,8 +73,10 @@ def test_the_keyboard_leads_from_the_list_to_signed_reports(house: House, opened
     page.locator("[data-missed=effusion]").wait_for()
     page.locator("[data-coded=effusion]").wait_for()
     page.locator("[data-testid=desk][data-stored=yes]").wait_for()
+    assert axe(desk) == []
     desk.press("s")
     expect(page.locator("[data-command=sign_now]")).to_be_enabled(timeout=READY_MS)
+    assert axe(desk) == []
     desk.press("Enter")
     desk.tolerated.append("403")
     confirm(desk)
@@ -96,10 +105,24 @@ def test_the_keyboard_leads_from_the_list_to_signed_reports(house: House, opened
     versions = rows(house, tables.report_version)
     assert [(row["status"], row["language"]) for row in versions] == [("final", language), ("final", language)]
     assert [row["state"] for row in rows(house, tables.worklist_item)] == ["completed", "completed"]
+    assert_center_reads(house, opened, opened_first)
     shown = [row["kind"] for row in rows(house, tables.reading_event)]
     assert shown.count("opened") == 2
     assert "overlay_on" in shown
     stand_up(desk)
+
+
+def assert_center_reads(house: House, opened: Browser, public_id: str) -> None:
+    """The center's physicians open the signed report, each in their own language."""
+    for language, effusion in (("vi", "tràn dịch màng phổi"), ("ru", "плевральн")):
+        with visit(house, opened, Role.SITE_PHYSICIAN, language=language) as center:
+            center.page.goto(f"{house.address}/center/{public_id}")
+            report = center.page.locator("article.report")
+            report.get_by_text(re.compile(effusion, re.IGNORECASE)).first.wait_for(timeout=READY_MS)
+            link = report.locator("a[download]").get_attribute("href") or ""
+            pdf = center.page.context.request.get(f"{house.address}{link}")
+            assert pdf.status == 200
+            assert pdf.body().startswith(b"%PDF")
 
 
 def test_nothing_of_the_ai_reaches_the_page_before_the_impression(house: House, opened: Browser) -> None:

@@ -132,6 +132,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
             step={reading.step}
           />
           <ReportPane
+            id={id}
             state={report.state}
             catalogue={catalogue}
             priors={view.priors}

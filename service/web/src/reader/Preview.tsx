@@ -62,7 +62,7 @@ export function PreviewDialog({ id, content, isOpen, first, onClose }: PreviewPr
 
 export function ReportText({ text }: { text: PreviewText }) {
   return (
-    <article className={styles.sheet}>
+    <article className={styles.sheet} tabIndex={0}>
       <h3>{text.title}</h3>
       {text.sections.map((section) => (
         <section key={section.code}>

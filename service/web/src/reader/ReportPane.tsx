@@ -7,11 +7,13 @@ import { CodedFindings } from "./CodedFindings.tsx";
 import { dateText } from "./dates.ts";
 import { labelOf } from "./keys.ts";
 import { Keyed, Panel } from "./Panel.tsx";
+import { Proposed } from "./Proposed.tsx";
 import styles from "./reader.module.css";
 import { type Content, isUnsaved, type ReportState, type ReportStep } from "./report.ts";
 import type { Prior } from "./types.ts";
 
 interface ReportPaneProps {
+  id: string;
   state: ReportState;
   catalogue: Catalogue | undefined;
   priors: readonly Prior[];
@@ -20,7 +22,7 @@ interface ReportPaneProps {
   textField: { current: HTMLTextAreaElement | null };
 }
 
-export function ReportPane({ state, catalogue, priors, edit, onPreview, textField }: ReportPaneProps) {
+export function ReportPane({ id, state, catalogue, priors, edit, onPreview, textField }: ReportPaneProps) {
   const { t, i18n } = useTranslation("report");
   const { content } = state;
   if (!content || !catalogue) return null;
@@ -71,6 +73,7 @@ export function ReportPane({ state, catalogue, priors, edit, onPreview, textFiel
       </div>
       <CodedFindings findings={content.findings} catalogue={catalogue} edit={edit} />
       <Words content={content} edit={edit} textField={textField} />
+      <Proposed id={id} content={content} catalogue={catalogue} onTake={(follow) => edit({ kind: "follow", follow })} />
       <Follow content={content} catalogue={catalogue} edit={edit} />
     </Panel>
   );

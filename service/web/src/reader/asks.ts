@@ -32,7 +32,14 @@ export interface Missing {
   message_code: string;
 }
 
-export type Preview = Record<Language, PreviewText> & { missing: Missing[] };
+/** What the rule tables propose for the findings; the radiologist decides. */
+export interface Proposal {
+  critical_category: Content["critical_category"];
+  recommendations: string[];
+  departments: string[];
+}
+
+export type Preview = Record<Language, PreviewText> & { missing: Missing[]; proposed: Proposal };
 
 export interface NextCase extends Claim {
   public_id: string;

@@ -44,6 +44,9 @@ export interface Content {
   language: Language;
 }
 
+/** What should be done next, and how soon. */
+export type Follow = Pick<Content, "recommendations" | "departments" | "critical_category">;
+
 export interface ReportState {
   content: Content | null;
   /** The reader has written something that a fresh suggestion must not overwrite. */
@@ -65,6 +68,7 @@ export type ReportStep =
   | { kind: "drop"; index: number }
   | { kind: "recommendations"; codes: string[] }
   | { kind: "departments"; codes: string[] }
+  | { kind: "follow"; follow: Follow }
   | { kind: "critical"; category: Content["critical_category"] }
   | { kind: "compare"; study: string | null; date: string | null };
 
@@ -137,6 +141,8 @@ function edited(content: Content, step: Edit): Content {
       return { ...content, recommendations: step.codes };
     case "departments":
       return { ...content, departments: step.codes };
+    case "follow":
+      return { ...content, ...step.follow };
     case "critical":
       return { ...content, critical_category: step.category };
     case "compare":

@@ -29,7 +29,7 @@ interface ReportParts {
 export function useReport({ id, token, isOpen, storedTimes, onLost }: ReportParts): Report {
   const [state, edit] = useReducer(reportStep, NO_REPORT);
   const { data, error } = useQuery({
-    queryKey: ["report", id, storedTimes],
+    queryKey: ["case-report", id, storedTimes],
     queryFn: () => asks.report(id),
     enabled: isOpen && token !== undefined,
     placeholderData: (before) => before,
