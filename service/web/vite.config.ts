@@ -33,5 +33,5 @@ export default defineConfig({
     chunkSizeWarningLimit: 6000,
   },
   server: { proxy: { "/api": service, "/dicomweb": service, "/ready": service } },
-  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}", "scripts/**/*.test.ts"] },
+  test: { environment: "node", include: ["src/**/*.test.{ts,tsx}", "scripts/**/*.test.ts"] },
 });

@@ -11,14 +11,17 @@ from starlette.requests import Request
 
 from preprocessing.errors import Reason
 from service.gate import SECURITY_HEADERS
-from service.pages import PAGES, WEB_FOLDER
+from service.intake.outcomes import IntakeReason
+from service.pages import DIST_FOLDER, PAGES
+from service.roles import Role
+from service.web.build import WEB_FOLDER
 from service.worklist.items import STUDY_STATES
 from tests.service.house import House
 
 CANARY = "KANARIE^VOGEL"
 
 
-@pytest.mark.parametrize("path", ["/live", "/api/worklist", "/no/such/thing", "/sign-in", "/assets/pandok.css"])
+@pytest.mark.parametrize("path", ["/live", "/api/worklist", "/no/such/thing", "/sign-in", "/assets/pandok.svg"])
 def test_every_answer_carries_the_security_headers(house: House, path: str) -> None:
     for client in (house.stranger, house.signed_in()):
         answer = client.get(path)
@@ -62,81 +65,91 @@ def test_a_refusal_has_one_shape_and_repeats_no_input(house: House, method: str,
     assert CANARY not in answer.text
 
 
-def test_a_strangers_browser_is_told_how_to_get_in(house: House) -> None:
-    answer = house.stranger.get("/", headers={"Accept": "text/html,application/xhtml+xml"})
+WORDS = WEB_FOLDER / "src" / "languages"
+
+
+def names(suffix: str) -> list[str]:
+    return sorted(path.name for path in (DIST_FOLDER / "assets").iterdir() if path.suffix == suffix)
+
+
+@pytest.mark.parametrize("path", ["/", "/worklist", "/reports/1", "/no/such/thing"])
+def test_a_strangers_browser_gets_the_app_and_is_not_let_in(house: House, path: str) -> None:
+    answer = house.stranger.get(path, headers={"Accept": "text/html,application/xhtml+xml"})
 
     assert answer.status_code == 401
-    assert "pandok sign-in" in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert '<div id="root">' in answer.text
 
 
-def test_the_pages_need_nothing_from_elsewhere_and_no_inline_script(house: House) -> None:
-    person = house.signed_in()
-    for path, name in PAGES.items():
-        if not (WEB_FOLDER / name).is_file():
-            continue
-        page = person.get(path)
-        assert page.status_code == 200
-        assert re.findall(r"(?:src|href)=\"(?!/)", page.text) == []
-        assert re.findall(r"<script(?![^>]*src=)|<style| style=| on\w+=", page.text) == []
-        for asset in re.findall(r"\"(/assets/[^\"]+)\"", page.text):
-            assert person.get(asset).status_code == 200
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_opens_the_one_document_which_is_never_kept(house: House, path: str) -> None:
+    answer = house.signed_in().get(path.replace("{id}", "1"))
+
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert re.findall(r"(?:src|href)=\"(?!/assets/)", answer.text) == []
+    assert re.findall(r"<script(?![^>]*src=)|<style| style=| on\w+=", answer.text) == []
+    for asset in re.findall(r"\"(/assets/[^\"]+)\"", answer.text):
+        assert house.stranger.get(asset).status_code == 200
 
 
-def test_no_page_writes_markup() -> None:
-    for path in WEB_FOLDER.glob("*.js"):
-        code = path.read_text()
-        assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", code) == []
+@pytest.mark.parametrize("path", ["/api/nothing", "/dicomweb/nothing", "/assets/nothing.js", "/index.html", "/admin/x"])
+def test_no_other_address_opens_the_app(house: House, path: str) -> None:
+    answer = house.signed_in().get(path, headers={"Accept": "text/html"})
+
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "not_found"
 
 
-def test_only_what_signing_in_needs_is_open(house: House) -> None:
-    names = {path.name for path in WEB_FOLDER.iterdir() if path.suffix != ".html"}
-    open_names = {name for name in names if house.stranger.get(f"/assets/{name}").status_code == 200}
-
-    assert open_names == {"pandok.css", "pandok.svg", "sign-in.js", "words.js", "words.json"}
-
-
-@pytest.mark.parametrize("name", ["../app.py", "..%2fapp.py", "%2e%2e/app.py", "worklist.html", ".env", ""])
-def test_nothing_but_the_pages_files_can_be_asked_for(house: House, name: str) -> None:
+@pytest.mark.parametrize("name", ["../app.py", "..%2fapp.py", "%2e%2e/app.py", "index.html", "", "manifest.json"])
+def test_nothing_but_the_built_files_can_be_asked_for(house: House, name: str) -> None:
     assert house.signed_in().get(f"/assets/{name}").status_code == 404
 
 
-def test_a_browser_that_has_a_file_is_not_sent_it_again(house: House) -> None:
-    first = house.stranger.get("/assets/pandok.css")
+def test_a_browser_keeps_files_that_are_named_by_their_content(house: House) -> None:
+    script, picture = names(".js")[0], "pandok.svg"
 
-    again = house.stranger.get("/assets/pandok.css", headers={"If-None-Match": first.headers["etag"]})
-
+    assert house.stranger.get(f"/assets/{script}").headers["cache-control"] == "public, max-age=31536000, immutable"
+    first = house.stranger.get(f"/assets/{picture}")
+    again = house.stranger.get(f"/assets/{picture}", headers={"If-None-Match": first.headers["etag"]})
+    assert first.headers["cache-control"] == "no-cache"
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_every_language_has_every_word() -> None:
-    words = json.loads((WEB_FOLDER / "words.json").read_text())
+@pytest.mark.parametrize(("takes", "sent"), [("br, gzip", "br"), ("gzip", "gzip"), ("identity", None)])
+def test_scripts_travel_in_the_smallest_coding_that_the_browser_takes(
+    house: House, takes: str, sent: str | None
+) -> None:
+    name = names(".js")[0]
 
-    assert list(words) == ["ko", "en", "vi", "ru"]
-    holes = {language: re.findall(r"\{\w+\}", text) for language in words for text in words[language].values()}
-    assert holes
-    for key, korean in words["ko"].items():
-        for language in words:
-            text = words[language].get(key)
-            assert text, f"{language} lacks {key}"
-            assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", korean)), key
-    assert {len(language) for language in words.values()} == {len(words["ko"])}
+    with house.stranger.stream("GET", f"/assets/{name}", headers={"Accept-Encoding": takes}) as answer:
+        assert answer.headers.get("content-encoding") == sent
+        assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+        assert answer.headers["vary"] == "Accept-Encoding"
+        raw = b"".join(answer.iter_raw())
+    ending = {"br": ".br", "gzip": ".gz", None: ""}[sent]
+    assert raw == (DIST_FOLDER / "assets" / (name + ending)).read_bytes()
+
+
+def test_no_page_writes_markup() -> None:
+    for path in (WEB_FOLDER / "src").rglob("*.ts*"):
+        code = path.read_text()
+        unsafe = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|dangerouslySet"
+        assert re.findall(unsafe, code) == [], path.name
 
 
 def test_every_reason_and_state_has_words() -> None:
-    words = json.loads((WEB_FOLDER / "words.json").read_text())["ko"]
+    words = json.loads((WORDS / "ko" / "common.json").read_text())
 
     assert [reason for reason in Reason if f"reason.{reason.value}" not in words] == []
     assert [state for state in STUDY_STATES if f"state.{state}" not in words] == []
 
 
-def test_every_word_that_a_page_uses_exists() -> None:
-    words = json.loads((WEB_FOLDER / "words.json").read_text())["ko"]
-    ours = ["worklist", "rows", "details", "elements", "sign-in"]
-    code = "".join((WEB_FOLDER / f"{name}.js").read_text() for name in ours)
-    pages = "".join((WEB_FOLDER / name).read_text() for name in ("worklist.html", "sign-in.html"))
-    used = {*re.findall(r"say\(\"([^\"]+)\"", code), *re.findall(r"data-word=\"([^\"]+)\"", pages)}
+def test_every_role_and_refusal_of_the_intake_has_words() -> None:
+    common = json.loads((WORDS / "ko" / "common.json").read_text())
+    upload = json.loads((WORDS / "ko" / "upload.json").read_text())
 
-    assert {word for word in used if word not in words} == set()
+    assert [role for role in Role if f"role.{role.value}" not in common] == []
+    assert [reason for reason in IntakeReason if f"arrived.{reason.value}" not in upload] == []
 
 
 def test_the_openapi_document_describes_the_list(house: House) -> None:

@@ -31,6 +31,7 @@ export default function SignInPage() {
   const navigate = useNavigate();
   const [trouble, setTrouble] = useState<Trouble>(null);
   const [token, setToken] = useState<string | null>(takeToken);
+  const [linkWithCode, setLinkWithCode] = useState<string | null>(null);
   const used = useRef<string | null>(null);
   const options = useQuery({
     queryKey: ["sign-in", "options"],
@@ -55,9 +56,11 @@ export default function SignInPage() {
     ask("/api/sign-in", { method: "POST", body: { token } })
       .then(enter)
       .catch((error: unknown) => {
+        if (error instanceof Refused && error.code === "totp_required") return setLinkWithCode(token);
         setTrouble(error instanceof Refused && error.status === 429 ? "slow" : "link");
-        setToken(null);
-      });
+        return undefined;
+      })
+      .finally(() => setToken(null));
   });
 
   return (
@@ -68,7 +71,11 @@ export default function SignInPage() {
           <h1 lang="en">Pandok</h1>
           <LanguageMenu />
         </header>
-        {token ? <p role="status">{t("sign_in.working")}</p> : <PasswordForm trouble={trouble} setTrouble={setTrouble} enter={enter} />}
+        {token ? (
+          <p role="status">{t("sign_in.working")}</p>
+        ) : (
+          <PasswordForm key={linkWithCode} link={linkWithCode} trouble={trouble} setTrouble={setTrouble} enter={enter} />
+        )}
         {options.data?.oidc && (
           <Button component="a" href="/api/oidc/start" variant="default" fullWidth>
             {t("sign_in.oidc")}
@@ -81,24 +88,26 @@ export default function SignInPage() {
 }
 
 interface FormProps {
+  /** A one-time link that stands for login and password; its account wants a code too. */
+  link: string | null;
   trouble: Trouble;
   setTrouble: (trouble: Trouble) => void;
   enter: () => Promise<void>;
 }
 
-function PasswordForm({ trouble, setTrouble, enter }: FormProps) {
+function PasswordForm({ link, trouble, setTrouble, enter }: FormProps) {
   const { t } = useTranslation("access");
   const [login, setLogin] = useState("");
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
-  const [wantsCode, setWantsCode] = useState(false);
+  const [wantsCode, setWantsCode] = useState(link !== null);
   const [sending, setSending] = useState(false);
 
   const send = async (withCode: string) => {
     setSending(true);
     setTrouble(null);
     try {
-      await ask("/api/sign-in", { method: "POST", body: { login, password, ...(withCode ? { code: withCode } : {}) } });
+      await ask("/api/sign-in", { method: "POST", body: { ...(link ? { token: link } : { login, password }), ...(withCode ? { code: withCode } : {}) } });
       await enter();
     } catch (error) {
       if (error instanceof Refused && error.code === "totp_required") setWantsCode(true);
@@ -115,26 +124,30 @@ function PasswordForm({ trouble, setTrouble, enter }: FormProps) {
 
   return (
     <form className="door-form" onSubmit={submit}>
-      <TextInput
-        label={t("login")}
-        autoComplete="username"
-        required
-        withAsterisk={false}
-        maxLength={128}
-        value={login}
-        onChange={(event) => setLogin(event.currentTarget.value)}
-        data-autofocus
-        autoFocus
-      />
-      <PasswordInput
-        label={t("password")}
-        autoComplete="current-password"
-        required
-        withAsterisk={false}
-        maxLength={128}
-        value={password}
-        onChange={(event) => setPassword(event.currentTarget.value)}
-      />
+      {!link && (
+        <>
+          <TextInput
+            label={t("login")}
+            autoComplete="username"
+            required
+            withAsterisk={false}
+            maxLength={128}
+            value={login}
+            onChange={(event) => setLogin(event.currentTarget.value)}
+            data-autofocus
+            autoFocus
+          />
+          <PasswordInput
+            label={t("password")}
+            autoComplete="current-password"
+            required
+            withAsterisk={false}
+            maxLength={128}
+            value={password}
+            onChange={(event) => setPassword(event.currentTarget.value)}
+          />
+        </>
+      )}
       {wantsCode && (
         <div>
           <p className="door-label" id="code-label">

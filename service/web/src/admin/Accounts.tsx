@@ -73,13 +73,15 @@ export function Accounts() {
                   t("account.no_password")}
               </td>
               <td className="numbers quiet">{moment(one.last_seen_at, me.time_zone) || "–"}</td>
-              <td className="admin-actions">
+              <td>
+                <div className="admin-actions">
                 <Button size="compact-xs" variant="default" onClick={() => void link(one)} disabled={one.disabled_at !== null}>
                   {t("account.link")}
                 </Button>
                 <Button size="compact-xs" variant="subtle" color="gray" onClick={() => void able(one, one.disabled_at === null)}>
                   {t(one.disabled_at === null ? "account.disable" : "account.enable")}
                 </Button>
+                </div>
               </td>
             </tr>
           ))}

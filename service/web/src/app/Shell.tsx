@@ -28,7 +28,7 @@ const PLACES = [
   { to: "/worklist", word: "nav.worklist", any: ["see_worklist"] },
   { to: "/center", word: "nav.center", any: ["see_own_studies"] },
   { to: "/upload", word: "nav.upload", any: ["send_studies"] },
-  { to: "/admin", word: "nav.admin", any: ["manage_accounts", "read_audit", "see_problems"] },
+  { to: "/admin", word: "nav.admin", any: ["manage_accounts", "read_audit"] },
 ] as const;
 
 export function Shell() {
@@ -51,6 +51,11 @@ export function Shell() {
               {t(word)}
             </Link>
           ))}
+          {me.must.length === 0 && onlySeesProblems(me.permissions) && (
+            <Link to="/admin" activeProps={{ "aria-current": "page" }}>
+              {t("nav.problems")}
+            </Link>
+          )}
         </nav>
         <div id="shell-aside" className="shell-aside" />
         <Person />
@@ -61,6 +66,11 @@ export function Shell() {
       <KeysHelp />
     </div>
   );
+}
+
+/** A center's people do not run the service, and still should see what of theirs was refused. */
+function onlySeesProblems(may: readonly string[]): boolean {
+  return may.includes("see_problems") && !may.includes("manage_accounts") && !may.includes("read_audit");
 }
 
 function Person() {

@@ -61,7 +61,7 @@ function Facts({ item }: { item: ItemDetail }) {
     [t("common:detail.modality"), item.modalities.join(" ")],
     [t("common:detail.description"), item.study_description],
     [t("common:detail.instances"), String(item.instance_count)],
-    [t("column.site"), item.site.name],
+    [t("by.site"), item.site.name],
     [t("common:detail.received"), moment(item.first_image_at, zone)],
     [t("common:detail.settled"), moment(item.settled_at, zone)],
     [t("common:detail.scored"), moment(item.scored_at, zone)],
