@@ -134,6 +134,33 @@ def test_64_readers_race_and_one_at_a_time_owns_the_case(desk: Desk, rounds: int
         assert isinstance(verify(rx), Whole)
 
 
+@pytest.mark.parametrize(
+    "cases", [100, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])], ids="{} cases".format
+)
+def test_64_readers_share_out_many_cases_and_none_is_read_twice(desk: Desk, tmp_path: Path, cases: int) -> None:
+    public_ids = [f"study-{number}" for number in range(cases)]
+    with desk.database.transaction() as tx:
+        for public_id in public_ids[8:]:
+            _study(tx, 1, public_id, desk.clock(), Settings(data_folder=tmp_path))
+
+    def work_off(reader: Caller) -> list[str]:
+        mine: list[str] = []
+        ahead = random.Random(reader.name).sample(public_ids, len(public_ids))
+        while True:
+            with desk.database.transaction() as tx:
+                claimed = claims.claim_next(tx, reader, ahead[:50], now=desk.clock())
+            if claimed is not None:
+                mine.append(claimed.public_id)
+            elif len(ahead) <= 50:
+                return mine
+            ahead = ahead[ahead.index(claimed.public_id) + 1 if claimed else 50 :]
+
+    with ThreadPoolExecutor(len(desk.readers)) as pool:
+        taken = [public_id for mine in pool.map(work_off, desk.readers) for public_id in mine]
+
+    assert sorted(taken) == sorted(public_ids)
+
+
 def _end(desk: Desk, winner: Caller, token: int, chance: random.Random) -> None:
     match chance.choice(["release", "expire", "jump", "take"]):
         case "release":
