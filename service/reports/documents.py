@@ -8,10 +8,15 @@ import secrets
 from pathlib import Path
 
 from service.archive import make_durable_folder, sync_folders
+from service.errors import ServiceError
 
 
-class DocumentDamaged(Exception):
-    """A stored page is not what was signed."""
+class DocumentDamaged(ServiceError):
+    """A stored page is not what was signed: 500."""
+
+    def __init__(self) -> None:
+        words = "The stored pages are not what was signed. Tell the operator; the report itself can be read here."
+        super().__init__(500, "damaged", words)
 
 
 class Documents:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from service import tables
@@ -106,3 +108,34 @@ def test_further_images_bring_the_case_back_and_the_new_report_says_why(room: Ro
     assert (answer.json()["number"], answer.json()["status"]) == (2, "amended")
     told = reader.get(f"/api/reports/{report_id}").json()["texts"]["en"]["notices"][0]
     assert told == "This version replaces an earlier one. Reason: further images arrived."
+
+
+def test_of_corrections_at_the_same_time_each_follows_the_one_before_or_is_refused(room: Room) -> None:
+    reader = writer(room)
+    report_id = reader.signed(room.scored())
+
+    with ThreadPoolExecutor(6) as people:
+        answers = list(people.map(lambda n: reader.correct(report_id, "addendum", text=f"{n}"), range(6)))
+
+    kept = sorted(answer.json()["number"] for answer in answers if answer.status_code == 200)
+    refused = {answer.json()["error"] for answer in answers if answer.status_code != 200}
+    assert kept == list(range(2, len(kept) + 2))
+    assert kept
+    assert refused <= {"changed"}
+    assert len(room.rows(tables.report_version)) == len(kept) + 1
+    with room.house.database.reading() as rx:
+        assert verify_reports(rx) == []
+
+
+def test_a_page_that_is_not_what_was_signed_is_never_given_out(room: Room) -> None:
+    reader = writer(room)
+    report_id = reader.signed(room.scored())
+    url = f"/api/reports/{report_id}/pdf"
+    whole = reader.get(url, language="ko")
+    for path in room.house.settings.documents_folder.rglob("*.pdf"):
+        path.write_bytes(path.read_bytes()[:-1])
+
+    damaged = reader.get(url, language="ko")
+
+    assert whole.status_code == 200
+    assert (damaged.status_code, damaged.json()["error"]) == (500, "damaged")
