@@ -182,8 +182,12 @@ def _operate_study(settings: Settings, options: argparse.Namespace) -> int:
     from service.interventions import cancel_study, restart_study
 
     act = restart_study if options.action == "restart" else cancel_study
+    action = "study_restarted" if options.action == "restart" else "study_canceled"
     with opened(settings) as database:
         done = act(database, settings, options.public_id, time.time())
+        if done:
+            with database.transaction() as tx:
+                audit.note(tx, audit.SYSTEM, action, now=time.time(), object_type="study", object_id=options.public_id)
     if not done:
         print("there is no such study, or it is not in a state in which this can be done", file=sys.stderr)
         return EXIT_REFUSED

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 from service import audit
 from service.audit.fhir import export
@@ -13,6 +15,7 @@ from service.audit.verify import Broken, verify
 from service.cli_tables import opened, reading
 from service.reports.versions import verify_reports
 from service.settings import Settings
+from service.sites import SiteRefused
 
 
 def add_commands(commands: argparse.ArgumentParser) -> None:
@@ -43,8 +46,7 @@ def _verify(settings: Settings, options: argparse.Namespace) -> int:
 def _export(settings: Settings, options: argparse.Namespace) -> int:
     count = 0
     with opened(settings) as database:
-        with database.reading() as rx, options.to.open("x", encoding="utf-8") as out:
-            options.to.chmod(0o600)
+        with _new_file(options.to) as out, database.reading() as rx:
             for line in export(rx):
                 out.write(line)
                 count += 1
@@ -52,3 +54,11 @@ def _export(settings: Settings, options: argparse.Namespace) -> int:
             audit.note(tx, audit.SYSTEM, "audit_exported", now=time.time(), detail={"events": count})
     print(f"{count} events in {options.to}")
     return 0
+
+
+def _new_file(path: Path) -> TextIO:
+    """Open a file that only its owner may read; one that is there already stays as it is."""
+    try:
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
+    except OSError as error:
+        raise SiteRefused(f"{path} cannot be made: {error.strerror}") from None

@@ -110,6 +110,8 @@ async def sign_in(request: Request) -> Response:
 def sign_out(request: Request) -> Response:
     """End the session."""
     access: Access = request.app.state.access
+    signing: SignIn = request.app.state.sign_in
+    signing.note_sign_out(request.state.caller)
     access.sign_out(request.headers)
     response = Response(status_code=204, headers={"Clear-Site-Data": '"cache", "storage"'})
     response.delete_cookie(access.cookie_name, path="/", secure=access.is_secure, httponly=True, samesite="strict")

@@ -104,6 +104,13 @@ class SignIn:
             code = refusal.code if refusal.code == "totp_required" else "wrong_password"
             raise Forbidden(refusal.message, code=code) from None
 
+    def note_sign_out(self, who: Caller) -> None:
+        """Note that a person ends a session; a program has none."""
+        if who.is_person:
+            with self._database.transaction() as tx:
+                now = self._clock()
+                audit.note(tx, who, "sign_out", now=now, site_id=who.site_id, object_type="account", object_id=who.name)
+
     def open_session(self, tx: Connection, person: Account, *, how: str, is_proof: bool) -> str:
         """Add a session of an account and return its token; `is_proof` lets its person sign reports with it."""
         now = self._clock()

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from service.access import Caller
 from service.audit import records
+from service.audit.fhir import ACTIONS
 from service.logs import request_id
 
 SYSTEM = "system"
@@ -46,7 +47,12 @@ def note(
         object_id: Its public id or UID, never a patient's.
         detail: Words, numbers and lists of them. No patient attribute.
         outcome: `success` or `refused`.
+
+    Raises:
+        ValueError: No such action: it would not be told to others as what it is.
     """
+    if action not in ACTIONS:
+        raise ValueError(f"no action of the audit: {action}")
     records.hold_end(tx)
     row: dict[str, Any] = {
         "at": float(now),

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import site_records
+from service import audit, site_records
 from service.access import Caller, may
 from service.database import Database
 from service.errors import Invalid, NotFound
@@ -182,6 +182,8 @@ def resolve_problem(
         now = request.app.state.clock()
         if not problems.resolve_problem(tx, problem_id, site_id=who.site_id, words=words, now=now):
             raise NotFound("There is no such open problem that you may see.")
+        number = str(problem_id)
+        audit.note(tx, who, "problem_resolved", now=now, site_id=who.site_id, object_type="problem", object_id=number)
 
 
 def _settings(request: Request) -> Settings:

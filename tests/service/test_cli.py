@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -239,3 +241,81 @@ def test_serve_refuses_to_start_unsafely(pandok: Command, environment: dict[str,
     assert result.returncode == 78
     assert word in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_person_is_added_with_a_link_and_listed(pandok: Command) -> None:
+    pandok.done("sites", "add", "hanoi-01", *SITE)
+
+    link = pandok.done(
+        "accounts", "add", "An@Example.vn", "--name", "Lê An", "--role", "site_physician", "--site", "hanoi-01"
+    )
+    pandok.done("accounts", "add", "kim", "--name", "Kim", "--role", "radiologist", "--language", "ko", "--time-zone",
+                "Asia/Seoul", "--licence", "KR-1", "--policy", "blind")  # fmt: skip
+
+    assert "/sign-in#token=" in link
+    people = {row["login"]: row for row in pandok.rows("account")}
+    assert (people["an@example.vn"]["language"], people["an@example.vn"]["site_id"]) == ("vi", 1)
+    assert (people["kim"]["reading_policy"], people["kim"]["licence_number"]) == ("blind", "KR-1")
+    assert "kim  Kim  radiologist  all sites  no password yet  enabled" in pandok.done("accounts", "list")
+
+
+def test_who_leaves_gets_in_no_more_and_who_forgot_starts_anew(pandok: Command) -> None:
+    pandok.done("accounts", "add", "kim", "--name", "Kim", "--role", "radiologist")
+
+    pandok.done("accounts", "disable", "KIM")
+    refused = pandok("accounts", "link", "kim")
+    pandok.done("accounts", "enable", "kim")
+    link = pandok.done("accounts", "link", "kim", "--reset")
+    pandok.done("accounts", "set", "kim", "--role", "chief_radiologist")
+
+    assert refused.returncode == 1
+    assert "disabled" in refused.stderr
+    assert "/sign-in#token=" in link
+    assert [row["action"] for row in pandok.rows("audit_event")] == [
+        "account_added", "link_made", "account_disabled", "account_enabled", "account_reset", "link_made",
+        "account_changed",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("accounts", "add", "a b", "--name", "A", "--role", "auditor"), "login"),
+        (("accounts", "add", "a", "--name", "A", "--role", "site_uploader"), "belongs to a site"),
+        (("accounts", "add", "a", "--name", "A", "--role", "auditor", "--policy", "blind"), "those who read"),
+        (("accounts", "add", "a", "--name", "A", "--role", "auditor", "--time-zone", "Mars/Olympus"), "time zone"),
+        (("accounts", "link", "nobody"), "no such account"),
+        (("sign-in", "nobody"), "no such account"),
+    ],
+)
+def test_an_account_that_cannot_be_is_refused_in_words(pandok: Command, arguments: tuple[str, ...], word: str) -> None:
+    result = pandok(*arguments)
+
+    assert result.returncode == 1
+    assert word in result.stderr
+
+
+def test_the_audit_is_proven_and_exported(pandok: Command) -> None:
+    pandok.done("sign-in")
+    head = pandok.done("audit", "verify").rpartition("head ")[2].strip()
+    exported = pandok.folder / "audit.ndjson"
+
+    pandok.done("audit", "export", "--to", str(exported))
+
+    assert [json.loads(line)["resourceType"] for line in exported.read_text().splitlines()] == ["AuditEvent"]
+    assert pandok("audit", "verify", "--head", head).returncode == 0
+    assert pandok("audit", "verify", "--head", "ab" * 32).returncode == 1
+    assert pandok("audit", "export", "--to", str(exported)).returncode == 1  # it overwrites nothing
+
+
+def test_a_changed_audit_is_found(pandok: Command) -> None:
+    pandok.done("sign-in")
+    with sqlite3.connect(pandok.folder / "pandok.db") as connection:
+        connection.execute("DROP TRIGGER audit_event_no_update")
+        connection.execute("UPDATE audit_event SET actor = 'somebody'")
+    connection.close()
+
+    result = pandok("audit", "verify")
+
+    assert result.returncode == 1
+    assert "broken at event 1" in result.stderr

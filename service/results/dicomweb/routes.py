@@ -101,6 +101,8 @@ def _search(request: Request, scope: Scope, accepts: Sequence[Accepted], level: 
     within = Level.SERIES if place.series_instance_uid else Level.STUDY if place.study_instance_uid else None
     query = qido.parse_search(level, within, request.query_params.multi_items())
     database: Database = request.app.state.database
+    reads: Reads = request.app.state.reads
+    reads.looked(scope.caller, "searched", site_id=scope.caller.site_id, object_type="studies", object_id=None)
     with database.reading() as rx:
         page = records.search(rx, scope, place, query)
     warnings = qido.warning_headers(query, page.remaining, is_at_least=page.remaining_is_at_least)
