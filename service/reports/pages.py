@@ -1,4 +1,4 @@
-"""A composed report → PDF/A-2b, tagged, with its fonts inside."""
+"""A composed report → PDF/A-2b and PDF/UA-1, with its fonts inside."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typst
@@ -17,7 +17,6 @@ from service.reports.content import Facts
 from service.reports.fonts import FOLDER, printable
 
 TEMPLATE = Path(__file__).parent / "page.typ"
-STANDARD: Literal["a-2b"] = "a-2b"
 WITH_BANNER = frozenset({"preliminary", "appended", "amended"})
 """Their first notice says that the report is not, or not all, what an earlier one was."""
 
@@ -40,7 +39,7 @@ def print_pages(composed: Composed, facts: Facts, signature: Signature, language
     pages = compiler.compile(
         format="pdf",
         sys_inputs={"data": json.dumps(_page(composed, facts, signature, language))},
-        pdf_standards=[STANDARD],
+        pdf_standards=["a-2b", "ua-1"],  # kept for decades (ISO 19005-2), read aloud by a screen reader (ISO 14289-1)
         timestamp=int(signature.signed_at),
     )
     if not isinstance(pages, bytes):

@@ -31,6 +31,7 @@ def test_a_normal_film_is_one_page_of_tagged_pdf_a_with_embedded_fonts(language:
     assert len(re.findall(rb"/Type ?/Page\b(?!s)", pdf)) == 1
     assert re.search(rb"<pdfaid:part>2</pdfaid:part>\s*<pdfaid:conformance>B<", pdf)
     assert b"/MarkInfo" in pdf
+    assert b"<pdfuaid:part>1</pdfuaid:part>" in pdf
     assert len(re.findall(rb"/FontFile3", pdf)) >= 2
     assert f"({language})".encode() in pdf or f"<{language.encode().hex()}>".encode() in pdf.lower()
 
