@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,8 @@ def _write(
         why = why_not(film) or (None if labels.by_finding else "no_label")
         if why is None:
             try:
-                rows.append(_write_one(film, labels, folder, archive, key, terms.uses))
+                split = None if "training" in terms.uses else "test"  # what must not be learned from is in no other
+                rows.append(_write_one(film, labels, folder, key, split=split, archive=archive))
                 by_site[film.site_id] += 1
             except FilmRefused as refused:
                 why = str(refused)
@@ -125,7 +126,7 @@ def _write(
 
 
 def _write_one(
-    film: Film, labels: Labels, folder: Path, archive: Archive, key: bytes, uses: Collection[str]
+    film: Film, labels: Labels, folder: Path, key: bytes, *, split: str | None, archive: Archive
 ) -> dict[str, Any]:
     name = pseudonym(key, film.site, film.sop_instance_uid)
     image = f"films/{name}.dcm"
@@ -135,7 +136,7 @@ def _write_one(
         key=key,
         data_set=f"{film.site}-{WITH_AI if labels.with_ai else UNAIDED}",
         image=image,
-        split=None if "training" in uses else "test",  # what must not be learned from stands in no other split
+        split=split,
     )
     source = archive.path(film.site_id, film.content_sha256)
     write_film(source, film.header, folder / image, name=name, patient=row["patient"])

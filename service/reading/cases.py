@@ -33,8 +33,9 @@ from service.reading.records import Reading
 from service.reading.requests import QualityGiven
 from service.roles import READERS
 from service.worklist import finding_records
+from service.worklist.criteria import Ask
 from service.worklist.items import OPEN_STATES
-from service.worklist.list_records import Ask, Row
+from service.worklist.list_records import Row
 from service.worklist.looks import answers_for
 from service.worklist.names import FindingName
 

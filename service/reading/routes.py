@@ -20,7 +20,8 @@ from service.reading.requests import EventsGiven, ImpressionGiven, VerdictsGiven
 from service.roles import Permission
 from service.worklist import claims, list_records
 from service.worklist.claims import Claimed, ClaimToken
-from service.worklist.list_records import Ask, Row
+from service.worklist.criteria import Ask
+from service.worklist.list_records import Row
 from service.worklist.looks import ask_for
 
 router = APIRouter(prefix="/api/cases", tags=["reading"])

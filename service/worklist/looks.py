@@ -12,9 +12,10 @@ from service.results.visibility import sight_of
 from service.settings import Settings
 from service.worklist import finding_records, list_records
 from service.worklist.answers import Item, Look, row_answer
+from service.worklist.criteria import Ask
 from service.worklist.detail_answers import Detail, ItemDetail, detail_answer
 from service.worklist.filters import Filters
-from service.worklist.list_records import Ask, Row
+from service.worklist.list_records import Row
 from service.worklist.policies import policies_of
 
 EVERYTHING = Filters()
