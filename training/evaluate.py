@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from preprocessing.recipes import Recipe
 from training.calibrate import Calibrated, calibrate_all, save_calibration
-from training.cases import ADULT_OPACITY, ANY_FINDING, Case, Split, of_split
+from training.cases import ADULT_OPACITY, ANY_FINDING, Case, of_split
 from training.evaluate_baselines import Films, FrozenFeatures, prepare, thumbnail_scores
 from training.evaluate_cross_set import Elsewhere, cross_set, flagged_elsewhere
 from training.evaluate_figures import evaluate_findings, finding_curves
@@ -50,7 +51,6 @@ def evaluate_run(
         show: Takes a line for each step.
         elsewhere: Films of ill patients of other hospitals; looked at only with `final`.
     """
-    split: Split = "test" if final else "val"
     network = load_network(run_folder)
     weights_sha256 = _weights_sha256(network)
     looks = _log_look(run_folder, weights_sha256) if final else 0
@@ -68,11 +68,10 @@ def evaluate_run(
     baseline = thumbnail_scores(train, films)
     show("figures with intervals")
     rows = evaluate_findings(films.cases, logits, baseline, readings)
-    with_boxes = [case for case in boxed(cases, train=train.cases) if final or case.split == "val"]
     show("proofs: occlusion, other sets, heat maps")
     features = FrozenFeatures()
     evaluation = Evaluation(
-        split=split,
+        split="test" if final else "val",
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         recipe=recipe.name,
         weights_sha256=weights_sha256,
@@ -84,12 +83,11 @@ def evaluate_run(
         outcomes=outcomes(rows),
         occlusion=occlusion(train, films, logits, score=score, features=features),
         cross_set=cross_set(train, films, logits, features=features),
-        pointing=_point(network, prepare(with_boxes, recipe)),
+        pointing=_point(network, [c for c in boxed(cases, train=train.cases) if final or c.split == "val"], recipe),
         elsewhere=_elsewhere(prepare(elsewhere if final else (), recipe), score, readings),
     )
     save_evaluation(run_folder, evaluation)
-    gallery = failures(films, logits, readings, lambda images: heat_maps(network, images))
-    write_pages(run_folder, evaluation, readings, gallery)
+    write_pages(run_folder, evaluation, readings, failures(films, logits, readings, partial(heat_maps, network)))
     for line in summary(evaluation):
         show(line)
     return evaluation
@@ -142,7 +140,8 @@ def _log_look(run_folder: Path, weights_sha256: str) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
-def _point(network: nn.Module, films: Films) -> tuple[Pointing, ...]:
+def _point(network: nn.Module, with_boxes: Sequence[Case], recipe: Recipe) -> tuple[Pointing, ...]:
+    films = prepare(with_boxes, recipe)
     return pointing_game(films, heat_maps(network, films.images)) if films.cases else ()
 
 

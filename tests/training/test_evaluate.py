@@ -54,6 +54,7 @@ def elsewhere(cases: list[Case]) -> list[Case]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_look_at_val_opens_no_test_film_and_a_final_one_is_logged(tmp_path: Path) -> None:
     data, run = made_sets(tmp_path / "data"), made_run(tmp_path / "run")
     cases, lines = read_cases(data), []
