@@ -60,7 +60,7 @@ def list_events(
     action: _Text = None,
 ) -> EventPage:
     """List events, the newest first; `after` is the `next_after` of the page before."""
-    request.app.state.reads.looked(who, "audit_read", site_id=who.site_id, object_type="audit", object_id=object_id)
+    request.app.state.reads.looked(who, "audit_read", site_id=who.site_id, object_type="audit", object_id=None)
     database: Database = request.app.state.database
     with database.reading() as rx:
         rows = newest_events(rx, who, Wanted(after, limit + 1, object_id, actor, action))

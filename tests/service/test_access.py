@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from pydantic import SecretStr
 from sqlalchemy import select
 
 from service import tables
@@ -105,6 +106,18 @@ def test_a_key_works_in_either_header(house: House) -> None:
 
     assert house.client(Authorization=f"Bearer {key}").get(LIST).status_code == 200
     assert house.client(**{"X-API-Key": key}).get(LIST).status_code == 200
+
+
+def test_a_monitoring_program_sees_numbers_and_nothing_of_a_patient(tmp_path: Path) -> None:
+    with open_house(tmp_path, metrics_token=SecretStr("watching")) as house:
+        monitor = house.client(Authorization="Bearer watching")
+
+        assert monitor.get("/metrics").status_code == 200
+        assert monitor.get("/ready").status_code in (200, 503)
+        for path in (LIST, "/dicomweb/studies", "/api/problems", "/api/accounts", "/api/audit", "/api/me"):
+            assert monitor.get(path).status_code == 403
+        assert house.client(Authorization="Bearer watchin").get("/metrics").status_code == 401
+        assert house.with_key().get("/metrics").status_code == 403  # a site's key: numbers are of all sites
 
 
 def test_a_revoked_key_is_a_stranger_at_once(house: House) -> None:

@@ -17,9 +17,12 @@ import pytest
 from service.settings import Settings
 from service.startup import metrics_folder
 from tests.conftest import ROOT
-from tests.driver import free_port
+from tests.driver import PASSWORD, free_port
 
 pytestmark = pytest.mark.slow
+
+
+MONITOR = "the token of a program that watches"
 
 
 class Serving:
@@ -37,6 +40,7 @@ class Serving:
             "PANDOK_DICOM_PORT": str(self.dicom_port),
             "PANDOK_MIN_FREE_BYTES": "0",
             "PANDOK_SHUTDOWN_S": "8",
+            "PANDOK_METRICS_TOKEN": MONITOR,
         }
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -102,6 +106,8 @@ def test_the_first_start_prints_an_address_and_one_link_that_works(serving: Serv
     with httpx.Client(base_url=f"http://127.0.0.1:{serving.port}", headers={"X-Pandok": "1"}) as client:
         assert client.get("/api/worklist").status_code == 401
         assert client.post("/api/sign-in", json={"token": token}).status_code == 204
+        assert client.get("/api/worklist").json()["error"] == "set_password_first"
+        assert client.put("/api/me/password", json={"new": PASSWORD}).status_code == 204
         assert client.get("/api/worklist").status_code == 200
         ready = until("ready", lambda: answer if (answer := client.get("/ready")).status_code == 200 else None)
         assert ready.json()["checks"]["listener"]["ok"]
@@ -124,10 +130,8 @@ def test_a_part_that_dies_comes_back_and_the_others_stay(serving: Serving) -> No
 def test_a_stop_is_graceful_even_with_an_open_page(serving: Serving, number: signal.Signals) -> None:
     assert serving.process is not None
     children = serving.children()
-    serving.run("sites", "add", "x", "--name", "X", "--country", "KR", "--language", "ko", "--time-zone", "Asia/Seoul")
-    key = serving.run("keys", "add", "x", "--name", "test")
     address = f"http://127.0.0.1:{serving.port}/api/worklist/events"
-    with httpx.stream("GET", address, headers={"X-API-Key": key}) as answer:
+    with httpx.stream("GET", address, headers={"X-API-Key": MONITOR}) as answer:
         next(answer.iter_lines())
         started = time.monotonic()
         serving.process.send_signal(number)
@@ -151,8 +155,6 @@ def test_no_part_outlives_a_parent_that_was_killed(serving: Serving) -> None:
 
 
 def test_metrics_of_every_process_stand_on_one_page(serving: Serving) -> None:
-    serving.run("sites", "add", "x", "--name", "X", "--country", "KR", "--language", "ko", "--time-zone", "Asia/Seoul")
-    key = serving.run("keys", "add", "x", "--name", "test")
     stranger = subprocess.run(
         [
             "/usr/bin/env",
@@ -164,7 +166,7 @@ def test_metrics_of_every_process_stand_on_one_page(serving: Serving) -> None:
     )
     assert stranger.returncode == 0
 
-    with httpx.Client(base_url=f"http://127.0.0.1:{serving.port}", headers={"X-API-Key": key}) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{serving.port}", headers={"X-API-Key": MONITOR}) as client:
 
         def listeners_numbers() -> bool:
             text = client.get("/metrics").text
