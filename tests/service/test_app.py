@@ -149,7 +149,7 @@ def test_every_role_and_refusal_of_the_intake_has_words() -> None:
     upload = json.loads((WORDS / "ko" / "upload.json").read_text())
 
     assert [role for role in Role if f"role.{role.value}" not in common] == []
-    assert [reason for reason in IntakeReason if f"arrived.{reason.value}" not in upload] == []
+    assert [reason for reason in IntakeReason if f"arrived.{reason.word}" not in upload] == []
 
 
 def test_the_openapi_document_describes_the_list(house: House) -> None:

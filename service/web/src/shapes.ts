@@ -18,22 +18,4 @@ export type AuditEvent = Schemas["Event"];
 export type AuditPage = Schemas["EventPage"];
 export type CenterStudy = Schemas["CenterStudy"];
 export type CenterPage = Schemas["CenterPage"];
-
-/** As GET /api/accounts answers. */
-export interface Account {
-  public_id: string;
-  login: string;
-  name: string;
-  role: string;
-  site: string | null;
-  language: string;
-  time_zone: string;
-  licence_number: string | null;
-  reading_policy: string | null;
-  has_password: boolean;
-  has_totp: boolean;
-  has_oidc: boolean;
-  created_at: number;
-  disabled_at: number | null;
-  last_seen_at: number | null;
-}
+export type Account = Schemas["AccountAnswer"];

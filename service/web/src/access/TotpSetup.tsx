@@ -3,6 +3,7 @@ import { Button } from "@mantine/core";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ask } from "../api.ts";
+import { useConfirmed } from "../app/Confirm.tsx";
 import { refusalWords } from "../app/refusals.ts";
 import { CodeField } from "./PasswordForm.tsx";
 
@@ -18,21 +19,18 @@ export function TotpSetup({ done }: { done: () => Promise<void> | void }) {
   const [code, setCode] = useState("");
   const [trouble, setTrouble] = useState("");
 
-  const attempt = async (act: () => Promise<void>) => {
+  const { run, dialog } = useConfirmed();
+
+  const begin = () => run(async () => setSecret(await ask<Secret>("/api/me/totp", { method: "POST" })));
+  const confirm = async (event: FormEvent) => {
+    event.preventDefault();
     setTrouble("");
     try {
-      await act();
+      await ask("/api/me/totp/confirm", { method: "POST", body: { code: code.replaceAll(" ", "") } });
+      await done();
     } catch (error) {
       setTrouble(refusalWords(error));
     }
-  };
-  const begin = () => attempt(async () => setSecret(await ask<Secret>("/api/me/totp", { method: "POST" })));
-  const confirm = (event: FormEvent) => {
-    event.preventDefault();
-    void attempt(async () => {
-      await ask("/api/me/totp/confirm", { method: "POST", body: { code: code.replaceAll(" ", "") } });
-      await done();
-    });
   };
 
   return (
@@ -43,7 +41,7 @@ export function TotpSetup({ done }: { done: () => Promise<void> | void }) {
           {t("totp.begin")}
         </Button>
       ) : (
-        <form className="door-form" onSubmit={confirm}>
+        <form className="door-form" onSubmit={(event) => void confirm(event)}>
           <div className="totp">
             <img alt={t("totp.picture")} src={`data:image/svg+xml;utf8,${encodeURIComponent(secret.qr_svg)}`} />
             <div>
@@ -60,6 +58,7 @@ export function TotpSetup({ done }: { done: () => Promise<void> | void }) {
       <p role="alert" className="door-trouble">
         {trouble}
       </p>
+      {dialog}
     </div>
   );
 }
