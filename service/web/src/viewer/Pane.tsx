@@ -81,6 +81,7 @@ const films = new Map<PaneNumber, Film>();
 function turnWheel(event: WheelEvent, pane: PaneNumber, stack: Stack | undefined) {
   const film = films.get(pane);
   if (!film || !stack || event.ctrlKey) return;
+  useViewer.getState().setActivePane(pane);
   if (stack.isStack && !event.shiftKey) film.scroll(event.deltaY > 0 ? 1 : -1);
   else film.zoomBy(event.deltaY > 0 ? -1 : 1);
 }

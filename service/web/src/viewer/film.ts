@@ -5,10 +5,11 @@ import { annotation, LengthTool } from "@cornerstonejs/tools";
 import { addPane, engine, removePane } from "./engine.ts";
 import { hasOwnWindow, imageDirections, imageIdsOf, spacingOf } from "./images.ts";
 import type { Stack } from "./hanging.ts";
+import { fitOf, isNear, type View, viewOf } from "./link.ts";
 import { type Matrix, overlayMatrix, type Point, type Pose, pose } from "./matrix.ts";
 import { type Edges, edgesOf } from "./orientation.ts";
 import type { SpacingKind } from "./spacing.ts";
-import { type Preset, rangeOf, type Window, windowOf, windowOfValues } from "./windows.ts";
+import { type Preset, rangeOf, type Window, windowOf, windowOfRange, windowOfValues } from "./windows.ts";
 
 export interface Look {
   /** Maps image columns and rows to CSS pixels of the pane. */
@@ -26,6 +27,9 @@ export interface Look {
   isCpu: boolean;
 }
 
+/** Panes that have no film yet. */
+const empty = new Set<string>();
+
 const { Events, ViewportType } = Enums;
 const WHEEL_ZOOM = 1.1;
 const CHANGES = [Events.IMAGE_RENDERED, Events.CAMERA_MODIFIED, Events.VOI_MODIFIED, Events.STACK_NEW_IMAGE];
@@ -34,7 +38,8 @@ export class Film {
   private stack: Stack | undefined;
   private own: Window | undefined;
   private chosen: Window | undefined;
-  private fitZoom = 1;
+  private seen: Look | undefined;
+  private isHeld = false;
   private isGone = false;
 
   constructor(
@@ -49,8 +54,11 @@ export class Film {
       defaultOptions: { background: [0, 0, 0] },
     });
     addPane(id);
+    empty.add(id);
     for (const change of CHANGES) element.addEventListener(change, this.told);
-    element.addEventListener(Events.STACK_NEW_IMAGE, this.keepWindow);
+    element.addEventListener(Events.IMAGE_RENDERED, this.keepWindow);
+    element.addEventListener("pointerdown", this.grasp);
+    window.addEventListener("pointerup", this.letGo);
   }
 
   /** Shows a stack from its first image, or a middle slice of a volume. */
@@ -68,13 +76,16 @@ export class Film {
     viewport.setProperties({ voiRange: rangeOf(this.own) });
     viewport.resetCamera();
     viewport.render();
-    this.fitZoom = viewport.getZoom();
+    empty.delete(this.id);
+    engine().resize(true, true);
     this.told();
   }
 
   /** Draws anew in the pane's present size. */
   resize(): void {
-    if (this.isGone || this.element.clientHeight === 0) return; // a pane without height draws black, and says nothing
+    // A pane without height draws black, and says nothing; CPU drawing stumbles over a pane without a film.
+    if (this.isGone || this.element.clientHeight === 0) return;
+    if (getShouldUseCPURendering() && empty.size > 0) return;
     engine().resize(true, true);
   }
 
@@ -100,7 +111,7 @@ export class Film {
 
   mirror(): void {
     const viewport = this.viewport();
-    viewport.setViewPresentation({ flipHorizontal: !viewport.getViewPresentation().flipHorizontal });
+    viewport.setCamera({ flipHorizontal: !viewport.getCamera().flipHorizontal });
     viewport.render();
   }
 
@@ -108,7 +119,8 @@ export class Film {
   reset(): void {
     const viewport = this.viewport();
     viewport.resetProperties();
-    viewport.setViewPresentation({ rotation: 0, flipHorizontal: false, flipVertical: false });
+    viewport.setCamera({ flipHorizontal: false, flipVertical: false });
+    viewport.setViewPresentation({ rotation: 0 });
     viewport.resetCamera();
     this.ownWindowAgain();
     viewport.render();
@@ -122,23 +134,26 @@ export class Film {
 
   zoomBy(steps: number): void {
     const viewport = this.viewport();
-    viewport.setZoom(viewport.getZoom() * WHEEL_ZOOM ** steps);
+    const { parallelScale = 1 } = viewport.getCamera();
+    viewport.setCamera({ parallelScale: parallelScale / WHEEL_ZOOM ** steps });
     viewport.render();
   }
 
-  /** Zoom and pan as shares of this film's own fit, so that films of other sizes can follow. */
-  view(): { zoom: number; pan: Point } | undefined {
-    if (!this.stack || this.isGone) return undefined;
-    const [x, y] = this.viewport().getPan();
-    return { zoom: this.viewport().getZoom() / this.fitZoom, pan: [x, y] };
+  /** How far the film is enlarged beyond its fit, and which part of it is in the middle: films of any size can follow. */
+  view(): View | undefined {
+    return this.seen && !this.isGone ? viewOf(this.seen, this.element) : undefined;
   }
 
-  follow(view: { zoom: number; pan: Point }): void {
-    const now = this.view();
-    if (!now || (near(now.zoom, view.zoom) && near(now.pan[0], view.pan[0]) && near(now.pan[1], view.pan[1]))) return;
+  follow(view: View): void {
+    const [now, seen] = [this.view(), this.seen];
+    if (!now || !seen || isNear(now, view)) return;
     const viewport = this.viewport();
-    viewport.setZoom(view.zoom * this.fitZoom);
-    viewport.setPan([view.pan[0], view.pan[1]]);
+    const camera = viewport.getCamera();
+    const { parallelScale = 1, focalPoint = [0, 0, 0], position = [0, 0, 0] } = camera;
+    const focus = worldOf(viewport.getCurrentImageId(), view.middle[0] * seen.columns, view.middle[1] * seen.rows);
+    const moved = position.map((value, axis) => value + (focus[axis] ?? 0) - (focalPoint[axis] ?? 0)) as Types.Point3;
+    const scale = (parallelScale * seen.pose.zoom) / (view.zoom * fitOf(seen, this.element));
+    viewport.setCamera({ focalPoint: focus, position: moved, parallelScale: scale });
     viewport.render();
   }
 
@@ -153,7 +168,10 @@ export class Film {
   close(): void {
     this.isGone = true;
     for (const change of CHANGES) this.element.removeEventListener(change, this.told);
-    this.element.removeEventListener(Events.STACK_NEW_IMAGE, this.keepWindow);
+    this.element.removeEventListener(Events.IMAGE_RENDERED, this.keepWindow);
+    this.element.removeEventListener("pointerdown", this.grasp);
+    window.removeEventListener("pointerup", this.letGo);
+    empty.delete(this.id);
     removePane(this.id);
     engine().disableElement(this.id);
   }
@@ -174,8 +192,22 @@ export class Film {
 
   /** CPU drawing forgets the window with each slice. */
   private readonly keepWindow = (): void => {
-    const window = this.chosen ?? this.own;
-    if (window && getShouldUseCPURendering()) this.viewport().setProperties({ voiRange: rangeOf(window) });
+    const wanted = this.chosen ?? this.own;
+    if (!wanted || this.isHeld || !getShouldUseCPURendering()) return;
+    const range = this.viewport().getProperties().voiRange;
+    if (range && isOther(windowOfRange(range), wanted)) this.setWindow(wanted);
+  };
+
+  private readonly grasp = (): void => {
+    this.isHeld = true;
+  };
+
+  /** What the film shows when the button is let go is what the reader chose. */
+  private readonly letGo = (): void => {
+    if (!this.isHeld) return;
+    this.isHeld = false;
+    const range = this.own && this.viewport().getProperties().voiRange;
+    if (range) this.chosen = windowOfRange(range);
   };
 
   private ownWindow(): Window {
@@ -185,7 +217,9 @@ export class Film {
   }
 
   private readonly told = (): void => {
-    if (!this.isGone) this.tell(this.look());
+    if (this.isGone) return;
+    this.seen = this.look();
+    this.tell(this.seen);
   };
 
   private look(): Look | undefined {
@@ -203,7 +237,7 @@ export class Film {
       matrix,
       pose: standing,
       edges: directions && edgesOf(directions, standing),
-      window: { center: (range.lower + range.upper) / 2, width: range.upper - range.lower },
+      window: windowOfRange(range),
       isInverted: this.isInverted() !== image.invert,
       index,
       count: this.stack.frames.length,
@@ -217,8 +251,7 @@ export class Film {
 
   private matrix(viewport: Types.IStackViewport, imageId: string, image: Types.IImage): Matrix | undefined {
     const at = (x: number, y: number): Point => {
-      const world = utilities.imageToWorldCoords(imageId, [x, y]) as Types.Point3;
-      const [left, top] = viewport.worldToCanvas(world);
+      const [left, top] = viewport.worldToCanvas(worldOf(imageId, x, y));
       return [left, top];
     };
     const corners = { topLeft: at(0, 0), topRight: at(image.columns, 0), bottomLeft: at(0, image.rows) };
@@ -226,6 +259,12 @@ export class Film {
   }
 }
 
-function near(a: number, b: number): boolean {
-  return Math.abs(a - b) < 1e-3 * Math.max(1, Math.abs(a));
+/** Returns where a place of the image is in the world; CPU drawing counts from a pixel's corner, not from its middle. */
+function worldOf(imageId: string, x: number, y: number): Types.Point3 {
+  const corner = getShouldUseCPURendering() ? 0.5 : 0;
+  return utilities.imageToWorldCoords(imageId, [x + corner, y + corner]) as Types.Point3;
+}
+
+function isOther(one: Window, other: Window): boolean {
+  return Math.abs(one.center - other.center) > 0.5 || Math.abs(one.width - other.width) > 0.5;
 }

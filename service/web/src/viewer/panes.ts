@@ -29,7 +29,8 @@ export function usePresetKey(key: string): void {
 
 /** Lets the other film follow when zoom and pan are linked. */
 export function leadFrom(pane: PaneNumber): void {
-  if (isFollowing || !useViewer.getState().isLinked) return;
+  const { isLinked, activePane } = useViewer.getState();
+  if (isFollowing || !isLinked || pane !== activePane) return;
   const view = hanging.get(pane)?.film.view();
   const other = hanging.get(pane === 0 ? 1 : 0)?.film;
   if (!view || !other) return;

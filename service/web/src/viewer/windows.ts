@@ -64,3 +64,8 @@ export function windowOfValues(values: ArrayLike<number>): Window {
 export function rangeOf({ center, width }: Window): { lower: number; upper: number } {
   return { lower: center - width / 2, upper: center + width / 2 };
 }
+
+/** Returns the window of a range of shown values. */
+export function windowOfRange({ lower, upper }: { lower: number; upper: number }): Window {
+  return { center: (lower + upper) / 2, width: upper - lower };
+}
