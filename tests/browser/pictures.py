@@ -14,6 +14,7 @@ from pydicom.filereader import dcmread
 from sqlalchemy import update
 
 from service import tables
+from service.roles import Role
 from tests.browser import films
 from tests.browser.desk import READY_MS, Desk, browser, sit_down
 from tests.conftest import ROOT
@@ -51,11 +52,17 @@ def furnish(house: House) -> None:
                 {"presence": "absent", "probability": 0.1}, ai_priority=2 if number % 5 == 0 else None, **known
             )
         house.clock.advance(420)
+    colleague, _ = house.account(Role.RADIOLOGIST)
+    colleague.post(f"/api/worklist/{7:032x}/claim")
 
 
 def draw(desk: Desk, folder: Path) -> None:
     """Take the worklist, a case after the first impression, and its report."""
     page = desk.page
+    with desk.house.database.transaction() as tx:
+        tx.execute(update(tables.account).values(name="김하늘", time_zone="Asia/Seoul"))
+        own = tables.account.c.id == desk.account_id
+        tx.execute(update(tables.account).where(own).values(name="박서준"))
     case = desk.send(films.film(PatientID="PH-1000", PatientName="가상^환자", PatientSex="F"), scored=True)
     film = dcmread(get_testdata_file("RG1_UNCR.dcm"))
     film.PatientName, film.PatientID = "Phantom^Openly", "PH-1001"

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { age, dicomDate, hourAt, personName, span, zonePlace } from "./format.ts";
+import { age, dicomDate, hourAt, hourBeside, personName, span, zonePlace } from "./format.ts";
 
 const t = ((key: string, values: Record<string, number> = {}) => `${key} ${Object.values(values).join(" ")}`.trim()) as never;
 
@@ -26,6 +26,12 @@ describe("times", () => {
     expect(hourAt(noon, noon, "Asia/Seoul")).toBe("21:00");
     expect(hourAt(noon, noon, "Asia/Ho_Chi_Minh")).toBe("19:00");
     expect(hourAt(noon + 4 * 3600, noon, "Asia/Seoul")).toMatch(/23.* 01:00$/);
+  });
+  it("says how far the center's day is from the reader's", () => {
+    const late = Date.UTC(2026, 10, 22, 16) / 1000; // 01:00 of the 23rd in Seoul
+    expect(hourBeside(late, "Asia/Seoul", "Asia/Ho_Chi_Minh")).toBe("23:00 −1");
+    expect(hourBeside(late, "Asia/Ho_Chi_Minh", "Asia/Seoul")).toBe("01:00 +1");
+    expect(hourBeside(late, "Asia/Seoul", "Asia/Vladivostok")).toBe("02:00");
   });
   it("falls back to the browser's zone where a zone is unknown", () => {
     expect(hourAt(0, 0, "Mars/Base")).toMatch(/^\d\d:\d\d$/);

@@ -40,11 +40,24 @@ export function ago(t: TFunction, seconds: number): string {
 /** The hour at a place: `14:30`, with the day where it is not today's there. */
 export function hourAt(atS: number, nowS: number, timeZone: string | null | undefined): string {
   const zone = zoneOrOwn(timeZone);
-  const day = (s: number) => new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(s * 1000);
-  const hour = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit" }).format(atS * 1000);
-  if (day(atS) === day(nowS)) return hour;
+  if (dayIn(zone, atS) === dayIn(zone, nowS)) return hourIn(zone, atS);
   const short = new Intl.DateTimeFormat(currentLanguage(), { timeZone: zone, month: "numeric", day: "numeric" });
-  return `${short.format(atS * 1000)} ${hour}`;
+  return `${short.format(atS * 1000)} ${hourIn(zone, atS)}`;
+}
+
+/** The same moment elsewhere, beside the hour here: the day is said only by how far it is from the one here. */
+export function hourBeside(atS: number, here: string | null | undefined, there: string | null | undefined): string {
+  const [own, other] = [zoneOrOwn(here), zoneOrOwn(there)];
+  const days = (Date.parse(dayIn(other, atS)) - Date.parse(dayIn(own, atS))) / 86_400_000;
+  return hourIn(other, atS) + (days === 0 ? "" : days > 0 ? " +1" : " −1");
+}
+
+function dayIn(zone: string, atS: number): string {
+  return new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(atS * 1000);
+}
+
+function hourIn(zone: string, atS: number): string {
+  return new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit" }).format(atS * 1000);
 }
 
 export function moment(atS: number | null | undefined, timeZone?: string | null): string {

@@ -1,6 +1,7 @@
 /** Who is signed in and what they may do. The service enforces it; here it decides what is offered. */
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { ask, Refused } from "../api.ts";
+import { setServiceTime } from "./clock.ts";
 import { changeLanguage, isLanguage } from "./language.ts";
 import { queries } from "./queries.ts";
 
@@ -44,7 +45,9 @@ export const meOptions = queryOptions({
   queryKey: ["me"],
   queryFn: async (): Promise<Me | null> => {
     try {
-      return await ask<Me>("/api/me");
+      const me = await ask<Me>("/api/me");
+      setServiceTime(me.now);
+      return me;
     } catch (error) {
       if (error instanceof Refused && error.status === 401) return null;
       throw error;

@@ -1,6 +1,6 @@
 /** One study to read. Unknown is never shown as normal. */
 import { useTranslation } from "react-i18next";
-import { ago, dicomDate, hourAt, personName, sexAge, span, zonePlace } from "../app/format.ts";
+import { ago, dicomDate, hourAt, hourBeside, personName, sexAge, span, zonePlace } from "../app/format.ts";
 import { currentLanguage } from "../app/language.ts";
 import type { Item } from "../shapes.ts";
 import { Said } from "./Said.tsx";
@@ -63,13 +63,13 @@ export function Due({ item, now, timeZone }: { item: Item; now: number; timeZone
   const how = leftS < 0 ? "over" : leftS < 3600 ? "soon" : "calm";
   const words = t(leftS >= 0 ? "due.left" : "due.over", { time: span(t, Math.abs(leftS)) });
   const here = hourAt(item.due_at, now, timeZone);
-  const there = hourAt(item.due_at, now, item.site.time_zone);
+  const there = hourBeside(item.due_at, timeZone, item.site.time_zone);
   return (
     <span className={`due due-${how}`}>
       <b>{words}</b>
       <small className="numbers">
         {here}
-        {there !== here && <span title={item.site.time_zone}> · {zonePlace(item.site.time_zone)} {there}</span>}
+        {!here.endsWith(there) && <span title={item.site.time_zone}> · {zonePlace(item.site.time_zone)} {there}</span>}
       </small>
     </span>
   );
