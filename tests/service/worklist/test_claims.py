@@ -65,6 +65,13 @@ class Desk:
         assert claim is not None
         return claim
 
+    def free(self, *, after: str) -> list[str]:
+        """Return a few free studies, from one of them on and round to the first."""
+        t = tables.worklist_item.c
+        query = select(t.public_id).where(t.claimed_by_id.is_(None)).order_by(t.public_id <= after, t.public_id)
+        with self.database.reading() as rx:
+            return list(rx.execute(query.limit(5)).scalars())
+
     def history(self) -> list[tuple[str, int, int]]:
         t = tables.claim_event.c
         with self.database.reading() as rx:
@@ -135,7 +142,7 @@ def test_64_readers_race_and_one_at_a_time_owns_the_case(desk: Desk, rounds: int
 
 
 @pytest.mark.parametrize(
-    "cases", [100, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])], ids="{} cases".format
+    "cases", [100, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])], ids="{} cases".format
 )
 def test_64_readers_share_out_many_cases_and_none_is_read_twice(desk: Desk, tmp_path: Path, cases: int) -> None:
     public_ids = [f"study-{number}" for number in range(cases)]
@@ -144,16 +151,13 @@ def test_64_readers_share_out_many_cases_and_none_is_read_twice(desk: Desk, tmp_
             _study(tx, 1, public_id, desk.clock(), Settings(data_folder=tmp_path))
 
     def work_off(reader: Caller) -> list[str]:
+        """Take the next of the free ones again and again, as the route does, from a place of one's own on."""
         mine: list[str] = []
-        ahead = random.Random(reader.name).sample(public_ids, len(public_ids))
-        while True:
+        while free := desk.free(after=random.Random(f"{reader.name}/{len(mine)}").choice(public_ids)):
             with desk.database.transaction() as tx:
-                claimed = claims.claim_next(tx, reader, ahead[:50], now=desk.clock())
-            if claimed is not None:
-                mine.append(claimed.public_id)
-            elif len(ahead) <= 50:
-                return mine
-            ahead = ahead[ahead.index(claimed.public_id) + 1 if claimed else 50 :]
+                claimed = claims.claim_next(tx, reader, free, now=desk.clock())
+            mine += [claimed.public_id] if claimed else []
+        return mine
 
     with ThreadPoolExecutor(len(desk.readers)) as pool:
         taken = [public_id for mine in pool.map(work_off, desk.readers) for public_id in mine]
