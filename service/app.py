@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter, FastAPI
 
 from service import audit, health, interventions, pages
@@ -40,6 +41,10 @@ from service.worklist.watch import Watch
 
 OPEN_PATHS = pages.OPEN_PATHS | ACCESS_OPEN_PATHS | {"/live"}
 """All that a stranger may ask. Everything else answers 401, whether it exists or not."""
+
+
+SIGN_INS_AT_ONCE = 4
+"""Checking a password is slow on purpose: those who wait for it keep nobody else waiting."""
 
 
 def create_app(
@@ -78,6 +83,7 @@ def create_app(
     app.state.clock = clock
     app.state.access = access
     app.state.provider = Provider(settings, clock) if settings.oidc_issuer else None
+    app.state.sign_in_seats = CapacityLimiter(SIGN_INS_AT_ONCE)
     app.state.sign_in = SignIn(tables, settings, clock)
     app.state.reads = audit.Reads(tables, clock)
     app.state.watch = Watch(tables, clock)

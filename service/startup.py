@@ -13,8 +13,9 @@ from typing import Literal, get_args
 from prometheus_client.multiprocess import mark_process_dead
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.access import new_sign_in_link
+from service import audit
 from service.access.account_records import administrator
+from service.access.manage import make_link
 from service.access.records import anyone_can_sign_in
 from service.database import Database
 from service.metrics import FOLDER_VARIABLE
@@ -70,7 +71,7 @@ def first_sign_in_link(settings: Settings) -> str | None:
     with database.transaction() as tx:
         link = None
         if not anyone_can_sign_in(tx, now=now):
-            link = new_sign_in_link(tx, settings, account_id=administrator(tx, now=now).id, now=now)
+            link = make_link(tx, audit.SYSTEM, administrator(tx, now=now), settings, now=now)
     database.close()
     return link
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.responses import Response
@@ -101,8 +101,8 @@ async def sign_in(request: Request) -> Response:
     access: Access = request.app.state.access
     access.check_origin(request.headers)
     asked = _asked(await _small_body(request))
-    token = await asyncio.to_thread(_open, request, asked)
-    access.sign_out(request.headers)  # the session that the browser came with, if any: it is not taken over
+    token = await to_thread.run_sync(_open, request, asked, limiter=request.app.state.sign_in_seats)
+    await to_thread.run_sync(access.sign_out, request.headers)  # what the browser came with is not taken over
     return with_session(Response(status_code=204), access, token)
 
 

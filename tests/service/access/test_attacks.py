@@ -9,6 +9,7 @@ import statistics
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from service.access import fingerprint
 from service.roles import Role
 from tests.service.access.test_accounts import code_of, login_of, sign_in, with_codes
-from tests.service.house import PASSWORD, House
+from tests.service.house import PASSWORD, House, open_house
 
 ME = "/api/me"
 
@@ -262,6 +263,21 @@ def test_one_address_cannot_try_every_login(house: House) -> None:
     statuses = [sign_in(house, login=f"login-{n}", password="one password for all").status_code for n in range(32)]
 
     assert statuses == [401] * 30 + [429] * 2
+
+
+def test_behind_a_proxy_the_address_is_what_the_proxy_adds(tmp_path: Path) -> None:
+    """What a caller writes into the header itself stands before that and counts for nothing."""
+    with open_house(tmp_path, proxy_address_header="X-Forwarded-For") as house:
+        house.new_account(login="kim")
+        attacker = {"X-Pandok": "1", "X-Forwarded-For": "10.0.0.7, 192.0.2.66"}
+        for number in range(31):
+            attacker["X-Forwarded-For"] = f"10.0.0.{number}, 192.0.2.66"
+            body = {"login": f"login-{number}", "password": "one password for all"}
+            last = house.client(**attacker).post("/api/sign-in", json=body)
+
+        assert last.status_code == 429
+        other = house.client(**{"X-Pandok": "1", "X-Forwarded-For": "192.0.2.77"})
+        assert other.post("/api/sign-in", json={"login": "kim", "password": PASSWORD}).status_code == 204
 
 
 @pytest.mark.parametrize("door", ["sign-in", "confirm", "password", "remove codes"])
