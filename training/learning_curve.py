@@ -95,7 +95,10 @@ def _reason(finding: str, points: Sequence[CurvePoint]) -> str:
         f"{gain:+.3f} to the AUROC on average."
     )
     if finding == CHILD_OPACITY:
-        return f"{text} On films of the same years little is left to gain; the test films come from other years."
+        return (
+            f"{text} On films like those learned from little is left to gain; the test films were taken or prepared "
+            "differently."
+        )
     return (
         f"{text} The published networks that reach more learned from about a hundred thousand such films. The labels "
         'set a further limit: they were mined from report texts, and "No Finding" does not mean healthy.'
