@@ -30,7 +30,8 @@ HEAVY = {"torch", "monai", "sklearn", "matplotlib", "onnx", "onnxscript"}
 
 
 def sources() -> list[Path]:
-    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    found = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    return [path for path in found if "node_modules" not in path.parts]
 
 
 def imports(path: Path) -> set[str]:

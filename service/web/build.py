@@ -72,6 +72,7 @@ def _install(folder: Path) -> None:
     if stamp.is_file() and stamp.read_text() == lock:
         return
     _npm(folder, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    stamp.parent.mkdir(exist_ok=True)  # a lock without packages makes no folder
     stamp.write_text(lock)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.web import build
-from service.web.describe import TYPES, write_types
+from tests.service.web.describe import TYPES, write_types
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -36,7 +36,7 @@ def test_every_language_has_every_word() -> None:
 def test_the_types_are_those_of_the_service(tmp_path: Path) -> None:
     write_types(tmp_path / "service.d.ts")
 
-    assert (tmp_path / "service.d.ts").read_text() == TYPES.read_text(), "run `python -m service.web.describe`"
+    assert (tmp_path / "service.d.ts").read_text() == TYPES.read_text(), "run `python -m tests.service.web.describe`"
 
 
 def test_the_lock_names_no_registry_and_every_dependency_is_pinned() -> None:

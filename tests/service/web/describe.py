@@ -1,4 +1,4 @@
-"""`python -m service.web.describe`: writes src/service.d.ts from what the service says of its own routes."""
+"""`python -m tests.service.web.describe`: writes src/service.d.ts from what the service says of its own routes."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ def write_types(target: Path = TYPES) -> None:
     with tempfile.TemporaryDirectory() as folder:
         document = Path(folder) / "openapi.json"
         document.write_text(openapi_text(), encoding="utf-8")
-        subprocess.run(  # noqa: S603 - our own arguments
-            [str(node), str(program), str(document), "--output", str(target)], cwd=WEB_FOLDER, check=True
-        )
+        subprocess.run([str(node), str(program), str(document), "--output", str(target)], cwd=WEB_FOLDER, check=True)
 
 
 if __name__ == "__main__":
