@@ -175,7 +175,9 @@ def test_a_prior_hangs_beside_only_when_wanted_and_zooms_along(desk: Desk) -> No
     assert not any(str(prior.SOPInstanceUID) in url for url in asked)
     desk.press("b")
     desk.wait_film(1)
+    desk.page.wait_for_timeout(500)
     before = desk.matrix(1)[0]
+    assert before == pytest.approx(desk.matrix(0)[0], rel=0.02)  # both films fit their halves of the screen
     desk.page.mouse.move(*desk.on_screen(NODULE))
     desk.page.mouse.wheel(0, -120)
     desk.page.wait_for_timeout(500)

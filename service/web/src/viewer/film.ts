@@ -32,6 +32,7 @@ const empty = new Set<string>();
 
 const { Events, ViewportType } = Enums;
 const WHEEL_ZOOM = 1.1;
+const RESIZE_TRIES = 20;
 const CHANGES = [Events.IMAGE_RENDERED, Events.CAMERA_MODIFIED, Events.VOI_MODIFIED, Events.STACK_NEW_IMAGE];
 
 export class Film {
@@ -65,6 +66,7 @@ export class Film {
   async hang(stack: Stack): Promise<void> {
     this.tell(undefined);
     this.stack = stack;
+    this.seen = undefined;
     this.own = this.chosen = undefined;
     const ids = await imageIdsOf(stack);
     if (this.isGone || this.stack !== stack) return;
@@ -77,16 +79,20 @@ export class Film {
     viewport.resetCamera();
     viewport.render();
     empty.delete(this.id);
-    engine().resize(true, true);
+    this.resize();
     this.told();
   }
 
-  /** Draws anew in the pane's present size. */
-  resize(): void {
+  /** Draws anew in the pane's present size: what was in the middle stays there, a film that just fitted fits again. */
+  resize(tries = RESIZE_TRIES, before = this.view()): void {
     // A pane without height draws black, and says nothing; CPU drawing stumbles over a pane without a film.
     if (this.isGone || this.element.clientHeight === 0) return;
     if (getShouldUseCPURendering() && empty.size > 0) return;
     engine().resize(true, true);
+    // The engine passes over a pane while a frame of it is under way.
+    if (!this.isFilled() && tries > 0) return void requestAnimationFrame(() => this.resize(tries - 1, before));
+    this.told();
+    if (before) this.follow(before);
   }
 
   preset(preset: Preset): void {
@@ -141,7 +147,7 @@ export class Film {
 
   /** How far the film is enlarged beyond its fit, and which part of it is in the middle: films of any size can follow. */
   view(): View | undefined {
-    return this.seen && !this.isGone ? viewOf(this.seen, this.element) : undefined;
+    return this.seen && !this.isGone ? viewOf(this.seen, this.drawnSize()) : undefined;
   }
 
   follow(view: View): void {
@@ -152,7 +158,7 @@ export class Film {
     const { parallelScale = 1, focalPoint = [0, 0, 0], position = [0, 0, 0] } = camera;
     const focus = worldOf(viewport.getCurrentImageId(), view.middle[0] * seen.columns, view.middle[1] * seen.rows);
     const moved = position.map((value, axis) => value + (focus[axis] ?? 0) - (focalPoint[axis] ?? 0)) as Types.Point3;
-    const scale = (parallelScale * seen.pose.zoom) / (view.zoom * fitOf(seen, this.element));
+    const scale = (parallelScale * seen.pose.zoom) / (view.zoom * fitOf(seen, this.drawnSize()));
     viewport.setCamera({ focalPoint: focus, position: moved, parallelScale: scale });
     viewport.render();
   }
@@ -174,6 +180,17 @@ export class Film {
     empty.delete(this.id);
     removePane(this.id);
     engine().disableElement(this.id);
+  }
+
+  /** Of the picture as it was drawn last: a pane may have grown since. */
+  private drawnSize(): { clientWidth: number; clientHeight: number } {
+    const { width, height } = this.viewport().canvas;
+    return { clientWidth: width / devicePixelRatio, clientHeight: height / devicePixelRatio };
+  }
+
+  private isFilled(): boolean {
+    const canvas = this.element.querySelector("canvas");
+    return !canvas || Math.abs(canvas.width - canvas.clientWidth * devicePixelRatio) < 2;
   }
 
   private viewport(): Types.IStackViewport {
