@@ -21,7 +21,7 @@ export function KeysHelp() {
   }, []);
   const groups = grouped([...actions.values()].flat());
   return (
-    <Modal opened={helpOpen} onClose={() => useKeyStore.setState({ helpOpen: false })} title={t("keys.title")} size="lg">
+    <Modal opened={helpOpen} onClose={() => useKeyStore.setState({ helpOpen: false })} title={t("keys.title")} size="lg" closeButtonProps={{ "aria-label": t("close") }}>
       {groups.length === 0 && <p className="quiet">{t("keys.none")}</p>}
       <div className="keys-help">
         {groups.map(([group, list]) => (
