@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT_MS = 30_000
-"""How long a writer waits for another writer on SQLite before it gives up."""
+"""How long a writer waits for another process' writer on SQLite before it gives up."""
+SQLITE_CONNECTIONS = 64
+"""How many may be open at once in a process: more than requests can be at work, so that none waits for one."""
 
 
 class Database:
@@ -25,11 +29,14 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
+        # SQLite's own wait for a writer is a poll that favours whoever asks at the right moment; within a process
+        # writers stand in line instead. Another process' writer is still waited for by polling.
+        self._writing = threading.Lock() if self.engine.dialect.name == "sqlite" else contextlib.nullcontext()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Open a writing transaction; it commits when the block ends and rolls back when it raises."""
-        with self.engine.connect() as connection:
+        with self._writing, self.engine.connect() as connection:
             if self.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
@@ -62,9 +69,9 @@ class Database:
 
 
 def _engine(url: str) -> Engine:
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"), hide_parameters=True)
-    if engine.dialect.name != "sqlite":
-        return engine
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = create_engine(url, hide_parameters=True, pool_size=12, max_overflow=SQLITE_CONNECTIONS - 12)
     if engine.url.database:
         Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
 

@@ -142,7 +142,7 @@ def test_64_readers_race_and_one_at_a_time_owns_the_case(desk: Desk, rounds: int
 
 
 @pytest.mark.parametrize(
-    "cases", [100, pytest.param(2_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])], ids="{} cases".format
+    "cases", [100, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])], ids="{} cases".format
 )
 def test_64_readers_share_out_many_cases_and_none_is_read_twice(desk: Desk, tmp_path: Path, cases: int) -> None:
     public_ids = [f"study-{number}" for number in range(cases)]
