@@ -83,7 +83,7 @@ def open_door(parts: Parts) -> Iterator[Door]:
     app = FastAPI()
     app.include_router(router)
     add_handlers(app)
-    app.add_middleware(Gate, doorway=Doorway(access, frozenset(), lambda: Response("sign in", status_code=401)))
+    app.add_middleware(Gate, doorway=Doorway(access, frozenset(), (), lambda: Response("sign in", status_code=401)))
     app.state.settings, app.state.database, app.state.archive = parts.settings, parts.database, parts.archive
     app.state.intake, app.state.clock = parts.intake, parts.clock
     with parts.database.transaction() as tx:
