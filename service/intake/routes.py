@@ -172,9 +172,7 @@ class Resolution(BaseModel):
 
 
 @router.post("/api/problems/{problem_id}/resolve", status_code=204, tags=["intake"])
-def resolve_problem(
-    request: Request, who: MayRun, problem_id: int, resolution: Resolution | None = None
-) -> None:
+def resolve_problem(request: Request, who: MayRun, problem_id: int, resolution: Resolution | None = None) -> None:
     """Mark a problem as dealt with."""
     database: Database = request.app.state.database
     words = (resolution or Resolution()).resolution

@@ -81,9 +81,7 @@ reading_event = Table(
     of_site(),
     of("study"),
     of("account"),
-    Column(
-        "kind", String(24), nullable=False
-    ),  # opened, impression, overlay_on, overlay_off, ...
+    Column("kind", String(24), nullable=False),  # opened, impression, overlay_on, overlay_off, ...
     Column("detail", JSON, nullable=False),
     Column("at", Float, nullable=False),
     Index("ix_reading_event_study_id", "study_id", "id"),
