@@ -4,11 +4,12 @@ import { useNavigate, useParams } from "@tanstack/react-router";
 import { useCallback, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useMe } from "../app/me.ts";
+import { TakeOver } from "../app/TakeOver.tsx";
 import { useViewer } from "../viewer/store.ts";
 import { CaseDesk } from "./CaseDesk.tsx";
 import { Keyed } from "./Panel.tsx";
 import styles from "./reader.module.css";
-import { type Held, useClaim } from "./useClaim.ts";
+import { handClaim, type Held, useClaim } from "./useClaim.ts";
 
 export default function ReaderPage() {
   const { id } = useParams({ strict: false }) as { id: string };
@@ -33,10 +34,10 @@ function Claimed({ id }: { id: string }) {
   };
 
   const trouble = lost !== undefined ? ({ state: "lost", message: lost } as const) : held;
-  if (trouble.state === "taken" || trouble.state === "failed") return <Refusal held={trouble} onAgain={again} />;
+  if (trouble.state === "taken" || trouble.state === "failed") return <Refusal id={id} held={trouble} onAgain={again} />;
   return (
     <>
-      {trouble.state === "lost" && <Refusal held={trouble} onAgain={again} />}
+      {trouble.state === "lost" && <Refusal id={id} held={trouble} onAgain={again} />}
       <CaseDesk
         key={attempt}
         id={id}
@@ -47,7 +48,13 @@ function Claimed({ id }: { id: string }) {
   );
 }
 
-function Refusal({ held, onAgain }: { held: Exclude<Held, { state: "asking" | "held" }>; onAgain: () => void }) {
+interface RefusalProps {
+  id: string;
+  held: Exclude<Held, { state: "asking" | "held" }>;
+  onAgain: () => void;
+}
+
+function Refusal({ id, held, onAgain }: RefusalProps) {
   const { t } = useTranslation("reader");
   const navigate = useNavigate();
   return (
@@ -66,6 +73,15 @@ function Refusal({ held, onAgain }: { held: Exclude<Held, { state: "asking" | "h
           {t("claim.to_list")}
         </Keyed>
       </div>
+      {held.state === "taken" && (
+        <TakeOver
+          id={id}
+          onTaken={(claim) => {
+            handClaim(id, claim);
+            onAgain();
+          }}
+        />
+      )}
     </div>
   );
 }

@@ -58,7 +58,6 @@ export const asks = {
   case: (id: string) => ask<CaseView>(caseAt(id)),
   claim: (id: string) => ask<Claim>(claimAt(id), { method: "POST" }),
   heartbeat: (id: string, claim: number) => ask<Claim>(claimAt(id), { method: "PUT", claim, background: true }),
-  take: (id: string, reason: string) => ask<Claim>(`${claimAt(id)}/take`, { method: "POST", body: { reason } }),
   next: (filters: Record<string, unknown>) => ask<NextCase>("/api/worklist/next", { method: "POST", body: filters }),
   impression: (id: string, claim: number, body: { impression: Impression; places: Place[]; seconds: number }) =>
     ask<{ ai: AiView | null }>(`${caseAt(id)}/impression`, { method: "POST", claim, body }),

@@ -9,6 +9,7 @@ import { dicomDate, moment, personName, sexAge } from "../app/format.ts";
 import { currentLanguage, wordsFor } from "../app/language.ts";
 import { useMe } from "../app/me.ts";
 import { showRefusal } from "../app/refusals.ts";
+import { TakeOver } from "../app/TakeOver.tsx";
 import type { Item, ItemDetail, Priority } from "../shapes.ts";
 import { Runs } from "./Runs.tsx";
 
@@ -40,7 +41,7 @@ export function Preview({ id, mayRead, close, open }: Props) {
               {item.claim && !item.claim.mine ? t("claim.by", { name: item.claim.by }) : t("keys.read")}
             </Button>
           )}
-          <TakeOver item={item} open={open} />
+          {item.claim && !item.claim.mine && <TakeOver id={id} onTaken={() => open({ ...item, claim: null })} />}
           <Facts item={item} />
           <State item={item} />
           <Actions item={item} />
@@ -96,34 +97,6 @@ function State({ item }: { item: ItemDetail }) {
       <span className={`state-${item.state}`}>{t(`state.${item.state}`)}</span>
       {item.failure && <span className="unscored"> {t("findings.incomplete", { why: wordsFor("common", "reason", item.failure) })}</span>}
     </p>
-  );
-}
-
-/** A chief may take a study from whoever reads it, and says why. */
-function TakeOver({ item, open }: { item: ItemDetail; open: (item: Item) => void }) {
-  const { t } = useTranslation("worklist");
-  const me = useMe();
-  const [reason, setReason] = useState("");
-  if (!item.claim || item.claim.mine || !me.permissions.includes("take_claims")) return null;
-  const take = async () => {
-    try {
-      await ask(`/api/worklist/${item.public_id}/claim/take`, { method: "POST", body: { reason } });
-      open({ ...item, claim: null });
-    } catch (error) {
-      showRefusal(error);
-    }
-  };
-  return (
-    <details className="take">
-      <summary>{t("claim.take")}</summary>
-      <label>
-        {t("claim.why")}
-        <textarea rows={2} maxLength={500} value={reason} onChange={(event) => setReason(event.currentTarget.value)} />
-      </label>
-      <Button size="compact-sm" color="yellow" disabled={reason.trim().length < 3} onClick={() => void take()}>
-        {t("claim.take")}
-      </Button>
-    </details>
   );
 }
 
