@@ -1,7 +1,7 @@
 /** The words at the corners of a film: what it is, how it stands, and what to beware of (STANDARDS WL-61). */
 
 import { useTranslation } from "react-i18next";
-import type { Look } from "./film.ts";
+import type { Look } from "./look.ts";
 import { isFrontal, type Stack, viewLabel } from "./hanging.ts";
 import { isRadiological } from "./orientation.ts";
 import styles from "./viewer.module.css";

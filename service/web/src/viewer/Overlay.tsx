@@ -1,7 +1,7 @@
 /** What is laid over a film: the AI's heat map, the box of a finding, and places that the reader pointed at. */
 
 import type { Place } from "../reader/types.ts";
-import type { Look } from "./film.ts";
+import type { Look } from "./look.ts";
 import { applied, css, type Point } from "./matrix.ts";
 import { useViewer } from "./store.ts";
 import styles from "./viewer.module.css";

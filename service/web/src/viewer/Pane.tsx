@@ -4,7 +4,8 @@ import { type MouseEvent, type PointerEvent, useEffect, useRef, useState, type W
 import { useTranslation } from "react-i18next";
 import type { Place } from "../reader/types.ts";
 import { Badges } from "./Badges.tsx";
-import { Film, type Look } from "./film.ts";
+import { Film } from "./film.ts";
+import type { Look } from "./look.ts";
 import type { Stack } from "./hanging.ts";
 import { inverted } from "./matrix.ts";
 import { Overlay, type OverlayPicture } from "./Overlay.tsx";

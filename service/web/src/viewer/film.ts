@@ -1,31 +1,13 @@
 /** One pane's film: hangs a stack, and does what keys and buttons ask of it. */
 
-import { Enums, getShouldUseCPURendering, type Types, utilities } from "@cornerstonejs/core";
+import { Enums, getShouldUseCPURendering, type Types } from "@cornerstonejs/core";
 import { annotation, LengthTool } from "@cornerstonejs/tools";
 import { addPane, engine, removePane } from "./engine.ts";
-import { hasOwnWindow, imageDirections, imageIdsOf, spacingOf } from "./images.ts";
+import { hasOwnWindow, imageIdsOf } from "./images.ts";
 import type { Stack } from "./hanging.ts";
 import { fitOf, isNear, type View, viewOf } from "./link.ts";
-import { type Matrix, overlayMatrix, type Point, type Pose, pose } from "./matrix.ts";
-import { type Edges, edgesOf } from "./orientation.ts";
-import type { SpacingKind } from "./spacing.ts";
+import { isInverted, type Look, lookOf, worldOf } from "./look.ts";
 import { type Preset, rangeOf, type Window, windowOf, windowOfRange, windowOfValues } from "./windows.ts";
-
-export interface Look {
-  /** Maps image columns and rows to CSS pixels of the pane. */
-  matrix: Matrix;
-  pose: Pose;
-  edges: Edges | undefined;
-  window: Window;
-  isInverted: boolean;
-  index: number;
-  count: number;
-  columns: number;
-  rows: number;
-  spacing: SpacingKind;
-  sopInstanceUid: string;
-  isCpu: boolean;
-}
 
 /** Panes that have no film yet. */
 const empty = new Set<string>();
@@ -198,7 +180,7 @@ export class Film {
   }
 
   private isInverted(): boolean {
-    return this.viewport().getProperties().invert ?? false;
+    return isInverted(this.viewport());
   }
 
   private setWindow(window: Window): void {
@@ -235,51 +217,9 @@ export class Film {
 
   private readonly told = (): void => {
     if (this.isGone) return;
-    this.seen = this.look();
+    this.seen = this.stack && this.own && lookOf(this.viewport(), this.stack, this.own);
     this.tell(this.seen);
   };
-
-  private look(): Look | undefined {
-    const viewport = this.viewport();
-    const imageId = viewport?.getCurrentImageId();
-    const image = imageId ? viewport.getCornerstoneImage() : undefined;
-    if (!imageId || !image || !this.stack || !this.own) return undefined;
-    const matrix = this.matrix(viewport, imageId, image);
-    if (!matrix) return undefined;
-    const range = viewport.getProperties().voiRange ?? rangeOf(this.own);
-    const index = viewport.getCurrentImageIdIndex();
-    const standing = pose(matrix);
-    const directions = imageDirections(imageId);
-    return {
-      matrix,
-      pose: standing,
-      edges: directions && edgesOf(directions, standing),
-      window: windowOfRange(range),
-      isInverted: this.isInverted() !== image.invert,
-      index,
-      count: this.stack.frames.length,
-      columns: image.columns,
-      rows: image.rows,
-      spacing: spacingOf(imageId).kind,
-      sopInstanceUid: this.stack.frames[index]?.instance.sop_instance_uid ?? "",
-      isCpu: getShouldUseCPURendering(),
-    };
-  }
-
-  private matrix(viewport: Types.IStackViewport, imageId: string, image: Types.IImage): Matrix | undefined {
-    const at = (x: number, y: number): Point => {
-      const [left, top] = viewport.worldToCanvas(worldOf(imageId, x, y));
-      return [left, top];
-    };
-    const corners = { topLeft: at(0, 0), topRight: at(image.columns, 0), bottomLeft: at(0, image.rows) };
-    return overlayMatrix(corners, image.columns, image.rows);
-  }
-}
-
-/** Returns where a place of the image is in the world; CPU drawing counts from a pixel's corner, not from its middle. */
-function worldOf(imageId: string, x: number, y: number): Types.Point3 {
-  const corner = getShouldUseCPURendering() ? 0.5 : 0;
-  return utilities.imageToWorldCoords(imageId, [x + corner, y + corner]) as Types.Point3;
 }
 
 function isOther(one: Window, other: Window): boolean {
