@@ -119,6 +119,8 @@ class ReportAnswer(VersionAnswer):
     texts: dict[Language, Composed]
     content: Content | None
     """The coded report; readers only."""
+    may_correct: bool
+    """The caller may add to it, amend it or take it back: it stands, and it is theirs or correcting is their duty."""
     versions: list[VersionAnswer]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -13,6 +14,7 @@ from service.reports.case_records import Case, Signer
 from service.reports.compose import Standing, Status
 from service.reports.content import Addendum, Content
 from service.reports.fonts import unprintable
+from service.reports.records import Version
 from service.reports.required import Missing, missing_parts
 from service.reports.signing import Basis, Desk
 from service.reports.versions import STANDING, Author, Body, body_of, make_body, next_status
@@ -117,6 +119,12 @@ def retract(desk: Desk, settings: Settings, who: Caller, public_id: str, *, reas
     return number
 
 
+def may_correct(who: Caller, versions: Sequence[Version]) -> bool:
+    """Tell whether the caller may change a report: who signed a version of it, or somebody whose duty it is."""
+    is_own = who.account_id is not None and any(version.account_id == who.account_id for version in versions)
+    return who.can(Permission.READ_CASES) and (is_own or who.can(Permission.CORRECT_REPORTS))
+
+
 def _in_the_way(rx: Connection, case: Case, account_id: int, content: Content) -> list[Missing]:
     """Return what keeps a report from being signed: its own parts, the first impression, verdicts on what the AI
     showed."""
@@ -141,8 +149,7 @@ def _opened(desk: Desk, settings: Settings, who: Caller, public_id: str) -> tupl
         basis = signing.basis_of(rx, signing.find_case(rx, who, report.study_public_id))
         versions = records.versions_of(rx, report.id)
         signer = case_records.signer_of(rx, who.account_id or 0)
-    is_own = any(version.account_id == who.account_id for version in versions)
-    if not is_own and not who.can(Permission.CORRECT_REPORTS):
+    if not may_correct(who, versions):
         raise Forbidden("Only who signed this report, or a chief radiologist, may correct it.", code="not_your_report")
     if basis.latest is None or basis.latest.status not in STANDING:
         raise Conflict("Only a final report that stands can be corrected.", code="not_final")

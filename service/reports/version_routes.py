@@ -81,6 +81,7 @@ def get_report(
         is_latest=chosen is all_seen[-1],
         texts=texts_of(chosen),
         content=content_of(chosen.content["content"]) if who.can(Permission.READ_CASES) else None,
+        may_correct=all_seen[-1].status in STANDING and life.may_correct(who, all_seen),
         versions=[version_answer(seen) for seen in all_seen],
     )
 

@@ -55,6 +55,16 @@ def test_a_link_leaves_no_token_behind_and_works_once(house: House, opened: Brow
     other.close()
 
 
+@pytest.mark.parametrize(("code", "words"), [("unknown", "belongs to your hospital account"), ("<b>", "failed")])
+def test_the_hospitals_refusal_is_said_in_plain_words(house: House, opened: Browser, code: str, words: str) -> None:
+    page = opened.new_page(locale="en")
+
+    page.goto(f"{house.address}/sign-in?refused={code}")
+
+    expect(page.get_by_role("alert").filter(has_text=words)).to_be_visible()
+    page.close()
+
+
 def test_a_strangers_address_is_opened_after_signing_in(house: House, opened: Browser) -> None:
     account_id = house.new_account(Role.RADIOLOGIST)
     page = opened.new_page(locale="en")

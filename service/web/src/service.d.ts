@@ -2762,6 +2762,8 @@ export interface components {
             language: "ko" | "en" | "vi" | "ru";
             /** Licence */
             licence: string | null;
+            /** May Correct */
+            may_correct: boolean;
             /** Number */
             number: number;
             /** Previous Sha256 */

@@ -30,6 +30,7 @@ def test_corrections_are_versions_that_follow_one_another_and_the_first_one_stay
     assert reader.get(f"/api/reports/{report_id}", version=1).json()["texts"] == first
     assert reader.get(f"/api/reports/{report_id}/pdf", language="ko", version=1).content == first_page
     newest = reader.get(f"/api/reports/{report_id}").json()
+    assert newest["may_correct"]
     assert newest["texts"]["en"]["notices"][0].startswith("This version replaces an earlier one.")
     assert any(section["code"] == "addendum" for section in newest["texts"]["ko"]["sections"])
     with room.house.database.reading() as rx:
@@ -49,6 +50,7 @@ def test_a_retracted_report_tells_only_that_and_its_study_is_read_again(room: Ro
     assert reader.correct(report_id, "retract", reason="wrong patient").status_code == 200
     center = room.house.signed_in(Role.SITE_PHYSICIAN)
     shown = center.get(f"/api/reports/{report_id}").json()
+    assert not reader.get(f"/api/reports/{report_id}").json()["may_correct"]
     again = reader.correct(report_id, "addendum", text="more")
 
     assert [section["code"] for section in shown["texts"]["vi"]["sections"]] == ["retraction"]
@@ -63,10 +65,12 @@ def test_only_the_signer_or_a_chief_corrects_and_only_after_a_fresh_proof(room: 
     colleague, chief = writer(room), writer(room, Role.CHIEF_RADIOLOGIST)
 
     unproven = chief.correct(report_id, "addendum", text="more")
+    may = [who.get(f"/api/reports/{report_id}").json()["may_correct"] for who in (colleague, chief)]
     colleague.confirm()
     chief.confirm()
 
     assert (unproven.status_code, unproven.json()["error"]) == (403, "confirm_first")
+    assert may == [False, True]
     refused = colleague.correct(report_id, "retract", reason="mine is better")
     assert (refused.status_code, refused.json()["error"]) == (403, "not_your_report")
     assert chief.correct(report_id, "addendum", text="more").json()["number"] == 2

@@ -18,6 +18,13 @@ function takeToken(): string | null {
   return token;
 }
 
+/** Why the hospital's sign-in ended without one: the codes that its way back gives. */
+const REFUSALS = ["state", "issuer", "denied", "provider", "unknown", "not_confirmed"] as const;
+
+function refusalOf(code: string): (typeof REFUSALS)[number] | "other" {
+  return REFUSALS.find((one) => one === code) ?? "other";
+}
+
 function troubleOf(error: unknown, hadCode: boolean): Trouble {
   if (!(error instanceof Refused)) return "other";
   if (error.status === 429) return "slow";
@@ -27,7 +34,7 @@ function troubleOf(error: unknown, hadCode: boolean): Trouble {
 
 export default function SignInPage() {
   const { t } = useTranslation("access");
-  const { next } = useSearch({ from: "/sign-in" });
+  const { next, refused } = useSearch({ from: "/sign-in" });
   const navigate = useNavigate();
   const [trouble, setTrouble] = useState<Trouble>(null);
   const [token, setToken] = useState<string | null>(takeToken);
@@ -75,6 +82,11 @@ export default function SignInPage() {
           <p role="status">{t("sign_in.working")}</p>
         ) : (
           <PasswordForm key={linkWithCode} link={linkWithCode} trouble={trouble} setTrouble={setTrouble} enter={enter} />
+        )}
+        {refused && (
+          <p role="alert" className="door-trouble">
+            {t(`refused.${refusalOf(refused)}`)}
+          </p>
         )}
         {options.data?.oidc && (
           <Button component="a" href="/api/oidc/start" variant="default" fullWidth>

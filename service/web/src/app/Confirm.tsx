@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import { CodeField } from "../access/PasswordForm.tsx";
 import { ask, Refused } from "../api.ts";
 import { meOptions, useMe } from "./me.ts";
+import { ProviderConfirm, useOnlyProvider } from "./ProviderConfirm.tsx";
 import { queries } from "./queries.ts";
 import { refusalWords, showRefusal } from "./refusals.ts";
 
@@ -37,6 +38,21 @@ interface DialogProps {
 
 export function ConfirmDialog({ close, confirmed }: DialogProps) {
   const { t } = useTranslation("access");
+  return (
+    <Modal opened onClose={close} title={t("confirm.title")} closeButtonProps={{ "aria-label": t("common:close") }}>
+      {useOnlyProvider() ? (
+        <div className="door-form">
+          <ProviderConfirm onConfirmed={() => void confirmed()} />
+        </div>
+      ) : (
+        <PasswordConfirm confirmed={confirmed} />
+      )}
+    </Modal>
+  );
+}
+
+function PasswordConfirm({ confirmed }: Pick<DialogProps, "confirmed">) {
+  const { t } = useTranslation("access");
   const me = useMe();
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
@@ -51,19 +67,17 @@ export function ConfirmDialog({ close, confirmed }: DialogProps) {
     }
   };
   return (
-    <Modal opened onClose={close} title={t("confirm.title")}>
-      <form className="door-form" onSubmit={(event) => void submit(event)}>
-        <p className="door-note">{t("confirm.how")}</p>
-        <PasswordInput
-          label={t("password")} autoComplete="current-password" required withAsterisk={false} data-autofocus maxLength={128}
-          value={password} onChange={(event) => setPassword(event.currentTarget.value)}
-        />
-        {me.has_totp && <CodeField value={code} onChange={setCode} />}
-        <p role="alert" className="door-trouble">
-          {trouble}
-        </p>
-        <Button type="submit">{t("confirm.go")}</Button>
-      </form>
-    </Modal>
+    <form className="door-form" onSubmit={(event) => void submit(event)}>
+      <p className="door-note">{t("confirm.how")}</p>
+      <PasswordInput
+        label={t("password")} autoComplete="current-password" required withAsterisk={false} data-autofocus maxLength={128}
+        value={password} onChange={(event) => setPassword(event.currentTarget.value)}
+      />
+      {me.has_totp && <CodeField value={code} onChange={setCode} />}
+      <p role="alert" className="door-trouble">
+        {trouble}
+      </p>
+      <Button type="submit">{t("confirm.go")}</Button>
+    </form>
   );
 }

@@ -23,8 +23,10 @@ const inside = createRoute({
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
-  validateSearch: (search: Record<string, unknown>): { next?: string } =>
-    typeof search["next"] === "string" && /^\/(?!\/)/.test(search["next"]) ? { next: search["next"] } : {},
+  validateSearch: ({ next, refused }: Record<string, unknown>): { next?: string; refused?: string } => ({
+    ...(typeof next === "string" && /^\/(?!\/)/.test(next) && { next }),
+    ...(typeof refused === "string" && { refused }),
+  }),
   component: lazyRouteComponent(() => import("../access/SignInPage.tsx")),
 });
 

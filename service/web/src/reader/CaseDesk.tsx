@@ -12,7 +12,7 @@ import { useCatalogue } from "./catalogue.ts";
 import { dateText } from "./dates.ts";
 import { Films } from "./Films.tsx";
 import { Impressions } from "./Impressions.tsx";
-import { labelOf } from "./keys.ts";
+import { useLabelOf } from "./keys.ts";
 import { Missed } from "./Missed.tsx";
 import { Keyed } from "./Panel.tsx";
 import { PatientBanner } from "./PatientBanner.tsx";
@@ -41,6 +41,7 @@ const PREFETCH_AFTER_MS = 1500;
 export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
   const { t, i18n } = useTranslation(["reader", "report"]);
   const { preferences } = useMe();
+  const labelOf = useLabelOf();
   const navigate = useNavigate();
   const catalogue = useCatalogue();
   const reading = useReading(id, token, onLost);
@@ -188,7 +189,12 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
         />
       )}
       {signing.needsConfirmation && (
-        <ConfirmDialog error={signing.error} onConfirm={signing.confirm} onClose={signing.close} />
+        <ConfirmDialog
+          error={signing.error}
+          onConfirm={signing.confirm}
+          onProved={signing.proved}
+          onClose={signing.close}
+        />
       )}
     </div>
   );

@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { type Catalogue, type Named, nameIn } from "./catalogue.ts";
 import { CodedFindings } from "./CodedFindings.tsx";
 import { dateText } from "./dates.ts";
-import { labelOf } from "./keys.ts";
+import { useLabelOf } from "./keys.ts";
 import { Keyed, Panel } from "./Panel.tsx";
 import { Proposed } from "./Proposed.tsx";
 import styles from "./reader.module.css";
@@ -20,10 +20,14 @@ interface ReportPaneProps {
   edit: (step: ReportStep) => void;
   onPreview: () => void;
   textField: { current: HTMLTextAreaElement | null };
+  /** The service keeps what is written as it is written. */
+  isDraftKept?: boolean;
 }
 
-export function ReportPane({ id, state, catalogue, priors, edit, onPreview, textField }: ReportPaneProps) {
+export function ReportPane(props: ReportPaneProps) {
+  const { id, state, catalogue, priors, edit, onPreview, textField, isDraftKept = true } = props;
   const { t, i18n } = useTranslation("report");
+  const labelOf = useLabelOf();
   const { content } = state;
   if (!content || !catalogue) return null;
   const saved = isUnsaved(state) ? t("saving") : state.isEdited ? t("saved") : "";
@@ -33,7 +37,7 @@ export function ReportPane({ id, state, catalogue, priors, edit, onPreview, text
       id="report"
       aside={
         <>
-          <span className={styles.fine}>{saved}</span>
+          {isDraftKept && <span className={styles.fine}>{saved}</span>}
           <Keyed command="preview" label={labelOf("preview")} tone="quiet" onClick={onPreview}>
             {t("preview")}
           </Keyed>

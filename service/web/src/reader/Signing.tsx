@@ -5,6 +5,7 @@ import type { TFunction } from "i18next";
 import { type FormEvent, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useMe } from "../app/me.ts";
+import { ProviderConfirm, useOnlyProvider } from "../app/ProviderConfirm.tsx";
 import type { Missing } from "./asks.ts";
 import { nameIn, useCatalogue } from "./catalogue.ts";
 import { Keyed } from "./Panel.tsx";
@@ -19,7 +20,7 @@ interface SignSheetProps {
   id: string;
   content: Content;
   language: Language;
-  status: SignStatus;
+  status: SignStatus | "amended";
   /** Findings of the AI without a judgement: a final report needs one on each. */
   left: number;
   isBusy: boolean;
@@ -105,11 +106,34 @@ function fieldText(
 interface ConfirmProps {
   error: string | undefined;
   onConfirm: (password: string, code: string) => void;
+  /** The proof was given at the hospital's sign-in. */
+  onProved: () => void;
   onClose: () => void;
 }
 
 /** Asks who sits here, once in a while: a signature is a person's. */
-export function ConfirmDialog({ error, onConfirm, onClose }: ConfirmProps) {
+export function ConfirmDialog({ error, onConfirm, onProved, onClose }: ConfirmProps) {
+  const { t } = useTranslation("report");
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      title={t("confirm.title")}
+      size="sm"
+      closeButtonProps={{ "aria-label": t("sign.back") }}
+    >
+      {useOnlyProvider() ? (
+        <div className={styles.form}>
+          <ProviderConfirm onConfirmed={onProved} />
+        </div>
+      ) : (
+        <PasswordForm error={error} onConfirm={onConfirm} />
+      )}
+    </Modal>
+  );
+}
+
+function PasswordForm({ error, onConfirm }: Pick<ConfirmProps, "error" | "onConfirm">) {
   const { t } = useTranslation("report");
   const me = useMe();
   const [password, setPassword] = useState("");
@@ -121,42 +145,34 @@ export function ConfirmDialog({ error, onConfirm, onClose }: ConfirmProps) {
   }
 
   return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={t("confirm.title")}
-      size="sm"
-      closeButtonProps={{ "aria-label": t("sign.back") }}
-    >
-      <form className={styles.form} onSubmit={confirm}>
-        <p className={styles.quiet}>{t("confirm.why", { name: me.name })}</p>
-        <PasswordInput
-          label={t("confirm.password")}
-          value={password}
-          autoComplete="current-password"
-          data-autofocus
+    <form className={styles.form} onSubmit={confirm}>
+      <p className={styles.quiet}>{t("confirm.why", { name: me.name })}</p>
+      <PasswordInput
+        label={t("confirm.password")}
+        value={password}
+        autoComplete="current-password"
+        data-autofocus
+        required
+        onChange={(event) => setPassword(event.target.value)}
+      />
+      {me.has_totp && (
+        <TextInput
+          label={t("confirm.code")}
+          value={code}
+          inputMode="numeric"
+          autoComplete="one-time-code"
           required
-          onChange={(event) => setPassword(event.target.value)}
+          onChange={(event) => setCode(event.target.value)}
         />
-        {me.has_totp && (
-          <TextInput
-            label={t("confirm.code")}
-            value={code}
-            inputMode="numeric"
-            autoComplete="one-time-code"
-            required
-            onChange={(event) => setCode(event.target.value)}
-          />
-        )}
-        {error && (
-          <p role="alert" className={styles.warn}>
-            {error}
-          </p>
-        )}
-        <button type="submit" className={styles.keyed} data-tone="primary">
-          {t("confirm.go_on")}
-        </button>
-      </form>
-    </Modal>
+      )}
+      {error && (
+        <p role="alert" className={styles.warn}>
+          {error}
+        </p>
+      )}
+      <button type="submit" className={styles.keyed} data-tone="primary">
+        {t("confirm.go_on")}
+      </button>
+    </form>
   );
 }

@@ -1,6 +1,7 @@
 /** Every key of the reading room. Digits 1 to 3 only ever give the first impression, so no other digit can store one. */
 
 import { keyCap } from "../app/KeysHelp.tsx";
+import { useMe } from "../app/me.ts";
 
 // prettier-ignore
 export type Command =
@@ -78,8 +79,12 @@ export const KEYS: readonly Key[] = [
   key("image_previous", "film", "ArrowLeft"),
 ];
 
+/** Before the first impression, while it is on its way to the service, and from its answer on. */
+export type Moment = "before" | "storing" | "after";
+
 /** Returns the keys that hold at a moment of the reading. */
-export function keysAt(moment: "before" | "after"): Key[] {
+export function keysAt(moment: Moment): Key[] {
+  if (moment === "storing") return KEYS.filter(({ when, command }) => when === undefined || command === "accept");
   return KEYS.filter((one) => one.when === undefined || one.when === moment);
 }
 
@@ -87,6 +92,12 @@ export function keysAt(moment: "before" | "after"): Key[] {
 export function labelOf(command: Command, own?: Record<string, string>): string {
   const found = KEYS.find((one) => one.command === command);
   return found ? keyCap(own?.[settingOf(command)] ?? found.keys[0] ?? "") : "";
+}
+
+/** Returns `labelOf` under the settings of who is signed in. */
+export function useLabelOf(): (command: Command) => string {
+  const own = useMe().preferences.keys;
+  return (command) => labelOf(command, own);
 }
 
 /** Names a command in the person's settings. */

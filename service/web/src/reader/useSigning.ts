@@ -30,6 +30,8 @@ export interface Signing {
   close: () => void;
   sign: () => void;
   confirm: (password: string, code: string) => void;
+  /** The person has proved elsewhere who they are. */
+  proved: () => void;
   goOn: (afterRelease?: string) => void;
 }
 
@@ -95,6 +97,10 @@ export function useSigning({ id, token, content, flush, goesOn, onLost }: Signin
     },
     sign: () => void doSign(),
     confirm: (password, code) => void confirm(password, code),
+    proved: () => {
+      setNeeds(false);
+      void doSign();
+    },
     goOn: (afterRelease) => void goOn(true, afterRelease),
   };
 }

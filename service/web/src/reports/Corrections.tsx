@@ -1,27 +1,53 @@
-/** What can still be done to a signed report: add to it, or take it back. What was signed stays as it was. */
+/** What can still be done to a signed report: add to it, amend it, take it back. What was signed stays as it was. */
 import { Button, Textarea } from "@mantine/core";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ask } from "../api.ts";
 import { useConfirmed } from "../app/Confirm.tsx";
 import { queries } from "../app/queries.ts";
+import type { Content } from "../reader/report.ts";
 import type { Report } from "../shapes.ts";
 
-export function Corrections({ report }: { report: Report }) {
+const Amendment = lazy(() => import("./Amendment.tsx"));
+
+/** `onSigned` hears of the new version. */
+export function Corrections({ report, onSigned }: { report: Report; onSigned: () => void }) {
   const { t } = useTranslation("center");
   const { run, dialog } = useConfirmed();
-  if (report.status === "preliminary" || report.status === "cancelled") return null;
+  const signed = async () => {
+    await queries.invalidateQueries({ queryKey: ["report", report.public_id] });
+    onSigned();
+  };
   const send = (path: string, body: unknown) =>
     run(async () => {
       await ask(`/api/reports/${report.public_id}/${path}`, { method: "POST", body });
-      await queries.invalidateQueries({ queryKey: ["report", report.public_id] });
+      await signed();
     });
   return (
     <section className="corrections">
       <Correction title={t("addendum.title")} label={t("addendum.text")} go={t("addendum.go")} act={(text) => send("addendum", { text })} />
+      <Amended report={report} onSigned={signed} />
       <Correction title={t("retract.title")} label={t("retract.why")} go={t("retract.go")} act={(reason) => send("retract", { reason })} />
       {dialog}
     </section>
+  );
+}
+
+/** The editor is large: it comes when it is opened, and what was typed in it goes when it is closed. */
+function Amended({ report, onSigned }: { report: Report; onSigned: () => Promise<void> }) {
+  const { t } = useTranslation("center");
+  const [isOpen, setOpen] = useState(false);
+  if (!report.content) return null;
+  const content = report.content as Content;
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{t("amend.title")}</summary>
+      {isOpen && (
+        <Suspense fallback={<p className="quiet">{t("common:loading")}</p>}>
+          <Amendment key={report.number} report={report} content={content} onSigned={onSigned} />
+        </Suspense>
+      )}
+    </details>
   );
 }
 

@@ -63,7 +63,7 @@ export function ReportView({ id }: { id: string }) {
         {report.reason && <p>{t("report.reason", { reason: report.reason })}</p>}
         <p className="quiet report-hash">SHA-256 {report.sha256}</p>
       </footer>
-      {me.permissions.includes("read_cases") && report.is_latest && <Corrections report={report} />}
+      {report.may_correct && report.is_latest && <Corrections key={report.number} report={report} onSigned={() => setVersion(null)} />}
     </article>
   );
 }

@@ -1,0 +1,63 @@
+"""Somebody without a password signs in at a real identity provider, and proves there once more who signs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import update
+
+from service import tables
+from service.roles import Role
+from tests.browser.desk import READY_MS, browser
+from tests.browser.test_amending import signed, versions
+from tests.service.access.test_oidc import hospital, user
+
+pytestmark = [
+    pytest.mark.peers, pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore:get_jwt_config:DeprecationWarning")
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def opened(chromium: str) -> Iterator[Browser]:
+    with browser(chromium) as one:
+        yield one
+
+
+def come_through(page: Page) -> None:
+    """Say at the provider who it is, and come back."""
+    page.locator("input[name=sub]").fill("kim-1")
+    page.locator("input[name=sub]").press("Enter")
+    page.locator(".shell").wait_for(timeout=READY_MS)
+
+
+def test_who_has_no_password_confirms_in_a_new_window_and_loses_nothing(tmp_path: Path, opened: Browser) -> None:
+    with hospital(tmp_path, user(auth_time=int(time.time()))) as (house, _):
+        account_id = house.new_account(Role.CHIEF_RADIOLOGIST, login="kim@example.kr")
+        report_id = signed(house)
+        with house.database.transaction() as tx:
+            own = tables.account.c.id == account_id
+            tx.execute(update(tables.account).where(own).values(password_hash=None, language="en"))
+        page = opened.new_page(locale="en")
+        page.goto(f"{house.address}/sign-in")
+        page.get_by_role("link", name="hospital account").click()
+        come_through(page)
+        with house.database.transaction() as tx:
+            tx.execute(update(tables.session).values(confirmed_at=None))
+
+        page.goto(f"{house.address}/reports/{report_id}")
+        page.get_by_text("Addendum", exact=True).click()
+        page.get_by_label("What to add").fill("seen with the earlier film")
+        page.get_by_role("button", name="Sign the addendum").click()
+        assert page.locator("[role=dialog] input").count() == 0
+        with page.expect_popup() as window:
+            page.get_by_role("link", name="Confirm with your hospital account").click()
+        come_through(window.value)
+
+        expect(page.locator(".report-sheet")).to_contain_text("seen with the earlier film", timeout=READY_MS)
+        assert [row["status"] for row in versions(house)] == ["final", "appended"]
+        window.value.close()
+        page.close()
