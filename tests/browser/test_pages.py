@@ -112,9 +112,17 @@ def test_settings_follow_the_person_and_change_the_keys(house: House, opened: Br
     with visit(house, opened, Role.RADIOLOGIST) as here:
         page = here.page
         here.go("/settings")
-        page.get_by_role("button", name="J", exact=True).click()
+        down, reject = (page.locator(f"[data-key-of='{one}'] button") for one in ("worklist.down", "reading.reject"))
+        down.click()
         page.keyboard.press("x")
-        expect(page.get_by_role("button", name="X", exact=True)).to_be_visible()
+        expect(down).to_have_text("X")
+        reject.click()
+        page.keyboard.press("c")
+        expect(page.get_by_role("alert")).to_contain_text("C is already used for “Confirm”")
+        expect(reject).to_have_text("X")
+        reject.click()
+        page.keyboard.press("g")
+        expect(reject).to_have_text("G")
         page.get_by_label("Language").select_option("ru")
         expect(page.get_by_role("heading", name="Настройки")).to_be_visible()
 

@@ -48,7 +48,8 @@ function letterOf(event: Pick<KeyboardEvent, "key" | "code">): string {
   return event.key.length === 1 ? event.key.toLowerCase() : event.key;
 }
 
-function normal(key: string): string {
+/** Returns a key's name with its letter in lower case. */
+export function normal(key: string): string {
   const parts = key === "+" ? ["+"] : key.split("+");
   const last = parts.at(-1) ?? "";
   return [...parts.slice(0, -1), last.length === 1 ? last.toLowerCase() : last].join("+");

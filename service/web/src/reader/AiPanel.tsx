@@ -3,7 +3,7 @@
 import { useTranslation } from "react-i18next";
 import { currentLanguage } from "../app/language.ts";
 import { Opacity } from "../viewer/Opacity.tsx";
-import { labelOf } from "./keys.ts";
+import { useLabelOf } from "./keys.ts";
 import { Panel } from "./Panel.tsx";
 import styles from "./reader.module.css";
 import type { AiView, CaseView, Judgement } from "./types.ts";
@@ -25,6 +25,7 @@ interface AiPanelProps {
 
 export function AiPanel({ state, ai, unscored, step }: AiPanelProps) {
   const { t } = useTranslation("reader");
+  const labelOf = useLabelOf();
   if (state.impression === null) {
     return (
       <Panel title={t("ai.title")} id="ai">
@@ -83,6 +84,7 @@ interface RowProps {
 
 function Row({ shown: { finding }, judgement, isSelected, onSelect, onJudge }: RowProps) {
   const { t, i18n } = useTranslation("reader");
+  const labelOf = useLabelOf();
   const percent = new Intl.NumberFormat(i18n.language, { style: "percent", maximumFractionDigits: 0 });
   const name = finding.names[currentLanguage()];
   return (

@@ -3,7 +3,7 @@
 import { useTranslation } from "react-i18next";
 import { type Stack, viewLabel } from "../viewer/hanging.ts";
 import { beforeText, dateText } from "./dates.ts";
-import { labelOf } from "./keys.ts";
+import { useLabelOf } from "./keys.ts";
 import { Panel } from "./Panel.tsx";
 import styles from "./reader.module.css";
 import type { Prior } from "./types.ts";
@@ -19,6 +19,7 @@ interface FilmsProps {
 
 export function Films({ stacks, shown, onShow, priors, hung, onHang }: FilmsProps) {
   const { t, i18n } = useTranslation("reader");
+  const labelOf = useLabelOf();
   if (stacks.length < 2 && priors.length === 0) return null;
   return (
     <Panel title={t("films.title")} id="films">

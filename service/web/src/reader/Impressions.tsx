@@ -1,7 +1,7 @@
 /** The first impression: asked before anything of the AI is shown, stored once, never changed. */
 
 import { useTranslation } from "react-i18next";
-import { labelOf } from "./keys.ts";
+import { useLabelOf } from "./keys.ts";
 import { Keyed, Panel } from "./Panel.tsx";
 import styles from "./reader.module.css";
 import type { Impression } from "./types.ts";
@@ -18,6 +18,7 @@ interface ImpressionsProps {
 
 export function Impressions({ given, places, error, canGive, onGive }: ImpressionsProps) {
   const { t } = useTranslation("reader");
+  const labelOf = useLabelOf();
   if (given !== null) {
     return (
       <Panel

@@ -4,7 +4,7 @@ import { NativeSelect, Select } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type Catalogue, entryOf, type Named, nameIn, reportable, severitiesOf } from "./catalogue.ts";
-import { labelOf } from "./keys.ts";
+import { useLabelOf } from "./keys.ts";
 import { Keyed, Panel } from "./Panel.tsx";
 import styles from "./reader.module.css";
 import type { Grade, Place, Verdict } from "./types.ts";
@@ -24,6 +24,7 @@ interface MissedProps {
 
 export function Missed({ state, catalogue, isAdding, setAdding, place, step }: MissedProps) {
   const { t } = useTranslation("reader");
+  const labelOf = useLabelOf();
   if (state.impression === null) return null;
   return (
     <Panel
@@ -120,6 +121,7 @@ function boxAround({ x, y }: Place): number[] {
 
 function AddForm({ catalogue, place, onAdd, onClose }: AddFormProps) {
   const { t } = useTranslation("reader");
+  const labelOf = useLabelOf();
   const [code, setCode] = useState<string | null>(null);
   const [side, setSide] = useState("");
   const [severity, setSeverity] = useState("");

@@ -1,56 +1,82 @@
-/** Keys that may be changed: press the button, then the key. */
+/** Keys that may be changed: press the button, then the key. A key that has its work already is refused. */
 import { Button, Kbd } from "@mantine/core";
 import { type KeyboardEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { keyCap } from "../app/KeysHelp.tsx";
-import { nameOf } from "../app/keys.ts";
+import { keysOf, nameOf } from "../app/keys.ts";
 import { useMe } from "../app/me.ts";
+import { type Bound, BOUND, obstacle, withKey } from "./changeable.ts";
 import { keep } from "./SettingsPage.tsx";
 
-/** What is offered for change; the ids are those that the pages give their actions. */
-const CHANGEABLE = [
-  { id: "worklist.down", key: "j", word: "worklist:keys.down" },
-  { id: "worklist.up", key: "k", word: "worklist:keys.up" },
-  { id: "worklist.next", key: "n", word: "worklist:keys.next" },
-  { id: "worklist.preview", key: " ", word: "worklist:keys.preview" },
-  { id: "worklist.search", key: "/", word: "worklist:keys.search" },
-] as const;
-
 const MODIFIERS = new Set(["Shift", "Control", "Alt", "Meta"]);
+const CHANGEABLE = BOUND.filter((one) => !one.isFixed);
+const GROUPS = [...new Set(CHANGEABLE.map(({ group }) => group))];
+
+/** The words' names are put together from codes, all of which have one. */
+type Word = "worklist:title";
 
 export function Keys() {
   const { t } = useTranslation("settings");
   const { preferences } = useMe();
   const own = preferences.keys ?? {};
-  const [asking, setAsking] = useState<string | null>(null);
-  const set = (keys: Record<string, string>) => keep({ preferences: { ...preferences, keys } });
-  const press = (id: string) => (event: KeyboardEvent) => {
-    if (asking !== id || MODIFIERS.has(event.key)) return;
-    event.preventDefault();
-    setAsking(null);
-    if (event.key !== "Escape") void set({ ...own, [id]: nameOf(event.nativeEvent) });
+  const [refusal, setRefusal] = useState("");
+  const set = (keys: Record<string, string>) => void keep({ preferences: { ...preferences, keys } });
+  const change = (action: Bound, key: string) => {
+    const holder = obstacle(action, key, own);
+    if (holder === null) set(withKey(action, key, own));
+    const words = { key: keyCap(key), action: holder === null || holder === "reserved" ? "" : t(holder.word as Word) };
+    setRefusal(holder === null ? "" : t(holder === "reserved" ? "keys.reserved" : "keys.taken", words));
   };
   return (
     <section>
       <h2>{t("keys")}</h2>
       <p className="quiet">{t("keys.how")}</p>
-      <dl className="settings-keys">
-        {CHANGEABLE.map(({ id, key, word }) => (
-          <div key={id}>
-            <dt>{t(word)}</dt>
-            <dd>
-              <Button size="compact-sm" variant="default" onClick={() => setAsking(id)} onKeyDown={press(id)} onBlur={() => setAsking(null)}>
-                {asking === id ? t("keys.press") : <Kbd size="xs">{keyCap(own[id] ?? key)}</Kbd>}
-              </Button>
-            </dd>
-          </div>
-        ))}
-      </dl>
+      <p role="alert" className="settings-refusal">
+        {refusal}
+      </p>
+      {GROUPS.map((group) => (
+        <div key={group} role="group" aria-label={t(group as Word)}>
+          <h3>{t(group as Word)}</h3>
+          <dl className="settings-keys">
+            {CHANGEABLE.filter((one) => one.group === group).map((action) => (
+              <KeyRow key={action.id} action={action} shown={keysOf(action, own)[0] ?? ""} onKey={(key) => change(action, key)} />
+            ))}
+          </dl>
+        </div>
+      ))}
       {Object.keys(own).length > 0 && (
-        <Button size="compact-sm" variant="subtle" onClick={() => void set({})}>
+        <Button size="compact-sm" variant="subtle" onClick={() => set({})}>
           {t("keys.reset")}
         </Button>
       )}
     </section>
+  );
+}
+
+interface RowProps {
+  action: Bound;
+  shown: string;
+  onKey: (key: string) => void;
+}
+
+function KeyRow({ action, shown, onKey }: RowProps) {
+  const { t } = useTranslation("settings");
+  const [isAsking, setAsking] = useState(false);
+  const press = (event: KeyboardEvent) => {
+    if (!isAsking || MODIFIERS.has(event.key)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    setAsking(false);
+    if (event.key !== "Escape") onKey(nameOf(event.nativeEvent));
+  };
+  return (
+    <div data-key-of={action.id}>
+      <dt>{t(action.word as Word)}</dt>
+      <dd>
+        <Button size="compact-sm" variant="default" onClick={() => setAsking(true)} onKeyDown={press} onBlur={() => setAsking(false)}>
+          {isAsking ? t("keys.press") : <Kbd size="xs">{keyCap(shown)}</Kbd>}
+        </Button>
+      </dd>
+    </div>
   );
 }

@@ -1,7 +1,7 @@
 /** The buttons above the films; each shows its key. */
 
 import { useTranslation } from "react-i18next";
-import { type Command, labelOf } from "../reader/keys.ts";
+import { type Command, useLabelOf } from "../reader/keys.ts";
 import { type ToolName, useViewer } from "./store.ts";
 import { presetsOf } from "./windows.ts";
 import styles from "./viewer.module.css";
@@ -25,6 +25,7 @@ const STANDS = ["own_window", "invert", "turn", "mirror", "reset"] as const sati
 
 export function Toolbar({ modality, hasPriors, hasOverlay, canPlace, run }: ToolbarProps) {
   const { t } = useTranslation("viewer");
+  const labelOf = useLabelOf();
   const { tool, columns, isLinked, overlayOn } = useViewer();
 
   function button(command: Command, name: string, pressed?: boolean, isOff = false) {
