@@ -34,7 +34,8 @@ export function useCommands(parts: Parts): (command: Command) => void {
     if (act) act();
     else runOnFilm(command);
   };
-  const moment = parts.reading.state.impression === null ? "before" : "after";
+  const { impression, waiting } = parts.reading.state;
+  const moment = waiting ? "storing" : impression === null ? "before" : "after";
   const actions: KeyAction[] = keysAt(moment).map(({ command, keys, group }) => ({
     id: settingOf(command),
     keys,
