@@ -19,27 +19,27 @@ export function Keys() {
   const { t } = useTranslation("settings");
   const { preferences } = useMe();
   const own = preferences.keys ?? {};
-  const [refusal, setRefusal] = useState("");
+  const [refusal, setRefusal] = useState<{ id: string; words: string } | null>(null);
   const set = (keys: Record<string, string>) => void keep({ preferences: { ...preferences, keys } });
   const change = (action: Bound, key: string) => {
     const holder = obstacle(action, key, own);
     if (holder === null) set(withKey(action, key, own));
     const words = { key: keyCap(key), action: holder === null || holder === "reserved" ? "" : t(holder.word as Word) };
-    setRefusal(holder === null ? "" : t(holder === "reserved" ? "keys.reserved" : "keys.taken", words));
+    setRefusal(holder && { id: action.id, words: t(holder === "reserved" ? "keys.reserved" : "keys.taken", words) });
   };
   return (
     <section>
       <h2>{t("keys")}</h2>
       <p className="quiet">{t("keys.how")}</p>
-      <p role="alert" className="settings-refusal">
-        {refusal}
-      </p>
       {GROUPS.map((group) => (
         <div key={group} role="group" aria-label={t(group as Word)}>
           <h3>{t(group as Word)}</h3>
           <dl className="settings-keys">
             {CHANGEABLE.filter((one) => one.group === group).map((action) => (
-              <KeyRow key={action.id} action={action} shown={keysOf(action, own)[0] ?? ""} onKey={(key) => change(action, key)} />
+              <KeyRow
+                key={action.id} action={action} shown={keysOf(action, own)[0] ?? ""} onKey={(key) => change(action, key)}
+                refusal={refusal?.id === action.id ? refusal.words : ""}
+              />
             ))}
           </dl>
         </div>
@@ -57,9 +57,11 @@ interface RowProps {
   action: Bound;
   shown: string;
   onKey: (key: string) => void;
+  /** Why the key that was pressed last cannot be had. */
+  refusal: string;
 }
 
-function KeyRow({ action, shown, onKey }: RowProps) {
+function KeyRow({ action, shown, onKey, refusal }: RowProps) {
   const { t } = useTranslation("settings");
   const [isAsking, setAsking] = useState(false);
   const press = (event: KeyboardEvent) => {
@@ -76,6 +78,9 @@ function KeyRow({ action, shown, onKey }: RowProps) {
         <Button size="compact-sm" variant="default" onClick={() => setAsking(true)} onKeyDown={press} onBlur={() => setAsking(false)}>
           {isAsking ? t("keys.press") : <Kbd size="xs">{keyCap(shown)}</Kbd>}
         </Button>
+        <p role="alert" className="settings-refusal">
+          {refusal}
+        </p>
       </dd>
     </div>
   );
