@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, expect
 from sqlalchemy import select
 
 from service import tables
@@ -167,23 +167,6 @@ def test_a_case_that_somebody_reads_is_not_opened(house: House, opened: Browser)
 
     desk.page.get_by_test_id("claim-taken").wait_for()
     assert desk.page.get_by_test_id("pane-0").count() == 0
-    stand_up(desk)
-
-
-def test_a_key_that_comes_before_the_answer_to_the_impression_waits_for_it(house: House, opened: Browser) -> None:
-    desk = sit_down(house, opened)
-    public_id = desk.send(films.film(), scored=True)
-    desk.open(public_id)
-    held: list[Route] = []
-    desk.page.route("**/impression", lambda route: held.append(route))
-
-    desk.press("1", "Enter")
-    desk.page.wait_for_timeout(300)
-    assert desk.page.locator("[data-impression]").count() == 0
-    held[0].continue_()
-
-    desk.page.locator("[data-finding=nodule][data-judgement=rejected]").wait_for()
-    assert len(held) == 1
     stand_up(desk)
 
 

@@ -34,8 +34,7 @@ export function useCommands(parts: Parts): (command: Command) => void {
     if (act) act();
     else runOnFilm(command);
   };
-  const { impression, waiting } = parts.reading.state;
-  const moment = waiting ? "storing" : impression === null ? "before" : "after";
+  const moment = parts.reading.state.impression === null ? "before" : "after";
   const actions: KeyAction[] = keysAt(moment).map(({ command, keys, group }) => ({
     id: settingOf(command),
     keys,

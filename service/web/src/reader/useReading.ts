@@ -88,14 +88,12 @@ function useImpression(id: string, token: number | undefined, { places, opened, 
     busy.current = true;
     setStoring(true);
     setError(undefined);
-    step({ kind: "giving" });
     try {
       const body = { impression, places: [...places], seconds: secondsSince(opened.current) };
       const { ai } = await asks.impression(id, claim, body);
       step({ kind: "impression", impression, ai });
       queries.setQueryData<CaseView>(["case", id], (before) => before && { ...before, ai });
     } catch (refused) {
-      step({ kind: "not_given" });
       if (isLost(refused)) onLost(refused.message);
       else setError(refused instanceof Error ? refused.message : "");
     } finally {

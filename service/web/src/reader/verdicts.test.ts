@@ -79,26 +79,3 @@ describe("verdicts", () => {
     expect(verdictStep(limited, { kind: "grade", grade: "good" }).quality).toEqual({ grade: "good", reasons: [] });
   });
 });
-
-describe("a key that comes before the impression's answer", () => {
-  const giving = verdictStep(UNREAD, { kind: "giving" });
-  const eager = verdictStep(giving, { kind: "accept" });
-
-  it("is done when the answer is there", () => {
-    const state = verdictStep(eager, { kind: "impression", impression: "normal", ai });
-    expect(state).toEqual(verdictStep(after("normal"), { kind: "accept" }));
-    expect(unjudged(state)).toEqual([]);
-  });
-
-  it("decides no finding when the impression was not normal", () => {
-    const state = verdictStep(eager, { kind: "impression", impression: "abnormal", ai });
-    expect(unjudged(state)).toHaveLength(3);
-  });
-
-  it("is forgotten when the impression was refused, and does nothing when none is on its way", () => {
-    const again = verdictStep(verdictStep(eager, { kind: "not_given" }), { kind: "giving" });
-    const state = verdictStep(again, { kind: "impression", impression: "normal", ai });
-    expect(unjudged(state)).toHaveLength(3);
-    expect(verdictStep(UNREAD, { kind: "accept" })).toEqual(UNREAD);
-  });
-});

@@ -18,8 +18,6 @@ export interface VerdictState {
   quality: Quality | null;
   /** Which of the shown findings the keys speak to. */
   selected: number;
-  /** The first impression is on its way to the service, and what was asked meanwhile waits for its answer. */
-  waiting: "impression" | "accept" | null;
 }
 
 export type Step =
@@ -30,8 +28,6 @@ export type Step =
       verdicts: Verdict[];
       quality: Quality | null;
     }
-  | { kind: "giving" }
-  | { kind: "not_given" }
   | { kind: "impression"; impression: Impression; ai: AiView | null }
   | { kind: "judge"; judgement: Exclude<Judgement, "missed"> }
   | { kind: "select"; index: number }
@@ -49,7 +45,6 @@ export const UNREAD: VerdictState = {
   missed: [],
   quality: null,
   selected: 0,
-  waiting: null,
 };
 
 /** Returns what the AI says is there, most probable first; tested outputs stand before experimental ones. */
@@ -76,12 +71,8 @@ export function verdictStep(state: VerdictState, step: Step): VerdictState {
   switch (step.kind) {
     case "opened":
       return opened(step);
-    case "giving":
-      return { ...state, waiting: "impression" };
-    case "not_given":
-      return { ...state, waiting: null };
     case "impression":
-      return given(state, step);
+      return { ...state, impression: step.impression, shown: shownOf(step.ai), selected: 0 };
     case "judge":
       return judged(state, step.judgement);
     case "select":
@@ -101,11 +92,6 @@ export function verdictStep(state: VerdictState, step: Step): VerdictState {
   }
 }
 
-function given(state: VerdictState, { impression, ai }: Extract<Step, { kind: "impression" }>): VerdictState {
-  const after: VerdictState = { ...state, impression, shown: shownOf(ai), selected: 0, waiting: null };
-  return state.waiting === "accept" ? accepted(after) : after;
-}
-
 function opened(step: Extract<Step, { kind: "opened" }>): VerdictState {
   const onFindings = step.verdicts.filter((verdict) => verdict.finding_id !== null);
   const state: VerdictState = {
@@ -115,7 +101,6 @@ function opened(step: Extract<Step, { kind: "opened" }>): VerdictState {
     missed: step.verdicts.filter((verdict) => verdict.finding_id === null),
     quality: step.quality,
     selected: 0,
-    waiting: null,
   };
   return { ...state, selected: nextUnjudged(state, 0) };
 }
@@ -132,7 +117,7 @@ function judged(state: VerdictState, judgement: Judgement): VerdictState {
  * After any other impression nothing is decided in bulk: a finding is confirmed by looking at it.
  */
 function accepted(state: VerdictState): VerdictState {
-  if (state.impression === null) return state.waiting ? { ...state, waiting: "accept" } : state;
+  if (state.impression === null) return state;
   const quality = state.quality ?? { grade: "good" as const, reasons: [] };
   if (state.impression !== "normal") return { ...state, quality, selected: nextUnjudged(state, state.selected) };
   const rejected = Object.fromEntries(unjudged(state).map(({ finding }) => [finding.finding_id, "rejected" as const]));
