@@ -39,20 +39,21 @@ def sign(
     token: int | None,
     content: Content,
     status: Literal["preliminary", "final"],
+    revision: int,
 ) -> int:
     """Sign a case's report and return the version's number; a final one ends the case.
 
     Raises:
         NotFound: No such study for the caller.
         Forbidden: `confirm_first`.
-        Conflict: `claim_lost`; `changed`, somebody signed meanwhile; `new_images`, images came meanwhile.
+        Conflict: `claim_lost`; `changed`, somebody signed meanwhile; `new_images`, the images are not those of `revision`.
         Incomplete: What is missing, in the order of the report.
     """
     now = desk.clock()
     require_confirmed(who, now, settings)
     account_id = who.account_id or 0
     with desk.database.reading() as rx:
-        claims.require(rx, who, public_id, token, now)
+        claims.refuse_new_images(claims.require(rx, who, public_id, token, now), revision)
         case = signing.find_case(rx, who, public_id)
         if problems := _in_the_way(rx, case, account_id, content):
             raise Incomplete(problems)
@@ -64,8 +65,7 @@ def sign(
     signed = signing.prepare(desk, basis, body, signer, status=stands, reason=None, study_revision=case.revision)
     with desk.database.transaction() as tx:
         claimed = claims.require(tx, who, public_id, token, desk.clock())
-        if claimed.revision != case.revision:
-            raise Conflict("Further images of this study arrived. Look at them before you sign.", code="new_images")
+        claims.refuse_new_images(claimed, case.revision)
         number = signing.write(desk, tx, signed, who, action="report_signed")
         if status == "final":
             records.drop_draft(tx, case, account_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from service.access import Caller, may
@@ -42,6 +42,8 @@ class Signing(Written):
     """A report to be signed."""
 
     status: Literal["preliminary", "final"]
+    revision: Annotated[int, Field(ge=1, lt=2**31)]
+    """Of the study: which of its images the author had before him."""
 
 
 class DraftStored(BaseModel):
@@ -100,6 +102,7 @@ def sign(
             token=token,
             content=signing.content,
             status=signing.status,
+            revision=signing.revision,
         )
     except Incomplete as refusal:
         return incomplete_answer(refusal)

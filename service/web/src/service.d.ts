@@ -2161,6 +2161,8 @@ export interface components {
              * @default []
              */
             places: components["schemas"]["PointGiven"][];
+            /** Revision */
+            revision: number;
             /** Seconds */
             seconds?: number | null;
         };
@@ -2955,6 +2957,8 @@ export interface components {
          */
         Signing: {
             content: components["schemas"]["Content"];
+            /** Revision */
+            revision: number;
             /**
              * Status
              * @enum {string}
@@ -3141,6 +3145,8 @@ export interface components {
             /** Ai Visible */
             ai_visible: boolean;
             quality?: components["schemas"]["QualityGiven"] | null;
+            /** Revision */
+            revision: number;
             /** Seconds */
             seconds?: number | null;
             /** Verdicts */

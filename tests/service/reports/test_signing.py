@@ -182,6 +182,22 @@ def test_images_that_came_after_the_impression_stop_the_signature(room: Room) ->
     assert answer.json().get("missing", answer.json()) == [{"field": "impression", "message_code": "impression_needed"}]
 
 
+def test_a_signature_is_under_the_images_that_its_page_showed(room: Room) -> None:
+    public_id, film = room.send()
+    room.score("findings")
+    reader = writer(room)
+    seen = reader.revision(public_id)
+    room.send(study=film, seed=1)
+    room.score("findings")
+    reader.confirm()
+    token = reader.read(public_id)
+
+    refused = reader.sign(public_id, token, NORMAL, revision=seen)
+
+    assert (refused.status_code, refused.json()["error"]) == (409, "new_images")
+    assert reader.sign(public_id, token, NORMAL).json()["number"] == 1
+
+
 def test_a_draft_is_kept_for_who_holds_the_case(room: Room) -> None:
     public_id = room.scored()
     reader, other = writer(room), writer(room)
