@@ -13,7 +13,7 @@ from service.reports.case_records import Case, Signer
 from service.reports.compose import Standing, Status
 from service.reports.content import Addendum, Content
 from service.reports.fonts import unprintable
-from service.reports.required import Missing, missing_parts
+from service.reports.required import Missing, missing_parts, unreported
 from service.reports.signing import Basis, Desk
 from service.reports.versions import STANDING, Author, Body, body_of, make_body, next_status
 from service.roles import Permission
@@ -119,14 +119,17 @@ def retract(desk: Desk, settings: Settings, who: Caller, public_id: str, *, reas
 
 def _in_the_way(rx: Connection, case: Case, account_id: int, content: Content) -> list[Missing]:
     """Return what keeps a report from being signed: its own parts, the first impression, verdicts on what the AI
-    showed."""
+    showed, and what the verdicts hold true but the report does not tell."""
     problems = missing_parts(content)
     if case_records.impression_of(rx, case, account_id) is None:
         return [Missing(field="impression", message_code="impression_needed"), *problems]
-    judged = {verdict["finding_id"] for verdict in case_records.verdicts_of(rx, case, account_id)}
+    verdicts = case_records.verdicts_of(rx, case, account_id)
+    judged = {verdict["finding_id"] for verdict in verdicts}
+    held_true = [verdict["finding_code"] for verdict in verdicts if verdict["judgement"] in ("confirmed", "missed")]
     open_findings = sorted(case_records.shown_positive(rx, case) - judged)
     return [
         *(Missing(field=f"verdicts.{finding_id}", message_code="verdict_needed") for finding_id in open_findings),
+        *unreported(content, held_true),
         *problems,
     ]
 

@@ -111,6 +111,24 @@ def test_nothing_is_signed_before_the_first_impression_and_a_verdict_on_what_the
     assert room.rows(tables.report_version) == []
 
 
+def test_what_the_signer_holds_true_stands_in_the_report(room: Room) -> None:
+    public_id = room.scored()
+    reader = writer(room)
+    reader.confirm()
+    token = reader.read(public_id)
+    shown_now = [found for run in reader.case(public_id)["ai"]["runs"] for found in run["shown_findings"]]
+    rejected = {"finding_id": shown_now[0]["finding_id"], "code": shown_now[0]["code"], "judgement": "rejected"}
+    assert reader.verdicts(public_id, token, rejected, {"code": "nodule", "judgement": "missed"}).status_code == 200
+    denied = {**NODULE, "findings": [{"code": "nodule", "presence": "absent"}]}
+
+    refused = [reader.sign(public_id, token, content) for content in (NORMAL, denied)]
+
+    assert [answer.status_code for answer in refused] == [409, 409]
+    unsaid = [{"field": "verdicts.nodule", "message_code": "verdict_not_reported"}]
+    assert [answer.json()["missing"] for answer in refused] == [unsaid, unsaid]
+    assert reader.sign(public_id, token, NODULE).status_code == 200
+
+
 def test_a_signature_needs_a_fresh_proof_and_the_claim(room: Room) -> None:
     public_id = room.scored()
     reader = writer(room)
