@@ -90,7 +90,9 @@ def _problems(content: Content) -> Iterator[Problem]:
         for code in _finding_problems(finding, content):
             yield f"findings.{index}", code
     yield from _twice(content)
-    if not (content.abnormal or content.template or content.impression_text.strip() or cannot_tell):
+    # A template's impression is "normal": words on findings beside it may say anything, and ask for their own.
+    has_normal = content.template is not None and not content.findings_text.strip()
+    if not (content.abnormal or has_normal or content.impression_text.strip() or cannot_tell):
         yield "impression_text", "required"
     if not content.recommendations and not content.recommendation_text.strip():
         yield "recommendations", "required"
