@@ -59,7 +59,7 @@ def sign(
             raise Incomplete(problems)
         basis, signer = signing.basis_of(rx, case), case_records.signer_of(rx, account_id)
         facts = case_records.facts_of(rx, case)
-    stands = next_status(status, basis.latest)
+    stands = next_status(status, basis.stands)
     standing = Standing(status=stands, has_new_images=stands == "amended")
     body = make_body(content, facts, standing, Author(name=signer.name, licence=signer.licence))
     signed = signing.prepare(desk, basis, body, signer, status=stands, reason=None, study_revision=case.revision)
@@ -147,16 +147,16 @@ def _opened(desk: Desk, settings: Settings, who: Caller, public_id: str) -> tupl
     is_own = any(version.account_id == who.account_id for version in versions)
     if not is_own and not who.can(Permission.CORRECT_REPORTS):
         raise Forbidden("Only who signed this report, or a chief radiologist, may correct it.", code="not_your_report")
-    if basis.latest is None or basis.latest.status not in STANDING:
+    if basis.stands is None or basis.stands.status not in STANDING:
         raise Conflict("Only a final report that stands can be corrected.", code="not_final")
-    return basis, signer, body_of(basis.latest)
+    return basis, signer, body_of(basis.stands)
 
 
 def _prepared(
     desk: Desk, basis: Basis, body: Body, signer: Signer, *, status: Status, reason: str | None
 ) -> signing.Signed:
     """A correction speaks of the images that the report was of, and of none that came later."""
-    revision = basis.latest.study_revision if basis.latest else basis.case.revision
+    revision = basis.stands.study_revision if basis.stands else basis.case.revision
     return signing.prepare(desk, basis, body, signer, status=status, reason=reason, study_revision=revision)
 
 

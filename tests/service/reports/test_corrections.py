@@ -10,7 +10,7 @@ from service import tables
 from service.reports.versions import verify_reports
 from service.roles import Role
 from tests.service.reading.room import Room
-from tests.service.reports.desk import NODULE, NORMAL, writer
+from tests.service.reports.desk import NODULE, NORMAL, Writer, writer
 
 
 def test_corrections_are_versions_that_follow_one_another_and_the_first_one_stays(room: Room) -> None:
@@ -108,6 +108,40 @@ def test_further_images_bring_the_case_back_and_the_new_report_says_why(room: Ro
     assert (answer.json()["number"], answer.json()["status"]) == (2, "amended")
     told = reader.get(f"/api/reports/{report_id}").json()["texts"]["en"]["notices"][0]
     assert told == "This version replaces an earlier one. Reason: further images arrived."
+
+
+def reported_with_new_images(room: Room) -> tuple[Writer, str, str, int]:
+    """Sign a report, let an image come, sign a preliminary one over it; returns the study, report and claim."""
+    public_id, film = room.send()
+    room.score("findings")
+    reader = writer(room)
+    report_id = reader.signed(public_id, NORMAL)
+    room.send(study=film, seed=1)
+    room.score("findings")
+    reader.confirm()
+    token = reader.read(public_id)
+    assert reader.sign(public_id, token, NORMAL, status="preliminary").json()["status"] == "preliminary"
+    return reader, public_id, report_id, token
+
+
+def test_a_final_report_over_a_preliminary_one_replaces_the_final_one_before(room: Room) -> None:
+    reader, public_id, _, token = reported_with_new_images(room)
+
+    assert reader.sign(public_id, token, NODULE).json()["status"] == "amended"
+
+
+def test_a_preliminary_report_keeps_nobody_from_correcting_the_final_one(room: Room) -> None:
+    reader, _, report_id, _ = reported_with_new_images(room)
+
+    added = reader.correct(report_id, "addendum", text="Compared.")
+    amended = reader.correct(report_id, "amend", content=NODULE, reason="missed")
+    retracted = reader.correct(report_id, "retract", reason="wrong patient")
+
+    told = [(answer.json().get("number"), answer.json().get("status")) for answer in (added, amended, retracted)]
+    assert told == [(3, "appended"), (4, "amended"), (5, "cancelled")]
+    assert [row["study_revision"] for row in room.rows(tables.report_version)] == [1, 2, 1, 1, 1]
+    with room.house.database.reading() as rx:
+        assert verify_reports(rx) == []
 
 
 def test_of_corrections_at_the_same_time_each_follows_the_one_before_or_is_refused(room: Room) -> None:
