@@ -60,7 +60,7 @@ def sign(
         basis, signer = signing.basis_of(rx, case), case_records.signer_of(rx, account_id)
         facts = case_records.facts_of(rx, case)
     stands = next_status(status, basis.stands)
-    standing = Standing(status=stands, has_new_images=stands == "amended")
+    standing = _next_standing(stands, basis)
     body = make_body(content, facts, standing, Author(name=signer.name, licence=signer.licence))
     signed = signing.prepare(desk, basis, body, signer, status=stands, reason=None, study_revision=case.revision)
     with desk.database.transaction() as tx:
@@ -74,17 +74,20 @@ def sign(
 
 
 def append(desk: Desk, settings: Settings, who: Caller, public_id: str, *, text: str) -> int:
-    """Add to a report that stands; what stands there is unchanged. Returns the version's number."""
+    """Add to a report that stands; what stands there is unchanged. Returns the version's number.
+
+    One that replaced another still says so, and why.
+    """
     basis, signer, before = _opened(desk, settings, who, public_id)
     language = signer.language
     _check_words(text)
     when = signing.moment_of(desk.clock(), before.facts).isoformat(timespec="minutes")
     note = Addendum(text=text, language=language, signer=signer.name, signed_on=when)
-    standing = before.standing.model_copy(
-        update={"status": "appended", "addenda": [*before.standing.addenda, note], "has_new_images": False}
-    )
+    status: Status = "amended" if before.standing.status == "amended" else "appended"
+    standing = before.standing.model_copy(update={"status": status, "addenda": [*before.standing.addenda, note]})
+    reason = before.standing.reason
     body = make_body(before.content, before.facts, standing, before.author)
-    signed = _prepared(desk, basis, body, signer, status="appended", reason=None)
+    signed = _prepared(desk, basis, body, signer, status=status, reason=reason)
     with desk.database.transaction() as tx:
         return signing.write(desk, tx, signed, who, action="report_addended")
 
@@ -132,6 +135,13 @@ def _in_the_way(rx: Connection, case: Case, account_id: int, content: Content) -
         *unreported(content, held_true),
         *problems,
     ]
+
+
+def _next_standing(status: Status, basis: Basis) -> Standing:
+    """Return where a newly signed version stands; what was added to the one that it replaces stays."""
+    if status != "amended" or basis.stands is None:
+        return Standing(status=status)
+    return Standing(status=status, has_new_images=True, addenda=body_of(basis.stands).standing.addenda)
 
 
 def _opened(desk: Desk, settings: Settings, who: Caller, public_id: str) -> tuple[Basis, Signer, Body]:

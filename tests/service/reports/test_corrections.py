@@ -144,6 +144,39 @@ def test_a_preliminary_report_keeps_nobody_from_correcting_the_final_one(room: R
         assert verify_reports(rx) == []
 
 
+def test_an_addendum_stays_when_later_images_ask_for_a_new_report(room: Room) -> None:
+    public_id, film = room.send()
+    room.score("findings")
+    reader = writer(room)
+    report_id = reader.signed(public_id, NORMAL)
+    assert reader.correct(report_id, "addendum", text="이전 영상과 비교함.").status_code == 200
+    room.send(study=film, seed=1)
+    room.score("findings")
+    reader.confirm()
+
+    assert reader.sign(public_id, reader.read(public_id), NODULE).json()["status"] == "amended"
+
+    texts = reader.get(f"/api/reports/{report_id}").json()["texts"]["en"]
+    [added] = [section for section in texts["sections"] if section["code"] == "addendum"]
+    assert added["paragraphs"][0] == "이전 영상과 비교함."
+
+
+def test_an_addendum_to_an_amended_report_still_says_why_it_was_amended(room: Room) -> None:
+    public_id = room.scored()
+    reader = writer(room)
+    report_id = reader.signed(public_id, NORMAL)
+    reader.correct(report_id, "amend", content=NODULE, reason="결절 누락")
+
+    added = reader.correct(report_id, "addendum", text="비교함.").json()
+
+    assert (added["status"], added["reason"]) == ("amended", "결절 누락")
+    told = reader.get(f"/api/reports/{report_id}").json()["texts"]["ko"]
+    assert told["notices"][0].endswith("사유: 결절 누락")
+    assert told["sections"][-1]["code"] == "addendum"
+    [study] = room.house.signed_in(Role.SITE_PHYSICIAN).get("/api/center/studies").json()["items"]
+    assert study["stage"] == "amended"
+
+
 def test_of_corrections_at_the_same_time_each_follows_the_one_before_or_is_refused(room: Room) -> None:
     reader = writer(room)
     report_id = reader.signed(room.scored())
