@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { currentLanguage } from "../app/language.ts";
 import { useMe } from "../app/me.ts";
 import { likelyNext, prefetchCase } from "../app/nextCase.ts";
+import { useViewer } from "../viewer/store.ts";
 import { Viewer } from "../viewer/Viewer.tsx";
 import { AiPanel } from "./AiPanel.tsx";
 import { useCatalogue } from "./catalogue.ts";
@@ -46,7 +47,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
   const reading = useReading(id, token, onLost);
   const { view, state } = reading;
   const hasImpression = state.impression !== null;
-  const report = useReport({ id, token, isOpen: hasImpression, storedTimes: reading.storedTimes, onLost });
+  const report = useReport({ id, token, isOpen: hasImpression, storedTimes: reading.storedTimes, revision: view?.item.revision, onLost });
   const hanging = useHanging(view);
   const [isAdding, setAdding] = useState(false);
   const [isPreviewing, setPreviewing] = useState(false);
@@ -55,6 +56,8 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
     id,
     token,
     content: report.state.content,
+    revision: view?.item.revision,
+    isSettled: hasImpression && !reading.isStoring && report.isFresh,
     flush: reading.flush,
     goesOn: preferences.go_on ?? true,
     onLost,
@@ -62,10 +65,13 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
   useEvents(id, token !== undefined, hasImpression);
   usePrefetch(id, view !== undefined);
   useComparison(hanging.prior?.public_id, report, view?.priors ?? []);
+  const hasSettledFilm = useViewer((viewer) => viewer.hasSettledFilm);
+  const canGive = token !== undefined && view !== undefined && (hasSettledFilm || hanging.shown === undefined);
   const left = unjudged(state).length;
   const run = useCommands({
     reading,
     hanging,
+    canGive,
     isReady: hasImpression && report.state.content !== null,
     isQuiet: signing.status !== undefined || isPreviewing,
     onAdd: () => setAdding(true),
@@ -119,7 +125,8 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
             given={state.impression}
             places={reading.places.length}
             error={reading.impressionError}
-            canGive={token !== undefined}
+            canGive={canGive}
+            hasNewImages={reading.hasNewImages}
             onGive={reading.give}
           />
           <AiPanel state={state} ai={view.ai} unscored={view.unscored} step={reading.step} />
@@ -180,6 +187,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
           language={currentLanguage()}
           status={signing.status}
           left={signing.status === "final" ? left : 0}
+          isSettled={hasImpression && !reading.isStoring && report.isFresh}
           isBusy={signing.isBusy}
           error={signing.error}
           refusedFor={signing.missing}

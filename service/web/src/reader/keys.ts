@@ -30,9 +30,9 @@ function key(command: Command, group: Group, keys: string, when?: Key["when"]): 
 
 // prettier-ignore
 export const KEYS: readonly Key[] = [
-  key("impression_normal", "impression", "1 n", "before"),
-  key("impression_abnormal", "impression", "2 a", "before"),
-  key("impression_cannot_tell", "impression", "3 u", "before"),
+  key("impression_normal", "impression", "1", "before"),
+  key("impression_abnormal", "impression", "2", "before"),
+  key("impression_cannot_tell", "impression", "3", "before"),
   key("tool_place", "impression", "o", "before"),
   key("finding_next", "findings", "j", "after"),
   key("finding_previous", "findings", "k", "after"),

@@ -118,5 +118,10 @@ function useFilm(pane: PaneNumber, stack: Stack | undefined, element: { current:
     hung.hang(stack).catch(() => setFailed(true));
   }, [pane, stack]);
 
+  const settleFilm = useViewer((state) => state.settleFilm);
+  useEffect(() => {
+    if (pane === 0 && (look || failed)) settleFilm();
+  }, [pane, look, failed, settleFilm]);
+
   return { look, failed };
 }
