@@ -15,6 +15,7 @@ from service.reports.content import Addendum, Content
 from service.reports.fonts import unprintable
 from service.reports.required import Missing, missing_parts, unreported
 from service.reports.signing import Basis, Desk
+from service.reports.suggest import held
 from service.reports.versions import STANDING, Author, Body, body_of, make_body, next_status
 from service.roles import Permission
 from service.settings import Settings
@@ -128,7 +129,7 @@ def _in_the_way(rx: Connection, case: Case, account_id: int, content: Content) -
         return [Missing(field="impression", message_code="impression_needed"), *problems]
     verdicts = case_records.verdicts_of(rx, case, account_id)
     judged = {verdict["finding_id"] for verdict in verdicts}
-    held_true = [verdict["finding_code"] for verdict in verdicts if verdict["judgement"] in ("confirmed", "missed")]
+    held_true = [verdict["finding_code"] for verdict in verdicts if held(verdict) == "present"]
     open_findings = sorted(case_records.shown_positive(rx, case) - judged)
     return [
         *(Missing(field=f"verdicts.{finding_id}", message_code="verdict_needed") for finding_id in open_findings),
