@@ -16,6 +16,7 @@ import { Impressions } from "./Impressions.tsx";
 import { labelOf } from "./keys.ts";
 import { Missed } from "./Missed.tsx";
 import { Keyed } from "./Panel.tsx";
+import { imageOf } from "./places.ts";
 import { PatientBanner } from "./PatientBanner.tsx";
 import { PreviewDialog } from "./Preview.tsx";
 import { Question } from "./Question.tsx";
@@ -83,10 +84,12 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
   });
 
   if (!view) return <p className={styles.waiting}>{reading.failure ?? t("loading")}</p>;
+  const place = reading.places.at(-1);
   const picture = hasImpression ? pictureOf(state) : undefined;
   const beside = hanging.beside && {
     stack: hanging.beside.stack,
     isPrior: hanging.beside.prior !== undefined,
+    isDoubtful: hanging.beside.prior?.identity_doubt ?? false,
     caption: hanging.beside.prior
       ? t("films.prior_of", { date: dateText(hanging.beside.prior.study_date, i18n.language) })
       : dateText(view.item.study_date, i18n.language),
@@ -135,7 +138,10 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
             catalogue={catalogue}
             isAdding={isAdding}
             setAdding={setAdding}
-            place={reading.places.at(-1)}
+            place={place}
+            image={imageOf(place, view.series)}
+            onPlaceUsed={reading.unpoint}
+            error={reading.verdictsError}
             step={reading.step}
           />
           <ReportPane

@@ -33,7 +33,7 @@ export const KEYS: readonly Key[] = [
   key("impression_normal", "impression", "1", "before"),
   key("impression_abnormal", "impression", "2", "before"),
   key("impression_cannot_tell", "impression", "3", "before"),
-  key("tool_place", "impression", "o", "before"),
+  key("tool_place", "tools", "o"),
   key("finding_next", "findings", "j", "after"),
   key("finding_previous", "findings", "k", "after"),
   key("confirm", "findings", "c", "after"),

@@ -74,6 +74,7 @@ function actsOf(parts: Parts): Partial<Record<Command, () => void>> {
     preview: whenReady(parts.onPreview),
     sign: whenReady(() => parts.onSign("final")),
     sign_preliminary: whenReady(() => parts.onSign("preliminary")),
+    delete_last: () => void (reading.unpoint() || runOnFilm("delete_last")),
     skip: parts.onSkip,
     leave: parts.onLeave,
     compare: () => {

@@ -30,7 +30,8 @@ export function useHanging(view: CaseView | undefined): Hanging {
   useNewest(stacks, setIndex);
   const columns = useViewer((state) => state.columns);
   const setColumns = useViewer((state) => state.setColumns);
-  const priors = useMemo(() => hangable(view?.priors ?? []), [view?.priors]);
+  const listed = view?.priors ?? NONE;
+  const priors = useMemo(() => hangable(listed), [listed]);
   const { data: priorView } = useQuery({ ...caseOptions<CaseView>(priorId ?? ""), enabled: priorId !== undefined });
 
   useEffect(() => {
@@ -41,7 +42,7 @@ export function useHanging(view: CaseView | undefined): Hanging {
 
   const shown = stacks[index];
   const priorStacks = useMemo(() => stacksOf(priorView?.series ?? []), [priorView?.series]);
-  const prior = priors.find((one) => one.public_id === priorId);
+  const prior = listed.find((one) => one.public_id === priorId);
   const beside = besideOf(shown, stacks, prior && { prior, stacks: priorStacks });
   return {
     stacks,
@@ -85,14 +86,15 @@ export function freshest(before: ReadonlySet<string>, stacks: readonly Stack[]):
   return stacks.findIndex(({ frames }) => frames.some(({ instance }) => !before.has(instance.sop_instance_uid)));
 }
 
-/** Where the person's identity is in doubt a prior is listed, and hung only by hand. */
-function hangable(priors: readonly Prior[]): Prior[] {
-  return [...priors].sort(
-    (a, b) =>
-      Number(a.identity_doubt ?? false) - Number(b.identity_doubt ?? false) ||
-      Number(b.same_view) - Number(a.same_view) ||
-      (a.days_before ?? 1e9) - (b.days_before ?? 1e9),
-  );
+const NONE: readonly Prior[] = [];
+
+/** Returns what may hang by itself, best first: where the identity is in doubt a prior is hung only by hand. */
+export function hangable(priors: readonly Prior[]): Prior[] {
+  return priors
+    .filter((prior) => !prior.identity_doubt)
+    .sort(
+      (a, b) => Number(b.same_view) - Number(a.same_view) || (a.days_before ?? 1e9) - (b.days_before ?? 1e9),
+    );
 }
 
 function besideOf(

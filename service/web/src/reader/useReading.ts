@@ -22,6 +22,8 @@ export interface Reading {
   isStoring: boolean;
   give: (impression: Impression) => void;
   point: (place: Place) => void;
+  /** Takes the last place back; returns false when there is none. */
+  unpoint: () => boolean;
   step: (step: Step) => void;
   /** Stores what is not stored yet; throws what the service refuses. */
   flush: () => Promise<void>;
@@ -44,10 +46,14 @@ export function useReading(id: string, token: number | undefined, onLost: (messa
   const impression = useImpression(id, token, { places, opened, revision: view?.item.revision, step, onLost });
   const { flush, storedTimes, isUnsaved, error: verdictsError } = useVerdicts(id, token, { view, state, opened, onLost });
   const point = useCallback((place: Place) => setPlaces((before) => [...before, place]), []);
+  const unpoint = () => {
+    setPlaces((before) => before.slice(0, -1));
+    return places.length > 0;
+  };
 
   return {
     view,
-    failure: error?.message,
+    failure: error ? refusalWords(error) : undefined,
     state,
     places,
     impressionError: impression.error,
@@ -56,6 +62,7 @@ export function useReading(id: string, token: number | undefined, onLost: (messa
     isStoring: impression.isStoring || isUnsaved,
     give: impression.give,
     point,
+    unpoint,
     step,
     flush,
     storedTimes,
