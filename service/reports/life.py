@@ -47,7 +47,7 @@ def sign(
     Raises:
         NotFound: No such study for the caller.
         Forbidden: `confirm_first`.
-        Conflict: `claim_lost`; `changed`, somebody signed meanwhile; `new_images`, the images are not those of `revision`.
+        Conflict: `claim_lost`; `changed`, somebody signed meanwhile; `new_images`, other images than `revision`.
         Incomplete: What is missing, in the order of the report.
     """
     now = desk.clock()
@@ -97,7 +97,9 @@ def amend(desk: Desk, settings: Settings, who: Caller, public_id: str, *, conten
     """Replace what a report says, with a reason; the earlier version is kept. Returns the version's number."""
     basis, signer, before = _opened(desk, settings, who, public_id)
     _check_words(reason)
-    if problems := missing_parts(content):
+    with desk.database.reading() as rx:
+        problems = [*missing_parts(content), *_not_a_prior(rx, basis.case, content)]
+    if problems:
         raise Incomplete(problems)
     standing = Standing(
         status="amended", reason=reason, reason_language=content.language, addenda=before.standing.addenda
@@ -124,7 +126,7 @@ def retract(desk: Desk, settings: Settings, who: Caller, public_id: str, *, reas
 def _in_the_way(rx: Connection, case: Case, account_id: int, content: Content) -> list[Missing]:
     """Return what keeps a report from being signed: its own parts, the first impression, verdicts on what the AI
     showed, and what the verdicts hold true but the report does not tell."""
-    problems = missing_parts(content)
+    problems = [*missing_parts(content), *_not_a_prior(rx, case, content)]
     if case_records.impression_of(rx, case, account_id) is None:
         return [Missing(field="impression", message_code="impression_needed"), *problems]
     verdicts = case_records.verdicts_of(rx, case, account_id)
@@ -136,6 +138,14 @@ def _in_the_way(rx: Connection, case: Case, account_id: int, content: Content) -
         *unreported(content, held_true),
         *problems,
     ]
+
+
+def _not_a_prior(rx: Connection, case: Case, content: Content) -> list[Missing]:
+    """Refuse a comparison with a study that is no earlier one of the same person."""
+    compared = content.comparison.study if content.comparison else None
+    if compared is None or case_records.is_prior(rx, case, compared):
+        return []
+    return [Missing(field="comparison", message_code="not_a_prior")]
 
 
 def _next_standing(status: Status, basis: Basis) -> Standing:

@@ -16,7 +16,7 @@ MessageCode = Literal[
     "severity_not_possible", "absent_has_attributes", "certainty_contradicts", "change_needs_prior",
     "resolved_is_absent", "found_twice", "contradicts", "describe_in_words", "quality_reason_needed",
     "normal_on_insufficient", "none_with_others", "unprintable", "verdict_needed", "verdict_not_reported",
-    "impression_needed",
+    "impression_needed", "not_a_prior",
 ]  # fmt: skip
 
 

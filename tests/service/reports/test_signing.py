@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import httpx
 from pydicom import dcmread
 from sqlalchemy import select, text, update
 
@@ -127,6 +128,25 @@ def test_what_the_signer_holds_true_stands_in_the_report(room: Room) -> None:
     unsaid = [{"field": "verdicts.nodule", "message_code": "verdict_not_reported"}]
     assert [answer.json()["missing"] for answer in refused] == [unsaid, unsaid]
     assert reader.sign(public_id, token, NODULE).status_code == 200
+
+
+def test_a_report_compares_with_earlier_studies_of_the_same_person_only(room: Room) -> None:
+    earlier = room.scored(StudyDate="20250101")
+    elsewhere = room.scored(StudyDate="20250101", PatientID="SOMEBODY-ELSE", seed=1)
+    public_id = room.scored(StudyDate="20260101", seed=2)
+    reader = writer(room)
+    reader.confirm()
+    token = reader.read(public_id)
+
+    def sign(study: str) -> httpx.Response:
+        return reader.sign(public_id, token, {**NORMAL, "comparison": {"kind": "prior", "study": study}})
+
+    for other in (elsewhere, public_id, "0" * 32):
+        assert sign(other).json()["missing"] == [{"field": "comparison", "message_code": "not_a_prior"}]
+    assert sign(earlier).status_code == 200
+    report_id = str(reader.report(public_id)["public_id"])
+    amended = {**NORMAL, "comparison": {"kind": "prior", "study": elsewhere}}
+    assert reader.correct(report_id, "amend", content=amended, reason="why").json()["error"] == "incomplete"
 
 
 def test_a_signature_needs_a_fresh_proof_and_the_claim(room: Room) -> None:
