@@ -113,8 +113,8 @@ def shown_findings(rx: Connection, reading: Reading, finding_ids: Sequence[int])
     """Return those of these findings that readers of this revision see, with the package and image of each."""
     query = (
         select(
-            finding.c.id, finding.c.finding, run.c.instance_id, run.c.package, run.c.package_version,
-            run.c.package_sha256,
+            finding.c.id, finding.c.finding, finding.c.presence, finding.c.probability, finding.c.threshold,
+            run.c.instance_id, run.c.package, run.c.package_version, run.c.package_sha256,
         )
         .join(run, run.c.id == finding.c.run_id)
         .join(revision, revision.c.id == finding.c.revision_id)

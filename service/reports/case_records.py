@@ -172,8 +172,7 @@ def verdicts_of(rx: Connection, case: Case, account_id: int) -> list[Row]:
     """Return what the reader holds of each finding of the study as it is now."""
     t = verdict
     rows = rx.execute(
-        select(t.c.finding_id, t.c.finding_code, t.c.judgement, t.c.side, t.c.severity, finding.c.presence)
-        .outerjoin(finding, finding.c.id == t.c.finding_id)
+        select(t.c.finding_id, t.c.finding_code, t.c.judgement, t.c.side, t.c.severity, t.c.presence)
         .where(
             t.c.study_id == case.study_id,
             t.c.account_id == account_id,
