@@ -38,26 +38,6 @@ def test_a_reader_sees_the_ai_from_his_first_impression_on(room: Room) -> None:
     assert [f["finding"] for f in after["item"]["findings"]] == ["finding_0"]
 
 
-def test_what_a_page_says_of_images_that_it_does_not_have_is_refused(room: Room) -> None:
-    public_id, film = room.send()
-    room.score("findings")
-    reader = room.reader()
-    seen = reader.revision(public_id)
-    room.send(study=film, seed=3)
-    room.score("findings")
-    token = reader.claim(public_id)
-
-    blind = reader.impression(public_id, token, "normal", revision=seen)
-    reader.impression(public_id, token)
-    late = reader.verdicts(public_id, token, revision=seen)
-    unsaid = reader.client.post(f"{CASES}/{public_id}/impression", json={"impression": "normal"}, headers=shown(token))
-
-    assert [(answer.status_code, answer.json()["error"]) for answer in (blind, late)] == [(409, "new_images")] * 2
-    assert unsaid.status_code == 400
-    assert [row["revision"] for row in room.rows(tables.first_impression)] == [2]
-    assert room.rows(tables.verdict) == []
-
-
 def test_the_view_of_a_case_has_its_images_and_nothing_of_ours(room: Room) -> None:
     spacing = {"ImagerPixelSpacing": [0.2, 0.2], "LossyImageCompression": "01", "BurnedInAnnotation": "NO"}
     public_id = room.scored(SeriesDescription="Chest", ImageLaterality="U", **spacing)
