@@ -179,12 +179,17 @@ def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _operate_study(settings: Settings, options: argparse.Namespace) -> int:
+    from service.errors import Conflict
     from service.interventions import cancel_study, restart_study
 
     act = restart_study if options.action == "restart" else cancel_study
     action = "study_restarted" if options.action == "restart" else "study_canceled"
     with opened(settings) as database:
-        done = act(database, settings, options.public_id, time.time())
+        try:
+            done = act(database, settings, options.public_id, time.time())
+        except Conflict as refused:
+            print(refused, file=sys.stderr)
+            return EXIT_REFUSED
         if done:
             with database.transaction() as tx:
                 audit.note(tx, audit.SYSTEM, action, now=time.time(), object_type="study", object_id=options.public_id)

@@ -9,9 +9,11 @@ from sqlalchemy import Connection
 from preprocessing.errors import Reason
 from service.attempt import Attempt
 from service.database import Database
+from service.errors import Conflict
 from service.inference import records, revision_records
 from service.inference.revision_records import UNFINISHED, Revision
 from service.metrics import UNSCORED_TOTAL
+from service.reading.records import has_verdicts
 from service.settings import Settings
 from service.worklist.records import update_item
 
@@ -57,11 +59,19 @@ def restart_study(database: Database, settings: Settings, public_id: str, now: f
     """Score the newest revision of a study again, from the first step, poison included.
 
     Returns False when there is nothing to restart: no such study, or its images are still arriving.
+
+    Raises:
+        Conflict: `has_verdicts`: readers have judged what would be put in another one's place.
     """
     with database.transaction() as tx:
         revision = revision_records.find_newest(tx, public_id)
         if revision is None:
             return False
+        if has_verdicts(tx, revision.study_id, revision.number):
+            raise Conflict(
+                "Readers have judged the findings of these images, and a restart would replace what they judged.",
+                code="has_verdicts",
+            )
         revision_records.begin_attempt(tx, revision)
         revision_records.set_study_state(tx, revision, state="settled", reason=None, now=now)
         update_item(tx, study_id=revision.study_id, now=now, settings=settings)

@@ -84,11 +84,11 @@ def labels_of(film: Film) -> Labels:
     mine = [one for one in film.judged if _is_on(one, film)]
     found: dict[str, Label] = {}
     for one in mine:
-        label = _label(one)
+        label = word_of(one)
         # A finding that one output overcalled and the reader then marked himself is there.
         if label is not None and found.get(one.code) != "present":
             found[one.code] = label
-    with_ai = any(one.ai_visible for one in mine if _label(one) is not None)
+    with_ai = any(one.ai_visible for one in mine if word_of(one) is not None)
     if ANY_FINDING not in found:
         if "present" in found.values():
             found[ANY_FINDING] = "present"
@@ -141,7 +141,7 @@ def _is_on(one: Judged, film: Film) -> bool:
     return one.instance_id == film.instance_id or (one.instance_id is None and film.is_only_frontal)
 
 
-def _label(one: Judged) -> Label | None:
+def word_of(one: Judged) -> Label | None:
     """Return what a verdict says: the AI's word, its opposite, or nothing where the reader was not sure."""
     match one.judgement, one.presence:
         case ("missed", _) | ("confirmed", "present") | ("rejected", "absent"):
@@ -152,4 +152,4 @@ def _label(one: Judged) -> Label | None:
 
 
 def _leaves_doubt(judged: Sequence[Judged]) -> bool:
-    return any(one.judgement == "uncertain" or _label(one) == "present" for one in judged)
+    return any(one.judgement == "uncertain" or word_of(one) == "present" for one in judged)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Select, exists, select
 
 from preprocessing.header import from_json
 from preprocessing.view import read_view
-from service.learning.cases import FRONTAL, MODALITIES, Film, Judged
+from service.catalogue import FINDING_CODES, findings
+from service.learning.cases import FRONTAL, MODALITIES, Film, Judged, word_of
 from service.results.visibility import FINAL
 from service.tables import (
-    finding,
     first_impression,
     instance,
     report,
@@ -60,7 +61,8 @@ def _films(rx: Connection, case: Row) -> list[Film]:
     reader = _reader_of(rx, case)
     if reader is None:
         return []
-    judged = (*_judged(rx, case, reader), *_reported(case["content"]))
+    signed = case["content"].get("content", {})
+    judged = (*_as_signed(_judged(rx, case, reader), signed), *_reported(signed))
     impression = _impression(rx, case, reader)
     images = [(row, from_json(row["header"])) for row in _images(rx, case)]
     frontal = Counter(
@@ -112,8 +114,7 @@ def _images(rx: Connection, case: Row) -> list[Row]:
 def _judged(rx: Connection, case: Row, account_id: int) -> tuple[Judged, ...]:
     t = verdict.c
     query = (
-        select(t.instance_id, t.finding_code, t.judgement, t.place, t.ai_visible, finding.c.presence)
-        .outerjoin(finding, finding.c.id == t.finding_id)
+        select(t.instance_id, t.finding_code, t.judgement, t.place, t.ai_visible, t.presence)
         .where(
             t.study_id == case["study_id"],
             t.account_id == account_id,
@@ -129,6 +130,21 @@ def _judged(rx: Connection, case: Row, account_id: int) -> tuple[Judged, ...]:
         )
         for row in _rows(rx, query)
     )  # fmt: skip
+
+
+def _as_signed(judged: Iterable[Judged], content: Mapping[str, Any]) -> Iterator[Judged]:
+    """Give the verdicts; of a finding that the reader held true and the signed text does not name, only the doubt.
+
+    Who corrected the report, or its author on a second look, took that word back. Codes of a package that no report
+    can name are left as they were said.
+    """
+    told = {one["code"] for one in content.get("findings", ()) if one["presence"] != "absent"}
+    for one in judged:
+        can_be_told = one.code in FINDING_CODES and findings()[one.code].is_reportable
+        if can_be_told and one.code not in told and word_of(one) == "present":
+            yield replace(one, judgement="uncertain")
+        else:
+            yield one
 
 
 def _reported(content: Mapping[str, Any]) -> Iterator[Judged]:

@@ -16,6 +16,8 @@ from service.worklist.policies import ReadingPolicy
 EVENT_BEFORE_S, EVENT_AHEAD_S = 86_400.0, 60.0
 """A page's clock may differ; an event that it puts further away is noted at the moment of its arrival."""
 
+_OF_FINDING = ("presence", "probability", "threshold", "package", "package_version", "package_sha256")
+"""What a verdict keeps of the finding that it is on: a later run may say something else."""
 _STORED = ("finding_id", "instance_id", "finding_code", "judgement", "place", "side", "severity", "ai_visible")
 
 
@@ -127,16 +129,14 @@ def _verdict_row(
         "severity": verdict.severity,
         "ai_visible": given.ai_visible,
         "seconds": given.seconds,
-        "package": None,
-        "package_version": None,
-        "package_sha256": None,
+        **dict.fromkeys(_OF_FINDING),
     }
     if verdict.finding_id is None:
         return row
     finding = findings.get(verdict.finding_id)
     if finding is None or finding["finding"] != verdict.code:
         raise Invalid("A verdict is on a finding that this study does not have.", code="no_such_finding")
-    row |= {name: finding[name] for name in ("package", "package_version", "package_sha256", "instance_id")}
+    row |= {name: finding[name] for name in (*_OF_FINDING, "instance_id")}
     # Who judges a finding of the AI has seen it, whatever his page says.
     return row | {"ai_visible": True}
 

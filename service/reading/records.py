@@ -72,6 +72,13 @@ def list_verdicts(rx: Connection, reading: Reading) -> list[Row]:
     return _rows(rx, query)
 
 
+def has_verdicts(rx: Connection, study_id: int, revision: int) -> bool:
+    """Tell whether anybody has judged what the AI found in this revision; replaced verdicts count."""
+    t = verdict.c
+    query = select(t.id).where(t.study_id == study_id, t.revision == revision).limit(1)
+    return rx.execute(query).first() is not None
+
+
 def replace_verdicts(tx: Connection, reading: Reading, rows: Sequence[Mapping[str, Any]], *, now: float) -> None:
     """Add these verdicts; those that stood until now are kept as replaced."""
     _replace(tx, verdict, reading, now)
@@ -113,8 +120,8 @@ def shown_findings(rx: Connection, reading: Reading, finding_ids: Sequence[int])
     """Return those of these findings that readers of this revision see, with the package and image of each."""
     query = (
         select(
-            finding.c.id, finding.c.finding, run.c.instance_id, run.c.package, run.c.package_version,
-            run.c.package_sha256,
+            finding.c.id, finding.c.finding, finding.c.presence, finding.c.probability, finding.c.threshold,
+            run.c.instance_id, run.c.package, run.c.package_version, run.c.package_sha256,
         )
         .join(run, run.c.id == finding.c.run_id)
         .join(revision, revision.c.id == finding.c.revision_id)

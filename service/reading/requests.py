@@ -18,6 +18,8 @@ Pixel = Annotated[float, Field(ge=0, le=100_000, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 RowId = Annotated[int, Field(ge=1, lt=2**63)]
+Revision = Annotated[int, Field(ge=1, lt=2**31)]
+"""Of the study: which of its images the reader had before him."""
 
 
 class _Body(BaseModel):
@@ -35,6 +37,7 @@ class PointGiven(_Body):
 class ImpressionGiven(_Body):
     """The first impression, from the images alone."""
 
+    revision: Revision
     impression: Impression
     places: Annotated[list[PointGiven], Field(max_length=50)] = []
     seconds: Seconds | None = None
@@ -76,6 +79,7 @@ class QualityGiven(_Body):
 class VerdictsGiven(_Body):
     """Every verdict of the reader on this case: they take the place of those he gave before."""
 
+    revision: Revision
     verdicts: Annotated[list[VerdictGiven], Field(max_length=200)]
     quality: QualityGiven | None = None
     ai_visible: bool

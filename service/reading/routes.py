@@ -52,6 +52,7 @@ def give_impression(
     now = parts.clock()
     with database.transaction() as tx:
         claimed = claims.require(tx, who, public_id, token, now)
+        claims.refuse_new_images(claimed, given.revision)
         ask, row = _find(tx, request, public_id, who)
         policy = ask.policies.of(claimed.site_id)
         is_new = judging.store_impression(tx, _reading(claimed, who), given, policy=policy, state=row["state"], now=now)
@@ -71,6 +72,7 @@ def give_verdicts(
     now = parts.clock()
     with database.transaction() as tx:
         claimed = claims.require(tx, who, public_id, token, now)
+        claims.refuse_new_images(claimed, given.revision)
         reading = _reading(claimed, who)
         if judging.store_verdicts(tx, reading, given, now=now):
             detail = {"revision": claimed.revision, "verdicts": len(given.verdicts)}

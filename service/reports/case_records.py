@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, select, true
 
 from service.access import Caller
 from service.catalogue import Language
+from service.reading.case_records import list_priors
 from service.reports.content import Facts, Model, Question
 from service.tables import (
     account,
@@ -171,7 +172,7 @@ def verdicts_of(rx: Connection, case: Case, account_id: int) -> list[Row]:
     """Return what the reader holds of each finding of the study as it is now."""
     t = verdict
     rows = rx.execute(
-        select(t.c.finding_id, t.c.finding_code, t.c.judgement, t.c.side, t.c.severity)
+        select(t.c.finding_id, t.c.finding_code, t.c.judgement, t.c.side, t.c.severity, t.c.presence)
         .where(
             t.c.study_id == case.study_id,
             t.c.account_id == account_id,
@@ -216,6 +217,13 @@ def shown_positive(rx: Connection, case: Case) -> set[int]:
         )
     ).scalars()
     return set(rows)
+
+
+def is_prior(rx: Connection, case: Case, public_id: str) -> bool:
+    """Tell whether a study is an earlier one of the same person, as the reader's list of priors has them."""
+    item = rx.execute(select(study).where(study.c.id == case.study_id)).mappings().one()
+    priors = list_priors(rx, {**item, "study_id": case.study_id})
+    return any(prior["public_id"] == public_id for prior in priors)
 
 
 def has_priors(rx: Connection, case: Case) -> bool:

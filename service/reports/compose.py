@@ -178,6 +178,8 @@ class _Writer:
         words = table("report")
         if content.quality and content.quality.grade == "insufficient":
             return [words["impression"]["insufficient"][language]]
+        if content.findings_text.strip():
+            return []
         if content.template:
             return [words["template"][content.template]["impression"][language]]
         return [words["impression"]["nothing"][language]]

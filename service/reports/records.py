@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, se
 from service.access import Caller
 from service.reports.case_records import Case
 from service.reports.content import Content
+from service.results.visibility import Sight, impression_revision, reported_revision
 from service.sites import policy_from_json
 from service.tables import instance, report, report_document, report_draft, report_read, report_version, site, study
 
@@ -101,6 +102,13 @@ def versions_of(rx: Connection, report_id: int) -> list[Version]:
     t = report_version
     rows = rx.execute(select(*_VERSION).where(t.c.report_id == report_id).order_by(t.c.number))
     return [Version(*row) for row in rows]
+
+
+def known_revision(rx: Connection, sight: Sight, study_id: int) -> int:
+    """Return the newest revision of a study whose images a reader has judged alone, or a final report covers; or 0."""
+    s = study.c.id
+    row = rx.execute(select(impression_revision(sight, s), reported_revision(s)).where(s == study_id)).one()
+    return max(row[0] or 0, row[1] or 0)
 
 
 _VERSION = [report_version.c[name] for name in Version.__dataclass_fields__]

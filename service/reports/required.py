@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from pydantic import BaseModel
 
-from service.catalogue import findings
+from service.catalogue import FINDING_CODES, findings
 from service.reports.content import CodedFinding, Content
 from service.reports.fonts import unprintable
 
@@ -15,7 +15,8 @@ MessageCode = Literal[
     "required", "unknown_finding", "side_not_possible", "zone_not_possible", "size_not_possible", "count_not_possible",
     "severity_not_possible", "absent_has_attributes", "certainty_contradicts", "change_needs_prior",
     "resolved_is_absent", "found_twice", "contradicts", "describe_in_words", "quality_reason_needed",
-    "normal_on_insufficient", "none_with_others", "unprintable", "verdict_needed", "impression_needed",
+    "normal_on_insufficient", "none_with_others", "unprintable", "verdict_needed", "verdict_not_reported",
+    "impression_needed", "not_a_prior",
 ]  # fmt: skip
 
 
@@ -37,6 +38,17 @@ class Proposal(BaseModel):
 def missing_parts(content: Content) -> list[Missing]:
     """Return everything that keeps the content from being signed (STANDARDS REP-1), in the order of the report."""
     return [Missing(field=field, message_code=code) for field, code in _problems(content)]
+
+
+def unreported(content: Content, held_true: Iterable[str]) -> list[Missing]:
+    """Return the findings that the signer's own verdicts hold true and the report does not tell."""
+    told = {finding.code for finding in content.abnormal}
+    entries = [findings()[code] for code in dict.fromkeys(held_true) if code in FINDING_CODES]
+    return [
+        Missing(field=f"verdicts.{entry.code}", message_code="verdict_not_reported")
+        for entry in entries
+        if entry.is_reportable and entry.code not in told
+    ]
 
 
 def proposal(content: Content) -> Proposal:
@@ -78,7 +90,9 @@ def _problems(content: Content) -> Iterator[Problem]:
         for code in _finding_problems(finding, content):
             yield f"findings.{index}", code
     yield from _twice(content)
-    if not (content.abnormal or content.template or content.impression_text.strip() or cannot_tell):
+    # A template's impression is "normal": words on findings beside it may say anything, and ask for their own.
+    has_normal = content.template is not None and not content.findings_text.strip()
+    if not (content.abnormal or has_normal or content.impression_text.strip() or cannot_tell):
         yield "impression_text", "required"
     if not content.recommendations and not content.recommendation_text.strip():
         yield "recommendations", "required"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from service.access import Caller, may
@@ -17,6 +17,7 @@ from service.reports.compose import Standing, compose_all
 from service.reports.content import Content, Quality
 from service.reports.life import Incomplete
 from service.reports.required import missing_parts, proposal
+from service.reports.sight import versions_for
 from service.reports.suggest import Basis, suggest
 from service.reports.version_routes import desk_of, incomplete_answer
 from service.reports.versions import content_of
@@ -42,6 +43,8 @@ class Signing(Written):
     """A report to be signed."""
 
     status: Literal["preliminary", "final"]
+    revision: Annotated[int, Field(ge=1, lt=2**31)]
+    """Of the study: which of its images the author had before him."""
 
 
 class DraftStored(BaseModel):
@@ -67,7 +70,7 @@ def get_case_report(request: Request, public_id: str, who: Reader) -> CaseReport
             public_id=report.public_id if report else None,
             draft=content_of(draft["content"]) if draft else None,
             draft_updated_at=draft["updated_at"] if draft else None,
-            versions=[version_answer(v) for v in records.versions_of(rx, report.id)] if report else [],
+            versions=[version_answer(v) for v in versions_for(rx, who, report)] if report else [],
             suggestion=suggest(_basis(rx, case, who)),
         )
 
@@ -100,6 +103,7 @@ def sign(
             token=token,
             content=signing.content,
             status=signing.status,
+            revision=signing.revision,
         )
     except Incomplete as refusal:
         return incomplete_answer(refusal)

@@ -26,7 +26,7 @@ from service.reports.documents import Documents
 from service.reports.encapsulated import Printed, build_document, store_document
 from service.reports.pages import Signature, print_pages
 from service.reports.records import Version
-from service.reports.versions import FIRST, Body, canonical_sha256, sealed
+from service.reports.versions import FIRST, Body, canonical_sha256, sealed, standing_of
 from service.results.records import NewResult, PublishedFor, add_results
 
 
@@ -48,6 +48,9 @@ class Basis:
     report_public_id: str
     is_new: bool
     latest: Version | None
+    """Its fingerprint is in the new version's."""
+    stands: Version | None
+    """The newest one that is not preliminary: a preliminary word takes nothing from a final one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,10 @@ def basis_of(rx: Connection, case: Case) -> Basis:
     """Return what a new version of a study's report follows."""
     report = records.report_of(rx, case.study_id)
     if report is None:
-        return Basis(case, secrets.token_hex(16), is_new=True, latest=None)
+        return Basis(case, secrets.token_hex(16), is_new=True, latest=None, stands=None)
     versions = records.versions_of(rx, report.id)
-    return Basis(case, report.public_id, is_new=False, latest=versions[-1] if versions else None)
+    latest, stands = versions[-1] if versions else None, standing_of(versions)
+    return Basis(case, report.public_id, is_new=False, latest=latest, stands=stands)
 
 
 def prepare(

@@ -67,7 +67,7 @@ def suggested_findings(verdicts: Sequence[Row]) -> list[CodedFinding]:
     found: dict[tuple[str, str | None], CodedFinding] = {}
     has_unnamed = False
     for verdict in verdicts:
-        if verdict["judgement"] == "rejected":
+        if held(verdict) is None:
             continue
         code = verdict["finding_code"]
         entry = findings()[code] if code in FINDING_CODES else None
@@ -81,6 +81,16 @@ def suggested_findings(verdicts: Sequence[Row]) -> list[CodedFinding]:
     if has_unnamed and not found:
         return [CodedFinding(code="other_finding")]
     return list(found.values())
+
+
+def held(verdict: Row) -> Literal["present", "uncertain"] | None:
+    """Return what a verdict holds of its finding: a confirmed "absent" is not there, a rejected one is."""
+    match verdict["judgement"], verdict["presence"]:
+        case ("missed", _) | ("confirmed", "present") | ("rejected", "absent"):
+            return "present"
+        case ("uncertain", "present" | "absent"):
+            return "uncertain"
+    return None
 
 
 def technique_code(headers: Sequence[Mapping[str, Any]]) -> str | None:
@@ -127,10 +137,9 @@ def _is_insufficient(basis: Basis) -> bool:
 
 
 def _named(verdict: Row, entry: FindingEntry) -> CodedFinding:
-    presence: Literal["present", "uncertain"] = "uncertain" if verdict["judgement"] == "uncertain" else "present"
     return CodedFinding(
         code=entry.code,
-        presence=presence,
+        presence=held(verdict) or "present",
         side=verdict["side"] if verdict["side"] in entry.allowed_sides else None,
         severity=verdict["severity"] if entry.severity and verdict["severity"] in SEVERITIES else None,
         finding_id=verdict["finding_id"],

@@ -110,6 +110,16 @@ def _is_whole(rx: Connection, report: records.Report) -> bool:
     return bool(versions)
 
 
+def standing_of(versions: Sequence[Version]) -> Version | None:
+    """Return the version that says how a report stands: the newest that is not preliminary."""
+    return next((version for version in reversed(versions) if version.status != "preliminary"), None)
+
+
 def next_status(asked: Status, before: Version | None) -> Status:
-    """Return how a newly signed version stands: a final one over another that stands replaces it."""
+    """Return how a newly signed version stands: a final one over another that stands replaces it.
+
+    Args:
+        asked: Preliminary or final.
+        before: How the report stands (`standing_of`).
+    """
     return "amended" if asked == "final" and before is not None and before.status in STANDING else asked

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Select, and_, exists, false, func, literal
 
 from service.access import Caller
 from service.roles import READERS, Role
-from service.tables import first_impression, instance, report, report_version, series
+from service.tables import first_impression, instance, report, report_document, report_version, series
 
 ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
-"""A signed report in its study: whoever may see the study may read it."""
+"""A signed report in its study: whoever may see the study may read it, while it stands."""
 FINAL = ("final", "appended", "amended")
 """Versions of a report that a center may act on."""
 
@@ -95,7 +95,11 @@ def sees(sight: Sight, study_id: ColumnElement[Any], revision: ColumnElement[Any
 def sees_instance(sight: Sight) -> ColumnElement[bool]:
     """Keep to images, to signed reports, and to results that the caller may know of; needs the table `instance`."""
     i = instance.c
-    is_open = or_(i.is_result.is_(False), i.sop_class_uid == ENCAPSULATED_PDF)
+    is_report = i.sop_class_uid == ENCAPSULATED_PDF
+    if sight.rule is Rule.AFTER_IMPRESSION:
+        # Its study waits for a reader again, and what was said of it would lead him.
+        is_report = and_(is_report, ~_is_taken_back())
+    is_open = or_(i.is_result.is_(False), is_report)
     return true() if sight.rule is Rule.ALWAYS else or_(is_open, sees(sight, i.study_id, i.revision))
 
 
@@ -105,6 +109,24 @@ def sees_series(sight: Sight, of: Any = series) -> ColumnElement[bool]:
         return true()
     any_seen = exists().where(instance.c.series_id == of.c.id, sees_instance(sight))
     return or_(of.c.is_result.is_(False), any_seen.correlate_except(instance, first_impression, report, report_version))
+
+
+def _is_taken_back() -> ColumnElement[bool]:
+    """Tell whether an instance is the pages of a version that was retracted, or of its retraction."""
+    later = report_version.alias()
+    retracted = exists().where(
+        later.c.report_id == report_version.c.report_id,
+        later.c.number >= report_version.c.number,
+        later.c.status == "cancelled",
+    )
+    query = (
+        select(report_document.c.id)
+        .join_from(report, report_version, report_version.c.report_id == report.c.id)
+        .join(report_document, report_document.c.report_version_id == report_version.c.id)
+        .where(report.c.study_id == instance.c.study_id, report_document.c.instance_id == instance.c.id)
+        .where(retracted.correlate_except(later))
+    )
+    return query.correlate_except(report, report_version, report_document).exists()
 
 
 def _is_reported(study_id: ColumnElement[Any], revision: ColumnElement[Any]) -> ColumnElement[bool]:

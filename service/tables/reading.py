@@ -51,6 +51,9 @@ verdict = Table(
     Column("severity", String(16)),
     Column("ai_visible", Boolean, nullable=False),
     Column("seconds", Float),
+    Column("presence", String(16)),  # what the AI said when it was judged; null: it was missed
+    Column("probability", Float),
+    Column("threshold", Float),
     Column("package", String(64)),
     Column("package_version", String(32)),
     Column("package_sha256", String(64)),

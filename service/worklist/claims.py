@@ -146,6 +146,12 @@ def require(tx: Connection, caller: Caller, public_id: str, token: int | None, n
     return Claimed(held.study_id, held.site_id, held.revision, public_id, held.fence)
 
 
+def refuse_new_images(claimed: Claimed, revision: int) -> None:
+    """Raise Conflict `new_images` unless the study still consists of the images that the reader had before him."""
+    if claimed.revision != revision:
+        raise Conflict("The images of this study changed. Look at the new ones first.", code="new_images")
+
+
 def complete(tx: Connection, caller: Caller, claimed: Claimed, *, now: float) -> None:
     """End a study's item and its claim: its final report is signed in the same transaction."""
     held = _held(tx, caller, claimed.public_id, claimed.fence, now)

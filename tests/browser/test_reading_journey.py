@@ -125,6 +125,49 @@ def assert_center_reads(house: House, opened: Browser, public_id: str) -> None:
             assert pdf.body().startswith(b"%PDF")
 
 
+def test_a_focused_control_keeps_enter_and_space_and_nothing_is_signed_by_it(house: House, opened: Browser) -> None:
+    desk = sit_down(house, opened)
+    page = desk.page
+    desk.open(desk.send(films.film(), scored=True))
+    desk.press("n", "a", "u")
+    assert rows(house, tables.first_impression) == []
+    desk.impression("2")
+    page.locator("[data-finding=nodule]").wait_for()
+    page.locator("[data-grade=limited]").focus()
+    desk.press("Space")
+    expect(page.locator("[data-grade=limited]")).to_have_attribute("aria-pressed", "true")
+    page.locator("[data-grade=good]").focus()
+    desk.press("Enter")
+    expect(page.locator("[data-grade=good]")).to_have_attribute("aria-pressed", "true")
+    desk.press("c", "s")
+    button = page.locator("[data-command=sign_now]")
+    expect(button).to_be_focused(timeout=READY_MS)
+    desk.press("Tab", "Enter")
+    button.wait_for(state="detached")
+    assert rows(house, tables.report_version) == []
+    stand_up(desk)
+
+
+def test_images_that_come_while_a_case_is_read_are_shown_and_judged_anew(house: House, opened: Browser) -> None:
+    desk = sit_down(house, opened)
+    page = desk.page
+    first = films.film()
+    public_id = desk.send(first, scored=True)
+    desk.open(public_id)
+    late = films.film(StudyInstanceUID=first.StudyInstanceUID, SeriesInstanceUID=first.SeriesInstanceUID)
+    desk.send(late)
+
+    desk.tolerated.append("409")
+    desk.press("2")
+
+    page.get_by_test_id("new-images").wait_for()
+    assert rows(house, tables.first_impression) == []
+    desk.wait_film()
+    desk.impression("2")
+    assert [row["revision"] for row in rows(house, tables.first_impression)] == [2]
+    stand_up(desk)
+
+
 def test_nothing_of_the_ai_reaches_the_page_before_the_impression(house: House, opened: Browser) -> None:
     desk = sit_down(house, opened)
     said: list[str] = []

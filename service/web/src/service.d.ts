@@ -2161,6 +2161,8 @@ export interface components {
              * @default []
              */
             places: components["schemas"]["PointGiven"][];
+            /** Revision */
+            revision: number;
             /** Seconds */
             seconds?: number | null;
         };
@@ -2460,7 +2462,7 @@ export interface components {
              * Message Code
              * @enum {string}
              */
-            message_code: "required" | "unknown_finding" | "side_not_possible" | "zone_not_possible" | "size_not_possible" | "count_not_possible" | "severity_not_possible" | "absent_has_attributes" | "certainty_contradicts" | "change_needs_prior" | "resolved_is_absent" | "found_twice" | "contradicts" | "describe_in_words" | "quality_reason_needed" | "normal_on_insufficient" | "none_with_others" | "unprintable" | "verdict_needed" | "impression_needed";
+            message_code: "required" | "unknown_finding" | "side_not_possible" | "zone_not_possible" | "size_not_possible" | "count_not_possible" | "severity_not_possible" | "absent_has_attributes" | "certainty_contradicts" | "change_needs_prior" | "resolved_is_absent" | "found_twice" | "contradicts" | "describe_in_words" | "quality_reason_needed" | "normal_on_insufficient" | "none_with_others" | "unprintable" | "verdict_needed" | "verdict_not_reported" | "impression_needed" | "not_a_prior";
         };
         /**
          * NamesView
@@ -2957,6 +2959,8 @@ export interface components {
          */
         Signing: {
             content: components["schemas"]["Content"];
+            /** Revision */
+            revision: number;
             /**
              * Status
              * @enum {string}
@@ -3143,6 +3147,8 @@ export interface components {
             /** Ai Visible */
             ai_visible: boolean;
             quality?: components["schemas"]["QualityGiven"] | null;
+            /** Revision */
+            revision: number;
             /** Seconds */
             seconds?: number | null;
             /** Verdicts */

@@ -125,10 +125,10 @@ ROWS: dict[tuple[str, str], Row] = {
     ("POST", "/api/worklist/{public_id}/claim/take"): Row((P.TAKE_CLAIMS,), body={"reason": "on leave"}),
     (GET, "/api/cases/{public_id}"): Row((P.SEE_WORKLIST,)),
     ("POST", "/api/cases/{public_id}/impression"): Row(
-        (P.READ_CASES,), body={"impression": "normal", "places": [], "seconds": 1}
+        (P.READ_CASES,), body={"revision": 1, "impression": "normal", "places": [], "seconds": 1}
     ),
     ("PUT", "/api/cases/{public_id}/verdicts"): Row(
-        (P.READ_CASES,), body={"verdicts": [], "quality": None, "ai_visible": False, "seconds": 1}
+        (P.READ_CASES,), body={"revision": 1, "verdicts": [], "quality": None, "ai_visible": False, "seconds": 1}
     ),
     ("POST", "/api/cases/{public_id}/events"): Row(
         (P.READ_CASES,), body={"events": [{"kind": "opened", "at": 1_800_000_000.0, "detail": {}}]}
@@ -137,7 +137,9 @@ ROWS: dict[tuple[str, str], Row] = {
     (GET, "/api/cases/{public_id}/report"): Row((P.READ_CASES,)),
     ("PUT", "/api/cases/{public_id}/report/draft"): Row((P.READ_CASES,), body={"content": CONTENT}),
     ("POST", "/api/cases/{public_id}/report/preview"): Row((P.READ_CASES,), body={"content": CONTENT}),
-    ("POST", "/api/cases/{public_id}/report/sign"): Row((P.READ_CASES,), body={"content": CONTENT, "status": "final"}),
+    ("POST", "/api/cases/{public_id}/report/sign"): Row(
+        (P.READ_CASES,), body={"content": CONTENT, "status": "final", "revision": 1}
+    ),
     (GET, "/api/reports/{public_id}"): Row((P.READ_CASES, P.SEE_OWN_STUDIES)),
     (GET, "/api/reports/{public_id}/pdf"): Row((P.READ_CASES, P.SEE_OWN_STUDIES), query="?language=en"),
     ("POST", "/api/reports/{public_id}/addendum"): Row((P.READ_CASES,), body={"text": "x"}),

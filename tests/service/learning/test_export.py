@@ -41,7 +41,7 @@ def read_and_sign(room: Room, reader: Reader, public_id: str, said: str, *judgem
         for finding, judgement in zip(found, judgements, strict=False)
     ]
     assert reader.verdicts(public_id, token, *verdicts, *more.get("missed", [])).status_code == 200
-    room.sign(public_id, reader.account_id, content=more.get("content"))
+    room.sign(public_id, reader.account_id, content={"content": more.get("content", {})})
 
 
 def test_training_reads_what_was_signed(room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +155,37 @@ def test_a_retracted_report_labels_nothing_and_since_is_kept_to(
     assert (later, other, kept, again, retracted) == (1, 1, 0, 1, 1)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "data") == ["kept"]
     assert "never written over" in capsys.readouterr().err
+
+
+def test_a_verdict_that_the_signed_text_takes_back_labels_nothing(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {"findings": [{"code": "nodule", "presence": "present"}, {"code": "mass", "presence": "absent"}]}
+    missed = [{"code": code, "judgement": "missed"} for code in ("nodule", "mass", "effusion")]
+    read_and_sign(room, room.reader(), room.scored(), "abnormal", content=content, missed=missed)
+
+    export(room, monkeypatch, tmp_path / "out")
+
+    assert json.loads((tmp_path / "out" / "cases.jsonl").read_text())["labels"] == {
+        "any_finding": "present", "nodule": "present",
+    }  # fmt: skip
+
+
+def test_a_label_is_of_what_was_judged_whatever_a_later_run_says(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_and_sign(room, room.reader(), room.scored(), "abnormal", "confirmed")
+    [kept] = room.rows(tables.verdict)
+    judged = room.rows(tables.finding)[0]
+    with room.house.database.transaction() as tx:
+        tx.execute(tables.finding.update().values(presence="absent", probability=0.01))
+
+    export(room, monkeypatch, tmp_path / "out")
+
+    names = ("presence", "probability", "threshold")
+    assert [kept[name] for name in names] == [judged[name] for name in names]
+    labels = json.loads((tmp_path / "out" / "cases.jsonl").read_text())["labels"]
+    assert labels == {"any_finding": "present", "finding_0": "present"}
 
 
 def test_a_finding_that_only_the_report_names_leaves_no_film_normal(

@@ -37,6 +37,11 @@ class Reader:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
+    def revision(self, public_id: str) -> int:
+        """Return the study's revision as a page that is opened now would have it; 1 of a study that is not there."""
+        answer = self.get(f"{CASES}/{public_id}")
+        return int(answer.json()["item"]["revision"]) if answer.status_code == 200 else 1
+
     def worklist(self, **parameters: Any) -> dict[str, Any]:
         answer = self.get(LIST, **parameters)
         assert answer.status_code == 200, answer.text
@@ -48,11 +53,12 @@ class Reader:
         return int(answer.json()["token"])
 
     def impression(self, public_id: str, token: int | None, said: str = "abnormal", **more: Any) -> httpx.Response:
-        body = {"impression": said, "seconds": 4.5, **more}
+        body = {"revision": self.revision(public_id), "impression": said, "seconds": 4.5, **more}
         return self.client.post(f"{CASES}/{public_id}/impression", json=body, headers=shown(token))
 
     def verdicts(self, public_id: str, token: int | None, *verdicts: dict[str, Any], **more: Any) -> httpx.Response:
-        body = {"verdicts": list(verdicts), "quality": None, "ai_visible": True, "seconds": 9.0, **more}
+        body = {"verdicts": list(verdicts), "quality": None, "ai_visible": True, "seconds": 9.0}
+        body |= {"revision": self.revision(public_id), **more}
         return self.client.put(f"{CASES}/{public_id}/verdicts", json=body, headers=shown(token))
 
     def has_read(self, public_id: str, said: str = "abnormal") -> int:

@@ -19,6 +19,7 @@ from service.roles import Role
 from service.worklist.records import update_item
 from tests.service.pipeline_bench import Tools
 from tests.service.reading.room import LIST, Reader, Room, open_room
+from tests.service.reports.desk import NODULE, writer
 
 DICOM_JSON = {"Accept": "application/dicom+json"}
 EVERYTHING = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*, */*'}
@@ -56,12 +57,13 @@ def secrets_of(room: Room, study_id: int) -> Secrets:
 
 
 def addresses(room: Room, public_id: str) -> Iterator[str]:
-    """Give every address that is about this case, from the application's own routes, results' addresses included."""
+    """Give every address that is about this case, from the application's own routes: of its results and report too."""
     study = next(row for row in room.rows(tables.study) if row["public_id"] == public_id)
     places = [(None, None), *_places(room, study["id"])]
     run_ids = [row["id"] for row in room.rows(tables.run) if row["study_id"] == study["id"]]
+    reports = [row["public_id"] for row in room.rows(tables.report) if row["study_id"] == study["id"]]
     fixed = {
-        "public_id": [public_id], "study_instance_uid": [study["study_instance_uid"]], "numbers": ["1"],
+        "public_id": [public_id, *reports], "study_instance_uid": [study["study_instance_uid"]], "numbers": ["1"],
         "path": ["7FE00010"], "run_id": [str(i) for i in run_ids], "channel": ["0", "1"],
     }  # fmt: skip
     for path, methods in room.house.app.openapi()["paths"].items():
@@ -213,6 +215,40 @@ def test_a_final_report_shows_the_ai_to_every_reader_and_to_the_physician(room: 
         states.append((seen(physician), seen(other), other.case(public_id)["ai"] is not None))
 
     assert states == [(False,) * 3, (False,) * 3, (True,) * 3, (False,) * 3, (True,) * 3]
+
+
+def test_a_report_that_does_not_stand_leads_no_other_reader(room: Room) -> None:
+    public_id = room.scored()
+    author, other = writer(room), room.reader()
+    author.confirm()
+    token = author.read(public_id)
+    study = room.rows(tables.study)[0]["study_instance_uid"]
+
+    def told(reader: Reader) -> set[str]:
+        secrets = [row["sha256"] for row in room.rows(tables.report_version)] + ["%PDF"]
+        secrets += [row["sop_instance_uid"] for row in room.rows(tables.instance) if is_report(row)]
+        about = [one for one in addresses(room, public_id) if "report" in one or one.endswith(f"{study}/instances")]
+        about += [f"/api/reports/{row['public_id']}/pdf?language=ko&version=1" for row in room.rows(tables.report)]
+        text = "".join(reader.client.get(one, headers=DICOM_JSON).content.decode("latin-1") for one in about)
+        return {secret for secret in secrets if secret in text}
+
+    assert author.sign(public_id, token, NODULE, status="preliminary").status_code == 200
+    preliminary = told(other)
+    assert told(author)
+    assert author.sign(public_id, token, NODULE).status_code == 200
+    final = told(other)
+    report_id = author.report(public_id)["public_id"]
+    assert author.correct(report_id, "retract", reason="another person's images").status_code == 200
+    retracted = told(other)
+    other.has_read(public_id)
+
+    assert (preliminary, retracted) == (set(), set())
+    assert len(final) == 4  # both versions, the pages, and the object that they stand in the study as
+    assert len(told(other)) == 6
+
+
+def is_report(instance: dict[str, Any]) -> bool:
+    return bool(instance["sop_class_uid"] == ENCAPSULATED_PDF)
 
 
 def test_a_signed_report_in_the_study_is_read_by_all_who_may_see_the_study(room: Room) -> None:

@@ -53,8 +53,10 @@ class Writer(Reader):
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def sign(self, public_id: str, token: int | None, content: dict[str, Any], status: str = "final") -> httpx.Response:
-        body = {"content": content, "status": status}
+    def sign(
+        self, public_id: str, token: int | None, content: dict[str, Any], status: str = "final", **more: Any
+    ) -> httpx.Response:
+        body = {"content": content, "status": status, "revision": self.revision(public_id), **more}
         return self.client.post(f"/api/cases/{public_id}/report/sign", json=body, headers=shown(token))
 
     def signed(self, public_id: str, content: dict[str, Any] = NORMAL) -> str:

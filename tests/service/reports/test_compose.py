@@ -99,6 +99,13 @@ def test_a_denied_finding_keeps_the_normal_statement_and_the_normal_impression()
     assert part(told, "impression")[0].startswith("No abnormality")
 
 
+@pytest.mark.parametrize("template", ["chest_normal", None])
+def test_words_on_findings_are_never_beside_an_impression_that_nobody_wrote(template: str | None) -> None:
+    content = NORMAL.model_copy(update={"template": template, "findings_text": "Large right pneumothorax."})
+
+    assert part(compose(content, FACTS, Standing(), "en"), "impression") == []
+
+
 def test_the_most_urgent_finding_opens_the_impression() -> None:
     found = [CodedFinding(code="scoliosis"), CodedFinding(code="nodule"), CodedFinding(code="free_air", side="right")]
 

@@ -10,7 +10,7 @@ from service import tables
 from service.reports.versions import verify_reports
 from service.roles import Role
 from tests.service.reading.room import Room
-from tests.service.reports.desk import NODULE, NORMAL, writer
+from tests.service.reports.desk import NODULE, NORMAL, Writer, writer
 
 
 def test_corrections_are_versions_that_follow_one_another_and_the_first_one_stays(room: Room) -> None:
@@ -112,6 +112,73 @@ def test_further_images_bring_the_case_back_and_the_new_report_says_why(room: Ro
     assert (answer.json()["number"], answer.json()["status"]) == (2, "amended")
     told = reader.get(f"/api/reports/{report_id}").json()["texts"]["en"]["notices"][0]
     assert told == "This version replaces an earlier one. Reason: further images arrived."
+
+
+def reported_with_new_images(room: Room) -> tuple[Writer, str, str, int]:
+    """Sign a report, let an image come, sign a preliminary one over it; returns the study, report and claim."""
+    public_id, film = room.send()
+    room.score("findings")
+    reader = writer(room)
+    report_id = reader.signed(public_id, NORMAL)
+    room.send(study=film, seed=1)
+    room.score("findings")
+    reader.confirm()
+    token = reader.read(public_id)
+    assert reader.sign(public_id, token, NORMAL, status="preliminary").json()["status"] == "preliminary"
+    return reader, public_id, report_id, token
+
+
+def test_a_final_report_over_a_preliminary_one_replaces_the_final_one_before(room: Room) -> None:
+    reader, public_id, _, token = reported_with_new_images(room)
+
+    assert reader.sign(public_id, token, NODULE).json()["status"] == "amended"
+
+
+def test_a_preliminary_report_keeps_nobody_from_correcting_the_final_one(room: Room) -> None:
+    reader, _, report_id, _ = reported_with_new_images(room)
+
+    added = reader.correct(report_id, "addendum", text="Compared.")
+    amended = reader.correct(report_id, "amend", content=NODULE, reason="missed")
+    retracted = reader.correct(report_id, "retract", reason="wrong patient")
+
+    told = [(answer.json().get("number"), answer.json().get("status")) for answer in (added, amended, retracted)]
+    assert told == [(3, "appended"), (4, "amended"), (5, "cancelled")]
+    assert [row["study_revision"] for row in room.rows(tables.report_version)] == [1, 2, 1, 1, 1]
+    with room.house.database.reading() as rx:
+        assert verify_reports(rx) == []
+
+
+def test_an_addendum_stays_when_later_images_ask_for_a_new_report(room: Room) -> None:
+    public_id, film = room.send()
+    room.score("findings")
+    reader = writer(room)
+    report_id = reader.signed(public_id, NORMAL)
+    assert reader.correct(report_id, "addendum", text="이전 영상과 비교함.").status_code == 200
+    room.send(study=film, seed=1)
+    room.score("findings")
+    reader.confirm()
+
+    assert reader.sign(public_id, reader.read(public_id), NODULE).json()["status"] == "amended"
+
+    texts = reader.get(f"/api/reports/{report_id}").json()["texts"]["en"]
+    [added] = [section for section in texts["sections"] if section["code"] == "addendum"]
+    assert added["paragraphs"][0] == "이전 영상과 비교함."
+
+
+def test_an_addendum_to_an_amended_report_still_says_why_it_was_amended(room: Room) -> None:
+    public_id = room.scored()
+    reader = writer(room)
+    report_id = reader.signed(public_id, NORMAL)
+    reader.correct(report_id, "amend", content=NODULE, reason="결절 누락")
+
+    added = reader.correct(report_id, "addendum", text="비교함.").json()
+
+    assert (added["status"], added["reason"]) == ("amended", "결절 누락")
+    told = reader.get(f"/api/reports/{report_id}").json()["texts"]["ko"]
+    assert told["notices"][0].endswith("사유: 결절 누락")
+    assert told["sections"][-1]["code"] == "addendum"
+    [study] = room.house.signed_in(Role.SITE_PHYSICIAN).get("/api/center/studies").json()["items"]
+    assert study["stage"] == "amended"
 
 
 def test_of_corrections_at_the_same_time_each_follows_the_one_before_or_is_refused(room: Room) -> None:

@@ -40,12 +40,13 @@ def test_a_whole_report_can_be_signed() -> None:
         ({"comparison": None}, ("comparison", "required")),
         ({"template": None, "impression_text": "x"}, ("findings", "required")),
         ({"template": None, "findings_text": "x"}, ("impression_text", "required")),
+        ({"findings_text": "Large right pneumothorax."}, ("impression_text", "required")),
         ({"recommendations": []}, ("recommendations", "required")),
         ({"recommendations": ["none", "ct_chest"]}, ("recommendations", "none_with_others")),
         ({"quality": None}, ("quality", "required")),
         ({"quality": Quality(grade="limited")}, ("quality", "quality_reason_needed")),
         ({"quality": Quality(grade="insufficient", reasons=["motion"])}, ("template", "normal_on_insufficient")),
-        ({"findings_text": "左"}, ("findings_text", "unprintable")),
+        ({"findings_text": "左", "impression_text": "x"}, ("findings_text", "unprintable")),
     ],
 )
 def test_what_is_missing_is_named(values: dict[str, Any], problem: tuple[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import httpx
 from pydicom import dcmread
 from sqlalchemy import select, text, update
 
@@ -111,6 +112,43 @@ def test_nothing_is_signed_before_the_first_impression_and_a_verdict_on_what_the
     assert room.rows(tables.report_version) == []
 
 
+def test_what_the_signer_holds_true_stands_in_the_report(room: Room) -> None:
+    public_id = room.scored()
+    reader = writer(room)
+    reader.confirm()
+    token = reader.read(public_id)
+    shown_now = [found for run in reader.case(public_id)["ai"]["runs"] for found in run["shown_findings"]]
+    rejected = {"finding_id": shown_now[0]["finding_id"], "code": shown_now[0]["code"], "judgement": "rejected"}
+    assert reader.verdicts(public_id, token, rejected, {"code": "nodule", "judgement": "missed"}).status_code == 200
+    denied = {**NODULE, "findings": [{"code": "nodule", "presence": "absent"}]}
+
+    refused = [reader.sign(public_id, token, content) for content in (NORMAL, denied)]
+
+    assert [answer.status_code for answer in refused] == [409, 409]
+    unsaid = [{"field": "verdicts.nodule", "message_code": "verdict_not_reported"}]
+    assert [answer.json()["missing"] for answer in refused] == [unsaid, unsaid]
+    assert reader.sign(public_id, token, NODULE).status_code == 200
+
+
+def test_a_report_compares_with_earlier_studies_of_the_same_person_only(room: Room) -> None:
+    earlier = room.scored(StudyDate="20250101")
+    elsewhere = room.scored(StudyDate="20250101", PatientID="SOMEBODY-ELSE", seed=1)
+    public_id = room.scored(StudyDate="20260101", seed=2)
+    reader = writer(room)
+    reader.confirm()
+    token = reader.read(public_id)
+
+    def sign(study: str) -> httpx.Response:
+        return reader.sign(public_id, token, {**NORMAL, "comparison": {"kind": "prior", "study": study}})
+
+    for other in (elsewhere, public_id, "0" * 32):
+        assert sign(other).json()["missing"] == [{"field": "comparison", "message_code": "not_a_prior"}]
+    assert sign(earlier).status_code == 200
+    report_id = str(reader.report(public_id)["public_id"])
+    amended = {**NORMAL, "comparison": {"kind": "prior", "study": elsewhere}}
+    assert reader.correct(report_id, "amend", content=amended, reason="why").json()["error"] == "incomplete"
+
+
 def test_a_signature_needs_a_fresh_proof_and_the_claim(room: Room) -> None:
     public_id = room.scored()
     reader = writer(room)
@@ -180,6 +218,22 @@ def test_images_that_came_after_the_impression_stop_the_signature(room: Room) ->
 
     assert answer.status_code == 409
     assert answer.json().get("missing", answer.json()) == [{"field": "impression", "message_code": "impression_needed"}]
+
+
+def test_a_signature_is_under_the_images_that_its_page_showed(room: Room) -> None:
+    public_id, film = room.send()
+    room.score("findings")
+    reader = writer(room)
+    seen = reader.revision(public_id)
+    room.send(study=film, seed=1)
+    room.score("findings")
+    reader.confirm()
+    token = reader.read(public_id)
+
+    refused = reader.sign(public_id, token, NORMAL, revision=seen)
+
+    assert (refused.status_code, refused.json()["error"]) == (409, "new_images")
+    assert reader.sign(public_id, token, NORMAL).json()["number"] == 1
 
 
 def test_a_draft_is_kept_for_who_holds_the_case(room: Room) -> None:

@@ -15,7 +15,7 @@ PA = {"modality": "DX", "view_position": "PA", "body_part_examined": "CHEST"}
 
 def verdict(code: str, judgement: str = "confirmed", **more: Any) -> dict[str, Any]:
     row = {"finding_code": code, "judgement": judgement, "finding_id": 7, "side": None, "severity": None}
-    return {**row, **more}
+    return {**row, "presence": "present", **more}
 
 
 def basis(*verdicts: dict[str, Any], **values: Any) -> Basis:
@@ -69,6 +69,16 @@ def test_a_doubt_is_suggested_as_a_doubt_and_a_code_that_we_do_not_know_as_words
     assert [(f.code, f.presence) for f in suggested.findings] == [("nodule", "uncertain")]
     alone = suggest(basis(verdict("from_a_foreign_package"), impression="abnormal"))
     assert [f.code for f in alone.findings] == ["other_finding"]
+
+
+def test_a_finding_that_the_ai_calls_absent_is_suggested_only_where_the_reader_rejects_that() -> None:
+    absent = [
+        verdict("nodule", presence="absent"),
+        verdict("effusion", presence="undetermined"),
+        verdict("mass", "rejected", presence="absent"),
+    ]
+
+    assert [(f.code, f.presence) for f in suggest(basis(*absent)).findings] == [("mass", "present")]
 
 
 def test_the_same_finding_on_two_images_is_told_once_and_the_surer_word_stands() -> None:

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { find, type KeyAction, nameOf } from "./keys.ts";
+import { find, isControls, type KeyAction, nameOf } from "./keys.ts";
 
 const pressed = (key: string, more: Partial<KeyboardEvent> = {}) =>
   ({ key, code: "", ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...more }) as KeyboardEvent;
@@ -15,6 +15,19 @@ describe("nameOf", () => {
     expect(nameOf(pressed("N", { shiftKey: true }))).toBe("Shift+n");
     expect(nameOf(pressed("?", { shiftKey: true }))).toBe("?");
     expect(nameOf(pressed("Enter", { ctrlKey: true }))).toBe("Ctrl+Enter");
+  });
+});
+
+describe("isControls", () => {
+  const on = (tag: string) => ({ closest: (wanted: string) => (wanted.split(", ").includes(tag) ? {} : null) }) as unknown as EventTarget;
+  it.each(["button", "a[href]", "[role=tab]", "[role=radio]", "[role=option]"])("leaves Enter and Space to a focused %s", (tag) => {
+    expect(isControls(pressed("Enter", { target: on(tag) }))).toBe(true);
+    expect(isControls(pressed(" ", { target: on(tag) }))).toBe(true);
+  });
+  it("leaves every other key, and Enter anywhere else, to the page", () => {
+    expect(isControls(pressed("s", { target: on("button") }))).toBe(false);
+    expect(isControls(pressed("Enter", { target: on("div") }))).toBe(false);
+    expect(isControls(pressed("Enter", { target: null }))).toBe(false);
   });
 });
 

@@ -14,6 +14,8 @@ export interface KeyAction {
   group?: string;
   /** Acts in text fields as well: only for keys with Ctrl, or Escape. */
   inFields?: boolean;
+  /** May be held: it only moves through slices or a list. */
+  repeats?: boolean;
   run: (event: KeyboardEvent) => void;
 }
 
@@ -73,6 +75,18 @@ function isField(target: EventTarget | null): boolean {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }
 
+/** What Enter and Space do themselves when it has the focus. */
+const CONTROL =
+  "button, a[href], summary, [role=button], [role=link], [role=tab], [role=radio], [role=option], [role=checkbox], [role=switch], [role=menuitem]";
+
+/** The focused control has its own word on this key: a page's key must not do something else. */
+export function isControls(event: Pick<KeyboardEvent, "key" | "code" | "ctrlKey" | "metaKey" | "altKey" | "shiftKey" | "target">): boolean {
+  const name = nameOf(event);
+  if (name !== "Enter" && name !== " ") return false;
+  const target = event.target as Partial<Element> | null;
+  return typeof target?.closest === "function" && target.closest(CONTROL) !== null;
+}
+
 /** Listens for these keys while the component is shown; a dialog's own keys win by `enabled: false` beneath it. */
 export function useKeys(actions: readonly KeyAction[], { enabled = true }: { enabled?: boolean } = {}): void {
   const own = useMe().preferences.keys;
@@ -98,8 +112,9 @@ export function useKeys(actions: readonly KeyAction[], { enabled = true }: { ena
     const onKey = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.isComposing || useKeyStore.getState().helpOpen) return;
       const action = find(latest.current, event, own);
-      if (!action || (isField(event.target) && !action.inFields)) return;
+      if (!action || isControls(event) || (isField(event.target) && !action.inFields)) return;
       event.preventDefault();
+      if (event.repeat && !action.repeats) return; // a key that is held acts once
       action.run(event);
     };
     document.addEventListener("keydown", onKey);

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { currentLanguage } from "../app/language.ts";
 import { useMe } from "../app/me.ts";
 import { likelyNext, prefetchCase } from "../app/nextCase.ts";
+import { useViewer } from "../viewer/store.ts";
 import { Viewer } from "../viewer/Viewer.tsx";
 import { AiPanel } from "./AiPanel.tsx";
 import { useCatalogue } from "./catalogue.ts";
@@ -15,6 +16,7 @@ import { Impressions } from "./Impressions.tsx";
 import { useLabelOf } from "./keys.ts";
 import { Missed } from "./Missed.tsx";
 import { Keyed } from "./Panel.tsx";
+import { imageOf } from "./places.ts";
 import { PatientBanner } from "./PatientBanner.tsx";
 import { PreviewDialog } from "./Preview.tsx";
 import { Question } from "./Question.tsx";
@@ -47,7 +49,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
   const reading = useReading(id, token, onLost);
   const { view, state } = reading;
   const hasImpression = state.impression !== null;
-  const report = useReport({ id, token, isOpen: hasImpression, storedTimes: reading.storedTimes, onLost });
+  const report = useReport({ id, token, isOpen: hasImpression, storedTimes: reading.storedTimes, revision: view?.item.revision, onLost });
   const hanging = useHanging(view);
   const [isAdding, setAdding] = useState(false);
   const [isPreviewing, setPreviewing] = useState(false);
@@ -56,6 +58,8 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
     id,
     token,
     content: report.state.content,
+    revision: view?.item.revision,
+    isSettled: hasImpression && !reading.isStoring && report.isFresh,
     flush: reading.flush,
     goesOn: preferences.go_on ?? true,
     onLost,
@@ -63,10 +67,13 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
   useEvents(id, token !== undefined, hasImpression);
   usePrefetch(id, view !== undefined);
   useComparison(hanging.prior?.public_id, report, view?.priors ?? []);
+  const hasSettledFilm = useViewer((viewer) => viewer.hasSettledFilm);
+  const canGive = token !== undefined && view !== undefined && (hasSettledFilm || hanging.shown === undefined);
   const left = unjudged(state).length;
   const run = useCommands({
     reading,
     hanging,
+    canGive,
     isReady: hasImpression && report.state.content !== null,
     isQuiet: signing.status !== undefined || isPreviewing,
     onAdd: () => setAdding(true),
@@ -78,10 +85,12 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
   });
 
   if (!view) return <p className={styles.waiting}>{reading.failure ?? t("loading")}</p>;
+  const place = reading.places.at(-1);
   const picture = hasImpression ? pictureOf(state) : undefined;
   const beside = hanging.beside && {
     stack: hanging.beside.stack,
     isPrior: hanging.beside.prior !== undefined,
+    isDoubtful: hanging.beside.prior?.identity_doubt ?? false,
     caption: hanging.beside.prior
       ? t("films.prior_of", { date: dateText(hanging.beside.prior.study_date, i18n.language) })
       : dateText(view.item.study_date, i18n.language),
@@ -120,7 +129,8 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
             given={state.impression}
             places={reading.places.length}
             error={reading.impressionError}
-            canGive={token !== undefined}
+            canGive={canGive}
+            hasNewImages={reading.hasNewImages}
             onGive={reading.give}
           />
           <AiPanel state={state} ai={view.ai} unscored={view.unscored} step={reading.step} />
@@ -129,7 +139,10 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
             catalogue={catalogue}
             isAdding={isAdding}
             setAdding={setAdding}
-            place={reading.places.at(-1)}
+            place={place}
+            image={imageOf(place, view.series)}
+            onPlaceUsed={reading.unpoint}
+            error={reading.verdictsError}
             step={reading.step}
           />
           <ReportPane
@@ -181,6 +194,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
           language={currentLanguage()}
           status={signing.status}
           left={signing.status === "final" ? left : 0}
+          isSettled={hasImpression && !reading.isStoring && report.isFresh}
           isBusy={signing.isBusy}
           error={signing.error}
           refusedFor={signing.missing}

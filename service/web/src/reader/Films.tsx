@@ -7,6 +7,7 @@ import { useLabelOf } from "./keys.ts";
 import { Panel } from "./Panel.tsx";
 import styles from "./reader.module.css";
 import type { Prior } from "./types.ts";
+import { hangable } from "./useHanging.ts";
 
 interface FilmsProps {
   stacks: readonly Stack[];
@@ -20,6 +21,7 @@ interface FilmsProps {
 export function Films({ stacks, shown, onShow, priors, hung, onHang }: FilmsProps) {
   const { t, i18n } = useTranslation("reader");
   const labelOf = useLabelOf();
+  const byKey = hangable(priors)[0];
   if (stacks.length < 2 && priors.length === 0) return null;
   return (
     <Panel title={t("films.title")} id="films">
@@ -35,7 +37,7 @@ export function Films({ stacks, shown, onShow, priors, hung, onHang }: FilmsProp
       )}
       {priors.length > 0 && (
         <ul className={styles.priors} aria-label={t("films.priors")}>
-          {priors.map((prior, index) => (
+          {priors.map((prior) => (
             <li key={prior.public_id}>
               <button
                 type="button"
@@ -45,7 +47,7 @@ export function Films({ stacks, shown, onShow, priors, hung, onHang }: FilmsProp
                 <span>{dateText(prior.study_date, i18n.language) || t("films.no_date")}</span>
                 <span className={styles.quiet}>{beforeText(prior.days_before, i18n.language)}</span>
                 <span className={styles.quiet}>{prior.modalities.join(" ")}</span>
-                {index === 0 && <kbd aria-hidden>{labelOf("compare")}</kbd>}
+                {prior === byKey && <kbd aria-hidden>{labelOf("compare")}</kbd>}
               </button>
               {prior.report && (
                 <a href={`/reports/${prior.report.public_id}`} target="_blank" rel="noreferrer">

@@ -13,10 +13,12 @@ interface ImpressionsProps {
   places: number;
   error: string | undefined;
   canGive: boolean;
+  /** Images came after the case was opened. */
+  hasNewImages: boolean;
   onGive: (impression: Impression) => void;
 }
 
-export function Impressions({ given, places, error, canGive, onGive }: ImpressionsProps) {
+export function Impressions({ given, places, error, canGive, hasNewImages, onGive }: ImpressionsProps) {
   const { t } = useTranslation("reader");
   const labelOf = useLabelOf();
   if (given !== null) {
@@ -32,6 +34,11 @@ export function Impressions({ given, places, error, canGive, onGive }: Impressio
   }
   return (
     <Panel title={t("impression.title")} id="impression">
+      {hasNewImages && (
+        <p role="alert" className={styles.warn} data-testid="new-images">
+          {t("impression.new_images")}
+        </p>
+      )}
       <p className={styles.quiet}>{t("impression.why")}</p>
       <div className={styles.three}>
         {IMPRESSIONS.map((impression) => (

@@ -6,8 +6,9 @@ import { useTranslation } from "react-i18next";
 import { type Catalogue, entryOf, type Named, nameIn, reportable, severitiesOf } from "./catalogue.ts";
 import { useLabelOf } from "./keys.ts";
 import { Keyed, Panel } from "./Panel.tsx";
+import { boxAround } from "./places.ts";
 import styles from "./reader.module.css";
-import type { Grade, Place, Verdict } from "./types.ts";
+import type { CaseInstance, Grade, Place, Verdict } from "./types.ts";
 import type { Step, VerdictState } from "./verdicts.ts";
 
 export const GRADES: readonly Grade[] = ["good", "limited", "insufficient"];
@@ -19,10 +20,16 @@ interface MissedProps {
   setAdding: (adding: boolean) => void;
   /** The place that the reader pointed at last, if any: it goes with the finding. */
   place: Place | undefined;
+  /** The image that the place is on. */
+  image: CaseInstance | undefined;
+  /** The finding took the place with it: the next one needs its own. */
+  onPlaceUsed: () => void;
+  /** Why the verdicts could not be stored. */
+  error: string | undefined;
   step: (step: Step) => void;
 }
 
-export function Missed({ state, catalogue, isAdding, setAdding, place, step }: MissedProps) {
+export function Missed({ state, catalogue, isAdding, setAdding, place, image, onPlaceUsed, error, step }: MissedProps) {
   const { t } = useTranslation("reader");
   const labelOf = useLabelOf();
   if (state.impression === null) return null;
@@ -57,12 +64,19 @@ export function Missed({ state, catalogue, isAdding, setAdding, place, step }: M
         <AddForm
           catalogue={catalogue}
           place={place}
+          image={image}
           onAdd={(verdict) => {
             step({ kind: "add", verdict });
+            if (verdict.place) onPlaceUsed();
             setAdding(false);
           }}
           onClose={() => setAdding(false)}
         />
+      )}
+      {error && (
+        <p role="alert" className={styles.warn} data-testid="verdicts-error">
+          {error}
+        </p>
       )}
       <div className={styles.quality} role="group" aria-label={t("quality.title")}>
         <span className={styles.quiet}>{t("quality.title")}</span>
@@ -108,18 +122,12 @@ function lineOf(verdict: Verdict, catalogue: Catalogue | undefined): string {
 interface AddFormProps {
   catalogue: Catalogue;
   place: Place | undefined;
+  image: CaseInstance | undefined;
   onAdd: (verdict: Verdict) => void;
   onClose: () => void;
 }
 
-/** Half the width of the box that a pointed place becomes, in image columns. */
-const AROUND = 60;
-
-function boxAround({ x, y }: Place): number[] {
-  return [Math.max(0, x - AROUND), Math.max(0, y - AROUND), x + AROUND, y + AROUND];
-}
-
-function AddForm({ catalogue, place, onAdd, onClose }: AddFormProps) {
+function AddForm({ catalogue, place, image, onAdd, onClose }: AddFormProps) {
   const { t } = useTranslation("reader");
   const labelOf = useLabelOf();
   const [code, setCode] = useState<string | null>(null);
@@ -134,14 +142,14 @@ function AddForm({ catalogue, place, onAdd, onClose }: AddFormProps) {
 
   function add() {
     if (!code) return;
-    const box = place && boxAround(place);
+    const box = place && image && boxAround(place, image);
     onAdd({
       finding_id: null,
       code,
       judgement: "missed",
       side: side || null,
       severity: severity || null,
-      instance: place?.instance ?? null,
+      instance: box ? place.instance : null,
       place: box ?? null,
     });
   }

@@ -6,7 +6,8 @@ import { type FormEvent, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useMe } from "../app/me.ts";
 import { ProviderConfirm, useOnlyProvider } from "../app/ProviderConfirm.tsx";
-import type { Missing } from "./asks.ts";
+import { refusalWords } from "../app/refusals.ts";
+import { allMissing, type Missing } from "./asks.ts";
 import { nameIn, useCatalogue } from "./catalogue.ts";
 import { Keyed } from "./Panel.tsx";
 import { ReportText, usePreview } from "./Preview.tsx";
@@ -23,6 +24,8 @@ interface SignSheetProps {
   status: SignStatus | "amended";
   /** Findings of the AI without a judgement: a final report needs one on each. */
   left: number;
+  /** Everything said is stored and stands in the content. */
+  isSettled: boolean;
   isBusy: boolean;
   error: string | undefined;
   refusedFor: readonly Missing[];
@@ -31,29 +34,30 @@ interface SignSheetProps {
 }
 
 export function SignSheet(props: SignSheetProps) {
-  const { id, content, language, status, left, isBusy, error, refusedFor, onSign, onClose } = props;
+  const { id, content, language, status, left, isSettled, isBusy, error, refusedFor, onSign, onClose } = props;
   const { t } = useTranslation("report");
   const catalogue = useCatalogue();
-  const { data, error: noPreview } = usePreview(id, content, true);
-  const missing = data ? data.missing : refusedFor;
+  const { data, error: noPreview, isPlaceholderData, isFetching } = usePreview(id, content, isSettled);
+  const isExact = isSettled && data !== undefined && !isPlaceholderData && !isFetching;
+  const missing = allMissing(data?.missing ?? [], refusedFor);
   const word = (one: Missing) => {
     const field = fieldText(one.field, content, (code) => nameIn(catalogue?.findings, code), t);
     return t(`missing.${one.message_code}` as "missing.required", { field });
   };
-  const canSign = !isBusy && data !== undefined && missing.length === 0 && left === 0;
-  const ready = useRef({ canSign, onSign });
-  ready.current = { canSign, onSign };
+  const canSign = !isBusy && isExact && missing.length === 0 && left === 0;
+  const opening = useRef<HTMLDivElement>(null);
+  const button = useRef<HTMLButtonElement>(null);
+  // The default button has the focus as soon as it may be pressed, unless the reader went elsewhere.
+  const offer = () => {
+    const at = document.activeElement;
+    if (canSign && (at === opening.current || at === document.body)) button.current?.focus();
+  };
+  useEffect(offer, [canSign]);
 
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key !== "Enter" || event.isComposing || !ready.current.canSign) return;
-      event.preventDefault();
-      event.stopPropagation();
-      ready.current.onSign();
-    };
-    document.addEventListener("keydown", onKey, true);
-    return () => document.removeEventListener("keydown", onKey, true);
-  }, []);
+  function sign(event: FormEvent) {
+    event.preventDefault();
+    if (canSign) onSign();
+  }
 
   return (
     <Modal
@@ -63,7 +67,7 @@ export function SignSheet(props: SignSheetProps) {
       size="md"
       closeButtonProps={{ "aria-label": t("sign.back") }}
     >
-      <div tabIndex={-1} data-autofocus className={styles.unframed}>
+      <div ref={opening} tabIndex={-1} data-autofocus className={styles.unframed} onFocus={offer}>
         {data && <ReportText text={data[language]} />}
       </div>
       {(missing.length > 0 || left > 0) && (
@@ -74,19 +78,27 @@ export function SignSheet(props: SignSheetProps) {
           ))}
         </ul>
       )}
-      {(error ?? noPreview?.message) && (
+      {(error ?? noPreview) && (
         <p role="alert" className={styles.warn}>
-          {error ?? noPreview?.message}
+          {error ?? refusalWords(noPreview)}
         </p>
       )}
-      <div className={styles.row}>
-        <Keyed command="sign_now" label="↵" tone="primary" disabled={!canSign} onClick={onSign}>
-          {t(`sign.do_${status}`)}
-        </Keyed>
+      <form className={styles.row} onSubmit={sign} onKeyDown={(event) => event.repeat && event.preventDefault()}>
+        <button
+          ref={button}
+          type="submit"
+          className={styles.keyed}
+          data-tone="primary"
+          data-command="sign_now"
+          disabled={!canSign}
+        >
+          <span>{t(`sign.do_${status}`)}</span>
+          <kbd aria-hidden>↵</kbd>
+        </button>
         <Keyed label="Esc" tone="quiet" onClick={onClose}>
           {t("sign.back")}
         </Keyed>
-      </div>
+      </form>
     </Modal>
   );
 }

@@ -32,6 +32,12 @@ export interface Missing {
   message_code: string;
 }
 
+/** Returns what the preview and what the refused signature name, each once. */
+export function allMissing(now: readonly Missing[], refusedFor: readonly Missing[]): Missing[] {
+  const named = [...now, ...refusedFor].map((one) => [`${one.field}/${one.message_code}`, one] as const);
+  return [...new Map(named).values()];
+}
+
 /** What the rule tables propose for the findings; the radiologist decides. */
 export interface Proposal {
   critical_category: Content["critical_category"];
@@ -56,10 +62,13 @@ const claimAt = (id: string) => `/api/worklist/${encodeURIComponent(id)}/claim`;
 
 export const asks = {
   case: (id: string) => ask<CaseView>(caseAt(id)),
+  /** Asked again by a clock, to see images and AI results that came meanwhile. */
+  caseAgain: (id: string) => ask<CaseView>(caseAt(id), { background: true }),
   claim: (id: string) => ask<Claim>(claimAt(id), { method: "POST" }),
   heartbeat: (id: string, claim: number) => ask<Claim>(claimAt(id), { method: "PUT", claim, background: true }),
+  release: (id: string, claim: number) => ask<void>(claimAt(id), { method: "DELETE", claim }),
   next: (filters: Record<string, unknown>) => ask<NextCase>("/api/worklist/next", { method: "POST", body: filters }),
-  impression: (id: string, claim: number, body: { impression: Impression; places: Place[]; seconds: number }) =>
+  impression: (id: string, claim: number, body: ImpressionBody) =>
     ask<{ ai: AiView | null }>(`${caseAt(id)}/impression`, { method: "POST", claim, body }),
   verdicts: (id: string, claim: number, body: VerdictBody) =>
     ask<unknown>(`${caseAt(id)}/verdicts`, { method: "PUT", claim, body }),
@@ -70,17 +79,32 @@ export const asks = {
     ask<unknown>(`${caseAt(id)}/report/draft`, { method: "PUT", claim, body: { content } }),
   preview: (id: string, content: Content) =>
     ask<Preview>(`${caseAt(id)}/report/preview`, { method: "POST", body: { content } }),
-  sign: (id: string, claim: number, content: Content, status: "preliminary" | "final") =>
-    ask<ReportVersion>(`${caseAt(id)}/report/sign`, { method: "POST", claim, body: { content, status } }),
+  sign: (id: string, claim: number, body: SignBody) =>
+    ask<ReportVersion>(`${caseAt(id)}/report/sign`, { method: "POST", claim, body }),
   confirm: (password: string, code: string) =>
     ask<void>("/api/me/confirm", { method: "POST", body: code ? { password, code } : { password } }),
 };
+
+/** Each of the three names the images it was made on: the service refuses it when others came meanwhile. */
+export interface ImpressionBody {
+  impression: Impression;
+  places: Place[];
+  seconds: number;
+  revision: number;
+}
+
+export interface SignBody {
+  content: Content;
+  status: "preliminary" | "final";
+  revision: number;
+}
 
 export interface VerdictBody {
   verdicts: Verdict[];
   quality: Quality | null;
   ai_visible: boolean;
   seconds: number;
+  revision: number;
 }
 
 /** Gives a case back when the page goes away: nothing may wait for the answer then. */

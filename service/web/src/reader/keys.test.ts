@@ -14,6 +14,11 @@ describe("a key", () => {
     expect(digits.every(({ group }) => group === "impression")).toBe(true);
   });
 
+  it("that stores the first impression is a digit alone: letters open the next case in the list", () => {
+    const given = KEYS.filter(({ command }) => command.startsWith("impression_")).flatMap(({ keys }) => keys);
+    expect(given).toEqual(["1", "2", "3"]);
+  });
+
   it("exists once for each command", () => {
     const commands = KEYS.map(({ command }) => command);
     expect(commands).toEqual([...new Set(commands)]);

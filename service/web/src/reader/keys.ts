@@ -31,10 +31,10 @@ function key(command: Command, group: Group, keys: string, when?: Key["when"]): 
 
 // prettier-ignore
 export const KEYS: readonly Key[] = [
-  key("impression_normal", "impression", "1 n", "before"),
-  key("impression_abnormal", "impression", "2 a", "before"),
-  key("impression_cannot_tell", "impression", "3 u", "before"),
-  key("tool_place", "impression", "o", "before"),
+  key("impression_normal", "impression", "1", "before"),
+  key("impression_abnormal", "impression", "2", "before"),
+  key("impression_cannot_tell", "impression", "3", "before"),
+  key("tool_place", "tools", "o"),
   key("finding_next", "findings", "j", "after"),
   key("finding_previous", "findings", "k", "after"),
   key("confirm", "findings", "c", "after"),

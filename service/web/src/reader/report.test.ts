@@ -40,6 +40,38 @@ describe("the report", () => {
     expect(state.content?.findings).toEqual([]);
   });
 
+  it("keeps side, size and the words on a finding when a later verdict or the quality changes", () => {
+    let state = reportStep(opened(), { kind: "suggested", suggestion: withNodule });
+    state = reportStep(state, { kind: "finding", index: 0, change: { side: "right", size_mm: 8, text: "spiculated" } });
+    state = reportStep(state, {
+      kind: "suggested",
+      suggestion: {
+        ...withNodule, findings: [...withNodule.findings, newFinding("effusion")],
+        quality: { grade: "limited", reasons: [] },
+      },
+    }); // prettier-ignore
+    expect(state.content?.findings).toMatchObject([
+      { code: "nodule", finding_id: 7, side: "right", size_mm: 8, text: "spiculated" },
+      { code: "effusion" },
+    ]);
+    expect(state.content?.quality?.grade).toBe("limited");
+  });
+
+  it("keeps an absence that the reader coded by hand", () => {
+    let state = reportStep(opened(), { kind: "add", finding: { ...newFinding("pneumothorax"), presence: "absent" } });
+    state = reportStep(state, { kind: "suggested", suggestion: withNodule });
+    expect(state.content?.findings).toMatchObject([{ code: "nodule" }, { code: "pneumothorax", presence: "absent" }]);
+  });
+
+  it("drops a missed finding that was taken back, even when details were added, and no other of its kind", () => {
+    const missed = { ...suggestion, findings: [newFinding("effusion", { side: "left" })] };
+    let state = reportStep(opened(), { kind: "suggested", suggestion: missed });
+    state = reportStep(state, { kind: "finding", index: 0, change: { size_mm: 8 } });
+    state = reportStep(state, { kind: "add", finding: newFinding("effusion", { side: "right" }) });
+    state = reportStep(state, { kind: "suggested", suggestion });
+    expect(state.content?.findings).toMatchObject([{ code: "effusion", side: "right", size_mm: null }]);
+  });
+
   it("is unsaved from a change until the service has that very content", () => {
     let state = reportStep(opened(), { kind: "write", field: "findings_text", text: "a" });
     expect(isUnsaved(state)).toBe(true);

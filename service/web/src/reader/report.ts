@@ -51,6 +51,8 @@ export interface ReportState {
   content: Content | null;
   /** The reader has written something that a fresh suggestion must not overwrite. */
   isEdited: boolean;
+  /** What the service suggested last: what came from it and what the reader coded are told apart by it. */
+  suggested: readonly ReportFinding[];
   /** What the service holds of the draft, as text; null: nothing yet. */
   saved: string | null;
 }
@@ -74,7 +76,7 @@ export type ReportStep =
 
 export type TextField = "findings_text" | "impression_text" | "recommendation_text";
 
-export const NO_REPORT: ReportState = { content: null, isEdited: false, saved: null };
+export const NO_REPORT: ReportState = { content: null, isEdited: false, suggested: [], saved: null };
 
 /** Returns a finding that nothing is said of yet but that it is there. */
 export function newFinding(code: string, verdict?: Pick<Verdict, "side" | "severity">): ReportFinding {
@@ -100,10 +102,14 @@ export function reportStep(state: ReportState, step: ReportStep): ReportState {
       return {
         content: step.draft ?? step.suggestion,
         isEdited: step.draft !== null,
+        suggested: step.suggestion.findings,
         saved: step.draft && JSON.stringify(step.draft),
       };
     case "suggested":
-      return state.isEdited ? withVerdicts(state, step.suggestion) : { ...state, content: step.suggestion };
+      return {
+        ...(state.isEdited ? withVerdicts(state, step.suggestion) : { ...state, content: step.suggestion }),
+        suggested: step.suggestion.findings,
+      };
     case "saved":
       return { ...state, saved: JSON.stringify(step.content) };
     default:
@@ -153,19 +159,26 @@ function edited(content: Content, step: Edit): Content {
 /** Brings later verdicts into an edited draft: only coded findings and quality change, no word of the reader's. */
 function withVerdicts(state: ReportState, suggestion: Content): ReportState {
   if (state.content === null) return { ...state, content: suggestion };
-  const written = new Map(state.content.findings.map((finding) => [keyOf(finding), finding]));
+  const written = [...state.content.findings];
+  const before = [...state.suggested];
   const findings = suggestion.findings.map((finding) => {
-    const before = written.get(keyOf(finding));
-    written.delete(keyOf(finding));
-    return before ? { ...before, presence: finding.presence } : finding;
+    const last = taken(before, finding);
+    const mine = taken(written, finding);
+    // A presence that the reader chose stays until the verdict itself says something else.
+    return mine ? { ...mine, presence: last?.presence === finding.presence ? mine.presence : finding.presence } : finding;
   });
-  // What the reader coded by hand stays; what came from a verdict that no longer holds goes.
-  const own = [...written.values()].filter((finding) => finding.finding_id === null && finding.presence !== "absent");
+  // What came from a verdict that no longer holds goes; what the reader coded stays.
+  for (const gone of before) taken(written, gone);
+  const own = written.filter((finding) => finding.finding_id === null);
   return { ...state, content: { ...state.content, findings: [...findings, ...own], quality: suggestion.quality } };
 }
 
-function keyOf(finding: ReportFinding): string {
-  return `${finding.finding_id ?? ""}/${finding.code}/${finding.side ?? ""}`;
+/** Takes the finding that is the same one out of a list: by the AI's number where it has one, else by code. */
+function taken(list: ReportFinding[], wanted: ReportFinding): ReportFinding | undefined {
+  const isSame = (one: ReportFinding) => one.finding_id === wanted.finding_id && one.code === wanted.code;
+  const exact = list.findIndex((one) => isSame(one) && one.side === wanted.side);
+  const at = exact >= 0 ? exact : list.findIndex(isSame);
+  return at >= 0 ? list.splice(at, 1)[0] : undefined;
 }
 
 function withMacro(content: Content, macro: Macro): Content {

@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "react";
 import { Refused } from "../api.ts";
+import { refusalWords } from "../app/refusals.ts";
 import { asks, releaseClaim } from "./asks.ts";
 import type { Claim } from "./types.ts";
 
@@ -86,13 +87,13 @@ class Lease {
       if (this.isOver || !(error instanceof Refused) || error.status !== 409) return;
       window.clearInterval(this.timer);
       this.token = undefined;
-      this.tell({ state: "lost", message: error.message });
+      this.tell({ state: "lost", message: refusalWords(error) });
     }
   }
 }
 
 function refusalOf(error: unknown): Held {
-  const message = error instanceof Error ? error.message : "";
-  if (error instanceof Refused && error.code === "claimed") return { state: "taken", message };
-  return { state: "failed", message };
+  // The service's own sentence names who reads it.
+  if (error instanceof Refused && error.code === "claimed") return { state: "taken", message: error.message };
+  return { state: "failed", message: refusalWords(error) };
 }

@@ -14,6 +14,8 @@ import type { Reading } from "./useReading.ts";
 interface Parts {
   reading: Reading;
   hanging: Hanging;
+  /** The film has been seen: an impression of it may be given. */
+  canGive: boolean;
   /** There is a report to write and to sign. */
   isReady: boolean;
   /** A dialog is open: its own keys hold. */
@@ -41,6 +43,7 @@ export function useCommands(parts: Parts): (command: Command) => void {
     label: t(`commands.${command}`),
     group: t(`groups.${group}`),
     inFields: command === "cancel",
+    repeats: command === "slice_next" || command === "slice_previous",
     run: (event) => {
       if (command === "cancel") leaveField(event);
       else run(command);
@@ -53,7 +56,7 @@ export function useCommands(parts: Parts): (command: Command) => void {
 function actsOf(parts: Parts): Partial<Record<Command, () => void>> {
   const { reading, hanging, isReady } = parts;
   const { step } = reading;
-  const give = (impression: Impression) => () => reading.give(impression);
+  const give = (impression: Impression) => () => parts.canGive && reading.give(impression);
   const whenReady = (act: () => void) => () => isReady && act();
   return {
     impression_normal: give("normal"),
@@ -71,6 +74,7 @@ function actsOf(parts: Parts): Partial<Record<Command, () => void>> {
     preview: whenReady(parts.onPreview),
     sign: whenReady(() => parts.onSign("final")),
     sign_preliminary: whenReady(() => parts.onSign("preliminary")),
+    delete_last: () => void (reading.unpoint() || runOnFilm("delete_last")),
     skip: parts.onSkip,
     leave: parts.onLeave,
     compare: () => {

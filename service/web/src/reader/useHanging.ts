@@ -1,7 +1,7 @@
 /** What hangs: the study's images, a prior when it is wanted, and what the AI's selected finding lays over them. */
 
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { caseOptions } from "../app/nextCase.ts";
 import { matching, type Stack, stacksOf } from "../viewer/hanging.ts";
 import type { OverlayPicture } from "../viewer/Overlay.tsx";
@@ -27,9 +27,11 @@ export function useHanging(view: CaseView | undefined): Hanging {
   const [index, setIndex] = useState(0);
   const [priorId, setPriorId] = useState<string>();
   const stacks = useMemo(() => stacksOf(view?.series ?? []), [view?.series]);
+  useNewest(stacks, setIndex);
   const columns = useViewer((state) => state.columns);
   const setColumns = useViewer((state) => state.setColumns);
-  const priors = useMemo(() => hangable(view?.priors ?? []), [view?.priors]);
+  const listed = view?.priors ?? NONE;
+  const priors = useMemo(() => hangable(listed), [listed]);
   const { data: priorView } = useQuery({ ...caseOptions<CaseView>(priorId ?? ""), enabled: priorId !== undefined });
 
   useEffect(() => {
@@ -40,7 +42,7 @@ export function useHanging(view: CaseView | undefined): Hanging {
 
   const shown = stacks[index];
   const priorStacks = useMemo(() => stacksOf(priorView?.series ?? []), [priorView?.series]);
-  const prior = priors.find((one) => one.public_id === priorId);
+  const prior = listed.find((one) => one.public_id === priorId);
   const beside = besideOf(shown, stacks, prior && { prior, stacks: priorStacks });
   return {
     stacks,
@@ -64,14 +66,35 @@ export function useHanging(view: CaseView | undefined): Hanging {
   };
 }
 
-/** Where the person's identity is in doubt a prior is listed, and hung only by hand. */
-function hangable(priors: readonly Prior[]): Prior[] {
-  return [...priors].sort(
-    (a, b) =>
-      Number(a.identity_doubt ?? false) - Number(b.identity_doubt ?? false) ||
-      Number(b.same_view) - Number(a.same_view) ||
-      (a.days_before ?? 1e9) - (b.days_before ?? 1e9),
-  );
+/** Images that arrive while the case is read come up by themselves: nobody has looked at them. */
+function useNewest(stacks: readonly Stack[], show: (index: number) => void): void {
+  const seen = useRef<ReadonlySet<string>>(undefined);
+  useEffect(() => {
+    if (stacks.length === 0) return;
+    const fresh = seen.current ? freshest(seen.current, stacks) : -1;
+    seen.current = imagesOf(stacks);
+    if (fresh >= 0) show(fresh);
+  }, [stacks, show]);
+}
+
+function imagesOf(stacks: readonly Stack[]): Set<string> {
+  return new Set(stacks.flatMap(({ frames }) => frames.map(({ instance }) => instance.sop_instance_uid)));
+}
+
+/** Returns the first stack with an image that was not there before, or -1. */
+export function freshest(before: ReadonlySet<string>, stacks: readonly Stack[]): number {
+  return stacks.findIndex(({ frames }) => frames.some(({ instance }) => !before.has(instance.sop_instance_uid)));
+}
+
+const NONE: readonly Prior[] = [];
+
+/** Returns what may hang by itself, best first: where the identity is in doubt a prior is hung only by hand. */
+export function hangable(priors: readonly Prior[]): Prior[] {
+  return priors
+    .filter((prior) => !prior.identity_doubt)
+    .sort(
+      (a, b) => Number(b.same_view) - Number(a.same_view) || (a.days_before ?? 1e9) - (b.days_before ?? 1e9),
+    );
 }
 
 function besideOf(

@@ -1,10 +1,11 @@
 /** The way from "sign" to the next case. */
 
 import { useNavigate } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Refused } from "../api.ts";
 import { lastFilters } from "../app/nextCase.ts";
 import { queries } from "../app/queries.ts";
+import { refusalWords } from "../app/refusals.ts";
 import { asks, type Missing } from "./asks.ts";
 import type { Content } from "./report.ts";
 import type { SignStatus } from "./Signing.tsx";
@@ -14,6 +15,10 @@ interface SigningParts {
   id: string;
   token: number | undefined;
   content: Content | null;
+  /** The images that the report is of. */
+  revision: number | undefined;
+  /** Verdicts are stored and the content follows them: what is on the screen is what gets signed. */
+  isSettled: boolean;
   flush: () => Promise<void>;
   goesOn: boolean;
   onLost: (message: string) => void;
@@ -35,33 +40,56 @@ export interface Signing {
   goOn: (afterRelease?: string) => void;
 }
 
-export function useSigning({ id, token, content, flush, goesOn, onLost }: SigningParts): Signing {
+export function useSigning(parts: SigningParts): Signing {
+  const { id, token, content, revision, isSettled, flush, goesOn, onLost } = parts;
   const [status, setStatus] = useState<SignStatus>();
   const [needsConfirmation, setNeeds] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<string>();
   const [missing, setMissing] = useState<readonly Missing[]>([]);
   const goOn = useGoOn();
+  /** What the reader agreed to sign: after the password nothing else may be signed. */
+  const agreed = useRef<Content>(null);
+  const settled = useRef(isSettled);
+  useEffect(() => {
+    settled.current = isSettled;
+  });
 
   function refused(reason: unknown) {
-    if (!(reason instanceof Refused)) return setError(reason instanceof Error ? reason.message : "");
-    if (reason.code === "confirm_first") return setNeeds(true);
-    if (reason.code === "claim_lost") return onLost(reason.message);
-    if (reason.code === "incomplete") setMissing(missingOf(reason));
-    setError(reason.message);
+    const code = reason instanceof Refused ? reason.code : "";
+    if (code === "confirm_first") return setNeeds(true);
+    if (code === "claim_lost") return onLost(refusalWords(reason));
+    if (code === "new_images") setStatus(undefined);
+    if (code === "new_images" || code === "incomplete") void queries.refetchQueries({ queryKey: ["case", id] });
+    if (reason instanceof Refused && code === "incomplete") setMissing(missingOf(reason));
+    setError(refusalWords(reason));
+  }
+
+  /** A final signature gives the case back by itself; after a preliminary one somebody else may go on. */
+  async function giveBack(signed: SignStatus, claim: number) {
+    if (signed === "preliminary") await asks.release(id, claim).catch(() => undefined);
+    noteSigned(id);
+  }
+
+  async function store() {
+    try {
+      await flush();
+    } catch (reason) {
+      refused(reason);
+    }
   }
 
   async function doSign() {
-    if (!status || !content || token === undefined || isBusy) return;
+    if (!status || !content || token === undefined || revision === undefined || isBusy || !settled.current) return;
+    if (agreed.current !== content) return setNeeds(false); // it changed meanwhile: read it again
     setBusy(true);
     setError(undefined);
     try {
-      await flush();
-      await asks.sign(id, token, content, status);
-      noteSigned(id);
+      await asks.sign(id, token, { content, status, revision });
+      await giveBack(status, token);
       queries.removeQueries({ queryKey: ["case", id] });
       setStatus(undefined);
-      await goOn(goesOn);
+      await goOn(goesOn, status === "preliminary" ? id : undefined);
     } catch (reason) {
       refused(reason);
     } finally {
@@ -76,7 +104,7 @@ export function useSigning({ id, token, content, flush, goesOn, onLost }: Signin
       setNeeds(false);
       await doSign();
     } catch (reason) {
-      setError(reason instanceof Error ? reason.message : "");
+      setError(refusalWords(reason));
     }
   }
 
@@ -89,13 +117,18 @@ export function useSigning({ id, token, content, flush, goesOn, onLost }: Signin
     open: (wanted) => {
       setError(undefined);
       setMissing([]);
-      if (content) setStatus(wanted);
+      if (!content) return;
+      setStatus(wanted);
+      void store();
     },
     close: () => {
       setStatus(undefined);
       setNeeds(false);
     },
-    sign: () => void doSign(),
+    sign: () => {
+      agreed.current = content;
+      void doSign();
+    },
     confirm: (password, code) => void confirm(password, code),
     proved: () => {
       setNeeds(false);
@@ -108,8 +141,11 @@ export function useSigning({ id, token, content, flush, goesOn, onLost }: Signin
 /** Opens the next case that is free under the list's filters, or the list when nothing is left. */
 function useGoOn() {
   const navigate = useNavigate();
+  const isGoing = useRef(false);
   return async (wanted: boolean, afterRelease?: string) => {
     if (!wanted) return navigate({ to: "/worklist" });
+    if (isGoing.current) return;
+    isGoing.current = true;
     try {
       const { public_id, ...claim } = await asks.next({
         ...givenFilters(),
@@ -119,6 +155,8 @@ function useGoOn() {
       return navigate({ to: "/read/$id", params: { id: public_id } });
     } catch {
       return navigate({ to: "/worklist" });
+    } finally {
+      isGoing.current = false;
     }
   };
 }

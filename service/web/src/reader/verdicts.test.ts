@@ -22,7 +22,7 @@ const ai: AiView = {
   ],
 }; // prettier-ignore
 const after = (impression: "normal" | "abnormal" | "cannot_tell"): VerdictState =>
-  verdictStep(UNREAD, { kind: "impression", impression, ai });
+  verdictStep(UNREAD, { kind: "impression", impression, ai, revision: 1 });
 
 describe("verdicts", () => {
   it("are asked of what is present, tested findings first, then by probability", () => {
@@ -40,6 +40,27 @@ describe("verdicts", () => {
     const state = verdictStep(first, { kind: "accept" });
     expect(state.judged).toEqual({ 2: "uncertain", 1: "rejected", 3: "rejected" });
     expect(state.quality?.grade).toBe("good");
+  });
+
+  it("lose the impression when new images come, and keep what was judged", () => {
+    const before = verdictStep(after("abnormal"), { kind: "judge", judgement: "confirmed" });
+    const state = verdictStep(before, { kind: "renewed", impression: null, ai: null, revision: 2 });
+    expect(state).toMatchObject({ impression: null, revision: null, judged: { 2: "confirmed" } });
+    const again = verdictStep(state, { kind: "impression", impression: "normal", ai, revision: 2 });
+    expect(verdictsOf(again)).toMatchObject([{ finding_id: 2, judgement: "confirmed" }]);
+  });
+
+  it("show an AI result that came after the impression, and an older answer takes no impression back", () => {
+    const alone = verdictStep(UNREAD, { kind: "impression", impression: "normal", ai: null, revision: 1 });
+    expect(alone.shown).toEqual([]);
+    const state = verdictStep(alone, { kind: "renewed", impression: null, ai, revision: 1 });
+    expect(state.impression).toBe("normal");
+    expect(state.shown).toHaveLength(3);
+  });
+
+  it("keep the same finding selected when the case is asked for again", () => {
+    const state = verdictStep(after("abnormal"), { kind: "select", index: 2 });
+    expect(verdictStep(state, { kind: "renewed", impression: null, ai, revision: 1 }).selected).toBe(2);
   });
 
   it("are never given in bulk after another impression", () => {
@@ -68,7 +89,7 @@ describe("verdicts", () => {
     const stored = verdictStep(after("abnormal"), { kind: "judge", judgement: "confirmed" });
     const verdicts = [...verdictsOf(stored), { finding_id: null, code: "effusion", judgement: "missed" as const }];
     const impression = { impression: "abnormal" as const, places: [] };
-    const state = verdictStep(UNREAD, { kind: "opened", ai, impression, verdicts, quality: null });
+    const state = verdictStep(UNREAD, { kind: "opened", ai, impression, revision: 1, verdicts, quality: null });
     expect(verdictsOf(state)).toEqual(verdicts);
     expect(unjudged(state)).toHaveLength(2);
   });

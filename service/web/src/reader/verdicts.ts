@@ -12,6 +12,8 @@ export interface Shown {
 
 export interface VerdictState {
   impression: Impression | null;
+  /** The images that the impression is of. */
+  revision: number | null;
   shown: readonly Shown[];
   judged: Readonly<Record<number, Judgement>>;
   missed: readonly Verdict[];
@@ -25,10 +27,12 @@ export type Step =
       kind: "opened";
       ai: AiView | null;
       impression: StoredImpression | null;
+      revision: number;
       verdicts: Verdict[];
       quality: Quality | null;
     }
-  | { kind: "impression"; impression: Impression; ai: AiView | null }
+  | { kind: "impression"; impression: Impression; ai: AiView | null; revision: number }
+  | { kind: "renewed"; impression: StoredImpression | null; ai: AiView | null; revision: number }
   | { kind: "judge"; judgement: Exclude<Judgement, "missed"> }
   | { kind: "select"; index: number }
   | { kind: "move"; by: number }
@@ -40,6 +44,7 @@ export type Step =
 
 export const UNREAD: VerdictState = {
   impression: null,
+  revision: null,
   shown: [],
   judged: {},
   missed: [],
@@ -72,7 +77,11 @@ export function verdictStep(state: VerdictState, step: Step): VerdictState {
     case "opened":
       return opened(step);
     case "impression":
-      return { ...state, impression: step.impression, shown: shownOf(step.ai), selected: 0 };
+      return {
+        ...state, impression: step.impression, revision: step.revision, shown: shownOf(step.ai), selected: 0,
+      }; // prettier-ignore
+    case "renewed":
+      return renewed(state, step);
     case "judge":
       return judged(state, step.judgement);
     case "select":
@@ -96,6 +105,7 @@ function opened(step: Extract<Step, { kind: "opened" }>): VerdictState {
   const onFindings = step.verdicts.filter((verdict) => verdict.finding_id !== null);
   const state: VerdictState = {
     impression: step.impression?.impression ?? null,
+    revision: step.impression && step.revision,
     shown: shownOf(step.ai),
     judged: Object.fromEntries(onFindings.map((verdict) => [verdict.finding_id, verdict.judgement])),
     missed: step.verdicts.filter((verdict) => verdict.finding_id === null),
@@ -103,6 +113,18 @@ function opened(step: Extract<Step, { kind: "opened" }>): VerdictState {
     selected: 0,
   };
   return { ...state, selected: nextUnjudged(state, 0) };
+}
+
+/** What came meanwhile: new images ask for the impression anew, a later AI result joins what is shown. */
+function renewed(state: VerdictState, step: Extract<Step, { kind: "renewed" }>): VerdictState {
+  const isNew = state.revision !== step.revision;
+  const impression = isNew ? (step.impression?.impression ?? null) : state.impression;
+  if (impression === null) return { ...state, impression, revision: null };
+  const before = state.shown[state.selected]?.finding.finding_id;
+  const shown = shownOf(step.ai);
+  const at = shown.findIndex(({ finding }) => finding.finding_id === before);
+  const after = { ...state, impression, revision: step.revision, shown };
+  return { ...after, selected: at >= 0 ? at : nextUnjudged(after, 0) };
 }
 
 function judged(state: VerdictState, judgement: Judgement): VerdictState {

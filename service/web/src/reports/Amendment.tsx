@@ -88,7 +88,8 @@ export default function Amendment({ report, content: before, onSigned }: Props) 
       />
       {sheet === "sign" && content && (
         <SignSheet
-          id={report.study} content={content} language={currentLanguage()} status="amended" left={0} isBusy={isBusy}
+          id={report.study} content={content} language={currentLanguage()} status="amended" left={0}
+          isSettled isBusy={isBusy}
           error={error} refusedFor={[]} onSign={() => void run(amend)} onClose={() => setSheet(null)}
         />
       )}

@@ -6,11 +6,11 @@ import i18next from "i18next";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ask } from "../api.ts";
-import { currentLanguage } from "../app/language.ts";
 import { useMe } from "../app/me.ts";
 import type { Priority } from "../shapes.ts";
 import { droppedFiles, pickedFiles } from "./files.ts";
-import { add, isSending, type Result, retry, setOrder, useRound } from "./round.ts";
+import { useOrder } from "./order.ts";
+import { add, isSending, type Result, retry, useRound } from "./round.ts";
 import "./upload.css";
 
 const MOST_ROWS = 1000;
@@ -100,14 +100,10 @@ function Drop({ site }: { site: string | null }) {
   );
 }
 
-/** What the center asks; it goes with every study of this round. */
+/** What the center asks; it goes with the files that are added next. */
 function Order({ mayAsk }: { mayAsk: boolean }) {
   const { t } = useTranslation("upload");
-  const [question, setQuestion] = useState("");
-  const [history, setHistory] = useState("");
-  const [priority, setPriority] = useState<Priority>("routine");
-  const language = currentLanguage();
-  useEffect(() => setOrder({ question, history, priority, language }), [question, history, priority, language]);
+  const { question, history, priority } = useOrder();
   const words: Priority[] = ["routine", "urgent", "stat"];
   return (
     <section className="order">
@@ -115,11 +111,11 @@ function Order({ mayAsk }: { mayAsk: boolean }) {
         <>
           <Textarea
             label={t("question")} description={t("question.how")} autosize minRows={2} maxRows={6} maxLength={2000}
-            value={question} onChange={(event) => setQuestion(event.currentTarget.value)}
+            value={question} onChange={(event) => useOrder.setState({ question: event.currentTarget.value })}
           />
           <Textarea
             label={t("history")} autosize minRows={2} maxRows={8} maxLength={4000}
-            value={history} onChange={(event) => setHistory(event.currentTarget.value)}
+            value={history} onChange={(event) => useOrder.setState({ history: event.currentTarget.value })}
           />
         </>
       )}
@@ -128,7 +124,7 @@ function Order({ mayAsk }: { mayAsk: boolean }) {
           {t("common:action.priority")}
         </p>
         <SegmentedControl
-          fullWidth aria-labelledby="priority-label" value={priority} onChange={(value) => setPriority(value as Priority)}
+          fullWidth aria-labelledby="priority-label" value={priority} onChange={(value) => useOrder.setState({ priority: value as Priority })}
           data={words.map((one) => ({ value: one, label: t(`common:priority.${one}`) }))}
         />
       </div>

@@ -1,8 +1,8 @@
 /** One round of sending: what is queued, on its way, kept, refused; and what is said of its studies at the end. */
 import { create } from "zustand";
 import { ask, listeners } from "../api.ts";
-import type { Priority } from "../shapes.ts";
 import { type Found, kindOf } from "./files.ts";
+import { currentOrder, keepOrder, type Order, takeOrder } from "./order.ts";
 import { type FileOutcome, type Sending, send } from "./send.ts";
 
 const PARALLEL = 4;
@@ -16,14 +16,6 @@ export interface Result {
   /** A code with words under `arrived.`. */
   reason: string;
   message: string | null;
-}
-
-/** What the center asks of every study of a round. */
-export interface Order {
-  question: string;
-  history: string;
-  priority: Priority;
-  language: string;
 }
 
 export interface Ended {
@@ -57,21 +49,27 @@ let bytesDone = 0;
 let senders = 0;
 let looking = 0; // folders whose files are still being looked at
 let gaps = 0; // files refused or held aside: images that their studies may lack
-let order: Order = { question: "", history: "", priority: "routine", language: "en" };
+let orders: Ordered[] = [];
 
-/** The question may be typed while images are on their way; it is sent at the end of the round. */
-export function setOrder(now: Order): void {
-  order = now;
+/** A study's question and priority, on their way since its first image was kept. */
+interface Ordered {
+  study: string;
+  site: string | null;
+  order: Order;
+  isKept: Promise<boolean>;
 }
 
+/** Queues files; the question that stands on the form now is theirs, and the form is free for the next patient. */
 export async function add(found: readonly Found[], site: string | null): Promise<void> {
   useRound.setState({ ended: null });
   looking += 1;
+  const order = currentOrder();
   for (const one of found) {
     const kind = await kindOf(one);
     if (kind === "image" || kind === "zip") {
       useRound.setState(({ bytesAll }) => ({ bytesAll: bytesAll + one.file.size }));
-      queue.push({ ...one, kind, site });
+      takeOrder(order);
+      queue.push({ ...one, kind, site, order });
       start();
     } else {
       settle({ name: one.name, group: "left", reason: kind, message: null });
@@ -141,9 +139,25 @@ function settleFile(one: Sending, file: FileOutcome): void {
   const group: Group = file.outcome === "held" ? "held" : file.kept ? "kept" : "refused";
   const reason = file.reason ?? file.outcome;
   if (group !== "kept" && !NO_IMAGE.has(reason)) gaps += 1;
-  if (file.kept && file.study_instance_uid) studies.set(file.study_instance_uid, one.site);
+  if (file.kept && file.study_instance_uid) {
+    studies.set(file.study_instance_uid, one.site);
+    sendOrder(file.study_instance_uid, one);
+  }
   const name = one.kind === "zip" && file.name !== one.name ? `${one.name} / ${file.name}` : one.name;
   settle({ name, group, reason, message: file.message });
+}
+
+function sendOrder(study: string, { site, order }: Sending): void {
+  if (orders.some((one) => one.study === study && one.order === order)) return;
+  orders.push({ study, site, order, isKept: keepOrder(study, site, order) });
+}
+
+/** Tries once more what could not be kept; returns whether everything is. */
+async function allOrdersKept(): Promise<boolean> {
+  const kept = await Promise.all(
+    orders.map(async ({ study, site, order, isKept }) => (await isKept) || keepOrder(study, site, order)),
+  );
+  return kept.every(Boolean);
 }
 
 function settle(result: Result): void {
@@ -162,11 +176,11 @@ async function endIfAll(): Promise<void> {
   await end();
 }
 
-/** Keeps the order of each study, then says "that was all", so that nobody waits for its quiet time. */
+/** Waits for the orders, then says "that was all", so that nobody waits for its quiet time. */
 async function end(): Promise<void> {
   const isWhole = lost.length === 0 && gaps === 0;
   const here = [...studies];
-  const orders = await Promise.allSettled(here.map(([study, site]) => keepOrder(study, site)));
+  const isOrdered = await allOrdersKept();
   const told = await Promise.allSettled(
     (isWhole ? here : []).map(([study, site]) => ask(`/api/studies/${study}/done`, { method: "POST", query: { site } })),
   );
@@ -174,24 +188,13 @@ async function end(): Promise<void> {
     ended: {
       studies: here.length,
       isWhole: isWhole && told.every((one) => one.status === "fulfilled"),
-      orderFailed: orders.some((one) => one.status === "rejected"),
+      orderFailed: !isOrdered,
     },
   });
   if (lost.length === 0) {
     studies.clear();
+    orders = [];
     gaps = 0;
   }
   show();
-}
-
-async function keepOrder(study: string, site: string | null): Promise<void> {
-  const { question, history, priority, language } = order;
-  if (question.trim() || history.trim()) {
-    const body = { study_instance_uid: study, question: question.trim(), history: history.trim(), language };
-    await ask("/api/center/questions", { method: "POST", body });
-  }
-  if (priority !== "routine") {
-    const { public_id } = await ask<{ public_id: string }>(`/api/studies/${study}/arrival`, { query: { site } });
-    await ask(`/api/worklist/${public_id}/priority`, { method: "POST", body: { priority } });
-  }
 }

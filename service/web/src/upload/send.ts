@@ -1,5 +1,6 @@
 /** Sends one file: again and again over a bad link, with growing pauses; sending twice does no harm. */
 import type { Found, Kind } from "./files.ts";
+import type { Order } from "./order.ts";
 
 const ATTEMPTS = 8;
 const FIRST_PAUSE_MS = 1_000;
@@ -9,6 +10,8 @@ const PASSING = new Set([0, 408, 429, 500, 502, 503, 504]);
 export interface Sending extends Found {
   kind: Kind;
   site: string | null;
+  /** What was asked when the file was added. */
+  order: Order;
 }
 
 export interface FileOutcome {

@@ -11,11 +11,12 @@ interface BadgesProps {
   stack: Stack;
   caption: string;
   isPrior: boolean;
+  isDoubtful: boolean;
 }
 
 type Warning = "mirrored" | "turned" | "side_swapped";
 
-export function Badges({ look, stack, caption, isPrior }: BadgesProps) {
+export function Badges({ look, stack, caption, isPrior, isDoubtful }: BadgesProps) {
   const { t, i18n } = useTranslation("viewer");
   const instance = stack.frames[look.index]?.instance;
   const figure = new Intl.NumberFormat(i18n.language, { maximumFractionDigits: 0 });
@@ -28,6 +29,11 @@ export function Badges({ look, stack, caption, isPrior }: BadgesProps) {
         <span>{[stack.modality, viewLabel(stack), stack.description].filter(Boolean).join(" · ")}</span>
       </div>
       <ul className={`${styles.corner} ${styles.topRight}`} aria-label={t("badges.title")}>
+        {isDoubtful && (
+          <li className={styles.warning} data-badge="identity_doubt">
+            {t("badges.identity_doubt")}
+          </li>
+        )}
         {warnings.map((warning) => (
           <li key={warning} className={styles.warning} data-badge={warning}>
             {t(`badges.${warning}`)}

@@ -18,13 +18,15 @@ interface PaneProps {
   stack: Stack | undefined;
   caption: string;
   isPrior?: boolean;
+  /** It may be another person's. */
+  isDoubtful?: boolean;
   picture?: OverlayPicture | undefined;
   places?: readonly Place[];
   onPlace?: ((place: Place) => void) | undefined;
 }
 
 export function Pane(props: PaneProps) {
-  const { pane, stack, caption, isPrior = false, picture, places = [], onPlace } = props;
+  const { pane, stack, caption, isPrior = false, isDoubtful = false, picture, places = [], onPlace } = props;
   const { t } = useTranslation("viewer");
   const element = useRef<HTMLDivElement>(null);
   const { look, failed } = useFilm(pane, stack, element);
@@ -60,7 +62,7 @@ export function Pane(props: PaneProps) {
     >
       <div ref={element} className={styles.film} onWheel={(event) => turnWheel(event, pane, stack)} />
       {look && <Overlay look={look} picture={picture} places={places} />}
-      {look && stack && <Badges look={look} stack={stack} caption={caption} isPrior={isPrior} />}
+      {look && stack && <Badges {...{ look, stack, caption, isPrior, isDoubtful }} />}
       {!look && !failed && stack && <p className={styles.waiting}>{t("loading")}</p>}
       {failed && (
         <p className={styles.waiting} role="alert">
@@ -118,6 +120,11 @@ function useFilm(pane: PaneNumber, stack: Stack | undefined, element: { current:
     setFilm(pane, hung, stack.modality);
     hung.hang(stack).catch(() => setFailed(true));
   }, [pane, stack]);
+
+  const settleFilm = useViewer((state) => state.settleFilm);
+  useEffect(() => {
+    if (pane === 0 && (look || failed)) settleFilm();
+  }, [pane, look, failed, settleFilm]);
 
   return { look, failed };
 }

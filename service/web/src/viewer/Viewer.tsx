@@ -18,7 +18,7 @@ interface ViewerProps {
   stack: Stack | undefined;
   caption: string;
   /** What hangs beside it: another image of the study or a prior. */
-  beside: { stack: Stack; caption: string; isPrior: boolean } | undefined;
+  beside: { stack: Stack; caption: string; isPrior: boolean; isDoubtful: boolean } | undefined;
   canCompare: boolean;
   picture: OverlayPicture | undefined;
   places: readonly Place[];
@@ -60,6 +60,7 @@ export function Viewer(props: ViewerProps) {
             stack={beside.stack}
             caption={beside.caption}
             isPrior={beside.isPrior}
+            isDoubtful={beside.isDoubtful}
             picture={picture}
             places={places}
             onPlace={beside.isPrior ? undefined : onPlace}

@@ -11,8 +11,11 @@ export interface ViewerState {
   /** The pane that keys speak to. */
   activePane: 0 | 1;
   overlayOn: boolean;
+  /** The first film has been drawn, or cannot be: until then nobody has seen anything. */
+  hasSettledFilm: boolean;
   overlayOpacity: number;
   setTool: (tool: ToolName) => void;
+  settleFilm: () => void;
   setColumns: (columns: 1 | 2) => void;
   toggleLink: () => void;
   setActivePane: (pane: 0 | 1) => void;
@@ -31,8 +34,10 @@ export const useViewer = create<ViewerState>((set) => ({
   isLinked: true,
   activePane: 0,
   overlayOn: false,
+  hasSettledFilm: false,
   overlayOpacity: OPACITY,
   setTool: (tool) => set({ tool }),
+  settleFilm: () => set({ hasSettledFilm: true }),
   setColumns: (columns) => set(columns === 1 ? { columns, activePane: 0 } : { columns }),
   toggleLink: () => set((state) => ({ isLinked: !state.isLinked })),
   setActivePane: (activePane) => set({ activePane }),
@@ -42,5 +47,5 @@ export const useViewer = create<ViewerState>((set) => ({
       overlayOpacity: Math.round(10 * Math.min(1, Math.max(LOWEST, state.overlayOpacity + by))) / 10,
     })),
   startCase: (overlayOn, opacity = OPACITY) =>
-    set({ tool: "window", columns: 1, activePane: 0, overlayOn, overlayOpacity: opacity }),
+    set({ hasSettledFilm: false, tool: "window", columns: 1, activePane: 0, overlayOn, overlayOpacity: opacity }),
 }));

@@ -49,7 +49,10 @@ export default function WorklistPage() {
     },
     [mayRead, navigate, t],
   );
+  const isClaiming = useRef(false);
   const next = useCallback(async () => {
+    if (isClaiming.current) return;
+    isClaiming.current = true;
     try {
       const { state, priority, modality, site, due, q, sort } = filters;
       const wanted = { state: state === "signed" ? null : state, priority, modality, site, due, q, ...(sort ? { sort } : {}) };
@@ -57,6 +60,8 @@ export default function WorklistPage() {
       await navigate({ to: "/read/$id", params: { id: public_id } });
     } catch (error) {
       showRefusal(error);
+    } finally {
+      isClaiming.current = false;
     }
   }, [filters, navigate]);
 
@@ -68,8 +73,8 @@ export default function WorklistPage() {
   const current = items[at];
   const group = t("title");
   useKeys([
-    { id: "worklist.down", keys: ["j", "ArrowDown"], label: t("keys.down"), group, run: () => move(1) },
-    { id: "worklist.up", keys: ["k", "ArrowUp"], label: t("keys.up"), group, run: () => move(-1) },
+    { id: "worklist.down", keys: ["j", "ArrowDown"], label: t("keys.down"), group, repeats: true, run: () => move(1) },
+    { id: "worklist.up", keys: ["k", "ArrowUp"], label: t("keys.up"), group, repeats: true, run: () => move(-1) },
     { id: "worklist.open", keys: ["Enter"], label: t(mayRead ? "keys.read" : "keys.preview"), group, run: () => current && open(current) },
     ...(mayRead ? [{ id: "worklist.next", keys: ["n"], label: t("keys.next"), group, run: () => void next() }] : []),
     { id: "worklist.preview", keys: [" "], label: t("keys.preview"), group, run: () => selected && useView.setState({ previewOpen: !previewOpen }) },
