@@ -37,9 +37,9 @@ def signed(house: House) -> str:
     reader, _ = house.account(Role.RADIOLOGIST)
     assert reader.post("/api/me/confirm", json={"password": PASSWORD}).status_code == 204
     claim = {"X-Pandok-Claim": str(reader.post(f"/api/worklist/{public_id}/claim").json()["token"])}
-    said = {"impression": "normal", "seconds": 3.0}
+    said = {"impression": "normal", "seconds": 3.0, "revision": 1}
     assert reader.post(f"/api/cases/{public_id}/impression", json=said, headers=claim).status_code == 200
-    body = {"content": {**NORMAL, "language": "en"}, "status": "final"}
+    body = {"content": {**NORMAL, "language": "en"}, "status": "final", "revision": 1}
     done = reader.post(f"/api/cases/{public_id}/report/sign", json=body, headers=claim)
     assert done.status_code == 200, done.text
     return str(reader.get(f"/api/cases/{public_id}/report").json()["public_id"])
