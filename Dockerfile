@@ -2,6 +2,7 @@
 # Serving without torch.  CPU: docker build -t pandok .
 # GPU (CUDA by pip's own libraries; the host needs NVIDIA's driver and container toolkit):
 #                         docker build --build-arg ACCELERATOR=gpu -t pandok:gpu .
+# The build stage fetches Node from PyPI and the pages' packages from npm.
 
 ARG ACCELERATOR=cpu
 
