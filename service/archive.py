@@ -48,19 +48,7 @@ class Archive:
         """Store a whole Part-10 file durably and return the SHA-256 of its data set."""
         offset = _dataset_offset(part10[: len(PREAMBLE) + _GROUP_LENGTH])
         content_sha256 = hashlib.sha256(memoryview(part10)[offset:]).hexdigest()
-        target = self.path(site_id, content_sha256)
-        make_durable_folder(target.parent)
-        temporary = target.parent / f".{secrets.token_hex(8)}.part"
-        try:
-            with temporary.open("xb") as file:
-                file.write(part10)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folders([target.parent])
+        write_durably(self.path(site_id, content_sha256), part10)
         return content_sha256
 
     def is_intact(self, site_id: int, content_sha256: str) -> bool:
@@ -94,6 +82,22 @@ def _dataset_offset(head: bytes) -> int:
     if head[128:start] != b"DICM" or head[start : start + 8] != b"\x02\x00\x00\x00UL\x04\x00":
         raise StoredFileDamaged("no file meta group")
     return start + _GROUP_LENGTH + int.from_bytes(head[start + 8 : start + 12], "little")
+
+
+def write_durably(target: Path, content: bytes) -> None:
+    """Write a file so that after a crash it is whole or not there; its folder is made when it is missing."""
+    make_durable_folder(target.parent)
+    temporary = target.parent / f".{secrets.token_hex(8)}.part"
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folders([target.parent])
 
 
 def make_durable_folder(folder: Path) -> None:

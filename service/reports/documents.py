@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from pathlib import Path
 
-from service.archive import make_durable_folder, sync_folders
+from service.archive import write_durably
 from service.errors import ServiceError
 
 
@@ -32,19 +30,7 @@ class Documents:
     def put(self, site_id: int, content: bytes) -> str:
         """Store a document durably and return its SHA-256."""
         sha256 = hashlib.sha256(content).hexdigest()
-        target = self.path(site_id, sha256)
-        make_durable_folder(target.parent)
-        temporary = target.parent / f".{secrets.token_hex(8)}.part"
-        try:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folders([target.parent])
+        write_durably(self.path(site_id, sha256), content)
         return sha256
 
     def get(self, site_id: int, sha256: str) -> bytes:
