@@ -136,7 +136,7 @@ def sit_down(house: House, opened: Browser, *, language: str = "en", policy: str
     account_id = house.new_account(Role.RADIOLOGIST, policy=policy)
     with house.database.transaction() as tx:
         tx.execute(update(tables.account).where(tables.account.c.id == account_id).values(language=language))
-    page = opened.new_page(viewport={"width": 1440, "height": 900}, locale=language)
+    page = opened.new_page(viewport={"width": 1440, "height": 900}, locale=language, reduced_motion="reduce")
     desk = Desk(house, page, account_id)
     page.on("pageerror", lambda error: desk.faults.append(f"error: {error}"))
     page.on("console", lambda said: desk.faults.append(f"console: {said.text}") if said.type == "error" else None)

@@ -22,6 +22,10 @@ STRANGER = "401 (Unauthorized)"
 NOT_READY = "503 (Service Unavailable)"
 """These tests run no worker and no listener, and the pages of those who run the service say so."""
 
+AT_REST = """() => document.getAnimations().every(
+    one => one.playState !== "running" || one.effect.getComputedTiming().iterations === Infinity)"""
+"""No sheet is half faded out: its words would be faulted for a contrast that nobody is meant to read."""
+
 
 @dataclass
 class Visit:
@@ -43,6 +47,7 @@ class Visit:
     def axe(self) -> list[str]:
         """Return what axe calls serious or critical on the page, with the places."""
         self.page.wait_for_load_state("networkidle")
+        self.page.wait_for_function(AT_REST)
         # Under Trusted Types a page takes no script from text; the debugger's door is not the page's.
         session = self.page.context.new_cdp_session(self.page)
         session.send("Runtime.evaluate", {"expression": axe_source()})
@@ -70,7 +75,9 @@ def visit(
     with house.database.transaction() as tx:
         tx.execute(update(tables.account).where(tables.account.c.id == account_id).values(language=language))
     page = opened.new_page(
-        viewport={"width": viewport.get("width", 1440), "height": viewport.get("height", 900)}, locale=language
+        viewport={"width": viewport.get("width", 1440), "height": viewport.get("height", 900)},
+        locale=language,
+        reduced_motion="reduce",
     )
     here = Visit(house, page, account_id)
     page.on("pageerror", lambda error: here.faults.append(f"error: {error}"))
