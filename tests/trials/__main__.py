@@ -1,0 +1,142 @@
+"""Run trials at full size, in as many sittings as it takes.
+
+    python -m tests.trials run 09 --minutes 30     # goes on where the last sitting stopped
+    python -m tests.trials run 09 --seed 4711      # one seed again, to look at what failed
+    python -m tests.trials report                  # writes docs/trials.md from what docs/trials.jsonl holds
+
+Every seed that was run stands as one line in `docs/trials.jsonl`, with its commit; a share (`--share 2/4`) takes each
+fourth seed, so that four machines never do the same work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.trials.trial import Missing, Trial, add_up, all_trials
+
+ROOT = Path(__file__).resolve().parents[2]
+LEDGER = ROOT / "docs" / "trials.jsonl"
+PAGE = ROOT / "docs" / "trials.md"
+
+
+def main() -> int:
+    """Return 0 when nothing that was run has a fault."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run")
+    run.add_argument("numbers", nargs="*", help="which trials; none is all")
+    run.add_argument("--minutes", type=float, default=30.0, help="begin no seed after this long")
+    run.add_argument("--seed", type=int)
+    run.add_argument("--share", default="1/1", help="this sitting's part of the seeds, such as 2/4")
+    commands.add_parser("report")
+    arguments = parser.parse_args()
+    if arguments.command == "report":
+        PAGE.write_text(page(all_trials(), rows()))
+        print(PAGE.relative_to(ROOT))
+        return 0
+    chosen = [trial for trial in all_trials() if not arguments.numbers or trial.number in arguments.numbers]
+    if arguments.seed is not None:
+        return sum(not sit(trial, arguments.seed) for trial in chosen)
+    until = time.monotonic() + 60 * arguments.minutes
+    own, of = map(int, arguments.share.split("/"))
+    failed = 0
+    for trial in chosen:
+        for seed in seeds_left(trial, own, of):
+            if time.monotonic() > until:
+                return failed
+            failed += not sit(trial, seed)
+    return failed
+
+
+def seeds_left(trial: Trial, own: int, of: int) -> Iterator[int]:
+    """Yield the seeds that no sitting has run yet, until the full count is reached."""
+    seed = own - 1
+    while True:
+        done = [row for row in rows() if row["trial"] == trial.number]
+        if add_up(row["counts"] for row in done).get(trial.counted, 0) >= trial.full:
+            return
+        if seed not in {row["seed"] for row in done}:
+            yield seed
+        seed += of
+
+
+def sit(trial: Trial, seed: int) -> bool:
+    """Run one seed, say and note what came out; tell whether it is without fault."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="pandok-trial-") as folder:
+        try:
+            counts = dict(trial.run(seed, Path(folder)))
+        except Missing as what:
+            print(f"{trial.number} not run: {what}", flush=True)
+            return False
+    row = {
+        "trial": trial.number,
+        "seed": seed,
+        "commit": commit(),
+        "seconds": round(time.monotonic() - started, 1),
+        "counts": counts,
+    }
+    faults = trial.faults(counts)
+    print(json.dumps(row), *faults, flush=True)
+    with LEDGER.open("a") as ledger:
+        ledger.write(json.dumps(row) + "\n")
+    return not faults
+
+
+def commit() -> str:
+    """Return the commit that is tried, marked when the tree differs from it."""
+    said = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    return said.stdout.strip() or "unknown"
+
+
+def rows() -> list[dict]:  # type: ignore[type-arg]
+    """Return what was run so far."""
+    return [json.loads(line) for line in LEDGER.read_text().splitlines()] if LEDGER.is_file() else []
+
+
+def page(trials: list[Trial], done: list[dict]) -> str:  # type: ignore[type-arg]
+    """Return the page of results."""
+    lines = [
+        "# Trials of reliability",
+        "",
+        "What was attacked or broken on purpose, how often, and what came out. `python -m tests.trials run` goes on where",
+        "the last sitting stopped, `python -m tests.trials report` writes this page from [trials.jsonl](trials.jsonl), which",
+        "has a line for every seed. The test command runs a small part of each.",
+        "",
+        "| trial | what is done | done | of | must be 0, or within its limit | hours | commits |",
+        "| --- | --- | ---: | ---: | --- | ---: | --- |",
+    ]
+    for trial in trials:
+        own = [row for row in done if row["trial"] == trial.number]
+        total = add_up(row["counts"] for row in own)
+        told = ", ".join(
+            [f"{_words(name)} {_figure(total.get(name))}" for name in trial.never]
+            + [f"{_words(name)} {_figure(total.get(name))} (≤ {limit:g})" for name, limit in trial.at_most.items()]
+            + [f"{_words(name)} {_figure(total.get(name))} (≥ {floor:g})" for name, floor in trial.at_least.items()]
+        )
+        commits = sorted({row["commit"] for row in own})
+        hours = sum(row["seconds"] for row in own) / 3600
+        lines.append(
+            f"| {trial.number} | {trial.title} | {_figure(total.get(trial.counted, 0))} {_words(trial.counted)} "
+            f"| {trial.full:,} | {told if own else 'not yet run'} | {hours:.1f} | {', '.join(commits)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _words(name: str) -> str:
+    return name.removesuffix("_max").removesuffix("_min").replace("_", " ")
+
+
+def _figure(value: float | None) -> str:
+    return "missing" if value is None else f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
