@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -32,7 +33,7 @@ class FrameFile:
         path: A Part 10 file.
 
     Raises:
-        UnsupportedImage: It cannot be read, or its pixels are not grey integers of 8 or 16 bits.
+        UnsupportedImage: It cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,15 +45,13 @@ class FrameFile:
                 self.header: InstanceHeader = read_header(
                     file, transfer_syntax_uid=syntax or "", offset=self._offset, length=self._length
                 )
-                window = self._window(file)
-                found = read_elements(window, transfer_syntax_uid=syntax or "", wanted={})
-                if found.pixel_data is None or not self.header.has_pixel_data:
-                    raise UnsupportedImage(Reason.NO_PIXEL_DATA, "a file of the series holds no pixel data")
-                self.decoder = decoder_name(self.header.transfer_syntax_uid)
-                self._layout = _layout(self.header, found.pixel_data, is_big_endian=found.byte_order == ">")
-                self._spans = _frame_spans(found.pixel_data, self.header, self._layout, window)
         except HeaderRefused as error:
             raise UnsupportedImage(Reason.STORED_FILE_DAMAGED, "a stored file cannot be read") from error
+
+    @property
+    def decoder(self) -> str:
+        """Which decoder gives the pixels."""
+        return decoder_name(self.header.transfer_syntax_uid)
 
     def values(self, frame: int) -> NDArray[np.float32]:
         """Return the modality values of a frame (the first is 1), (rows, columns), float32; padding as air.
@@ -76,6 +75,29 @@ class FrameFile:
         means = (header.transfer_syntax_uid, self._layout, header.bits_stored, header.high_bit)
         text = repr((*means, header.pixel_representation, header.photometric_interpretation))
         return hashlib.sha256(text.encode() + self._bytes(frame)).hexdigest()
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return self._found[0]
+
+    @cached_property
+    def _spans(self) -> list[Spans]:
+        return self._found[1]
+
+    @cached_property
+    def _found(self) -> tuple[Layout, list[Spans]]:
+        """Where the pixels are and how they lie; only of a file whose pixels are asked for."""
+        syntax = self.header.transfer_syntax_uid
+        try:
+            with self._path.open("rb") as file:
+                window = self._window(file)
+                found = read_elements(window, transfer_syntax_uid=syntax, wanted={})
+                if found.pixel_data is None or not self.header.has_pixel_data:
+                    raise UnsupportedImage(Reason.NO_PIXEL_DATA, "a file of the series holds no pixel data")
+                layout = _layout(self.header, found.pixel_data, is_big_endian=found.byte_order == ">")
+                return layout, _frame_spans(found.pixel_data, self.header, layout, window)
+        except HeaderRefused as error:
+            raise UnsupportedImage(Reason.STORED_FILE_DAMAGED, "a stored file cannot be read") from error
 
     def _bytes(self, frame: int) -> bytes:
         if not 1 <= frame <= len(self._spans):

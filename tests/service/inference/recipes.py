@@ -12,6 +12,7 @@ from preprocessing.errors import Reason, UnsupportedImage
 from preprocessing.header import InstanceHeader
 from preprocessing.placement import Prepared
 from preprocessing.recipes import RECIPES as REAL
+from preprocessing.recipes import SERIES_RECIPES as REAL_SERIES
 
 NAME = "chest_radiograph/1"
 MODULE = __name__
@@ -57,3 +58,4 @@ class DeadlyRecipe:
 
 
 RECIPES = {NAME: DeadlyRecipe()}
+SERIES_RECIPES = REAL_SERIES
