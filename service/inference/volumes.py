@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ from preprocessing.frames import FrameFile
 from preprocessing.header import InstanceHeader, age_years, from_json
 from preprocessing.planes import VOLUME_CLASSES
 from preprocessing.series import SeriesGeometry, arrange
-from preprocessing.stacking import Problem, Slice, Stack
+from preprocessing.stacking import Problem, ProblemCode, Slice, Stack
 from preprocessing.view import View
 from service.inference.plan import (
     ADULT_AGE_YEARS,
@@ -33,6 +34,11 @@ from service.inference.records import Release, Run, StoredInstance
 from service.metrics import SERIES_ARRANGED_TOTAL, SERIES_PROBLEMS_TOTAL
 
 log = logging.getLogger("pandok.inference")
+
+NO_FAULTS = frozenset(
+    {ProblemCode.SEVERAL_STACKS, ProblemCode.NO_SLICES, ProblemCode.SINGLE_SLICE, ProblemCode.DERIVED}
+)
+"""Problems of what is no volume by its nature: nothing to put right."""
 
 PathOf = Callable[[StoredInstance], Path]
 
@@ -70,7 +76,16 @@ class Volume:
             "stacks": [self._stack(stack) for stack in self.geometry.stacks],
             "apart": [{"why": one.why.value, "slices": self._slices(one.order)} for one in self.geometry.apart],
             "problems": _problems(self.geometry.problems),
+            "faults": self._faults(),
         }
+
+    def _faults(self) -> dict[str, int]:
+        """Return what makes a stack useless that only its sender can put right, with how many slices it concerns."""
+        faults = Counter[str]()
+        for problem in self.geometry.refusals:
+            if problem.code not in NO_FAULTS:
+                faults[problem.code.value] += problem.count
+        return dict(faults)
 
     def _stack(self, stack: Stack) -> dict[str, object]:
         return {
@@ -128,9 +143,14 @@ def find_volumes(instances: Sequence[StoredInstance], path_of: PathOf) -> list[V
         SERIES_ARRANGED_TOTAL.labels("volume" if volume.geometry.volume else "no_volume").inc()
         for code in codes:
             SERIES_PROBLEMS_TOTAL.labels(code).inc()
-        log.info("series arranged", extra={"series_id": series_id, "instances": len(own), "problems": codes})
+        log.info("series arranged", extra=_told(series_id, own, codes))
         found.append(volume)
     return sorted(found, key=lambda volume: volume.series_id)
+
+
+def _told(series_id: int, own: Sequence[StoredInstance], codes: Sequence[str]) -> dict[str, object]:
+    words = " ".join(codes)[:120] or None
+    return {"series_id": series_id, "instances": len(own), "problems": len(codes), "code": words}
 
 
 def _arranged(instances: Sequence[StoredInstance], path_of: PathOf) -> SeriesGeometry:
