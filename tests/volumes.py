@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.uid import generate_uid
+from pydicom.uid import EnhancedCTImageStorage, generate_uid
 
 from tests.factories import make_ct_slice
 
@@ -95,3 +95,46 @@ def _with_pixels(dataset: Dataset, hounsfield: NDArray[np.float64]) -> Dataset:
     dataset.Rows, dataset.Columns = stored.shape
     dataset.PixelData = stored.tobytes()
     return dataset
+
+
+def make_enhanced(slices: Sequence[Dataset], marks: Sequence[dict[str, Any]] | None = None) -> Dataset:
+    """Return the slices as the frames of one Enhanced CT image, in the order in which they are given.
+
+    Args:
+        slices: Of one series.
+        marks: Attributes of each frame's Frame Content.
+    """
+    first = slices[0]
+    image = make_ct_slice()
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "Rows", "Columns"):
+        setattr(image, keyword, getattr(first, keyword))
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope",
+                    "RescaleIntercept", "SliceThickness"):  # fmt: skip
+        delattr(image, keyword)
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    image.NumberOfFrames = len(slices)
+    image.PixelData = b"".join(one.PixelData for one in slices)
+    values = _item(RescaleIntercept=first.RescaleIntercept, RescaleSlope=first.RescaleSlope, RescaleType="HU")
+    image.SharedFunctionalGroupsSequence = [
+        _item(
+            PixelMeasuresSequence=[_item(PixelSpacing=first.PixelSpacing, SliceThickness=99)],
+            PlaneOrientationSequence=[_item(ImageOrientationPatient=first.ImageOrientationPatient)],
+            PixelValueTransformationSequence=[values],
+            CTImageFrameTypeSequence=[_item(FrameType=["ORIGINAL", "PRIMARY", "VOLUME", "NONE"])],
+        )
+    ]
+    image.PerFrameFunctionalGroupsSequence = [
+        _item(
+            FrameContentSequence=[_item(StackID="1", **(marks[n] if marks else {}))],
+            PlanePositionSequence=[_item(ImagePositionPatient=one.ImagePositionPatient)],
+        )
+        for n, one in enumerate(slices)
+    ]
+    return image
+
+
+def _item(**attributes: Any) -> Dataset:
+    item = Dataset()
+    for keyword, value in attributes.items():
+        setattr(item, keyword, value)
+    return item
