@@ -34,6 +34,7 @@ class ProblemCode(StrEnum):
     SLICES_SHIFTED = "slices_shifted"
     DUPLICATES = "duplicates"
     DUPLICATES_DIFFER = "duplicates_differ"
+    REPEATED = "repeated"
     TILTED = "tilted"
     TILT_CONTRADICTED = "tilt_contradicted"
     DERIVED = "derived"
@@ -237,15 +238,19 @@ def _without_copies(group: list[Placed], same_pixels: SamePixels | None) -> tupl
     for one, (depth, own) in zip(group[1:], pairwise(depths), strict=True):
         if depth != own:
             kept.append(one)
-        elif _is_copy(kept[-1], one, same_pixels):
+        elif differing == 0 and _is_copy(kept[-1], one, same_pixels):
             copies += 1
-        else:
+        else:  # no file is read after the first that differs: there is no volume any more
             differing += 1
             kept.append(one)
     problems = []
     if copies:
         problems.append(Problem(ProblemCode.DUPLICATES, "slices are there twice; the copies are left out", copies))
-    if differing:
+    times = set(Counter(depths).values())
+    if differing and len(times) == 1:
+        sentence = "the slices come back to every position, and nothing in their headers tells them apart"
+        problems.append(Problem(ProblemCode.REPEATED, sentence, times.pop()))
+    elif differing:
         sentence = "slices claim the position of another one and show something else"
         problems.append(Problem(ProblemCode.DUPLICATES_DIFFER, sentence, differing))
     return kept, problems

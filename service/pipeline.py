@@ -157,7 +157,7 @@ class Pipeline:
             for run in ended:
                 records.save_run(tx, revision, run)
             for volume in volumes:
-                records.save_geometry(tx, volume.series_id, volume.to_json())
+                records.save_geometry(tx, volume.series_id, volume.to_json(), volume.faults())
         return [one.to_json() for one in planned]
 
     def prepare(self, revision: Revision, planned: list[dict[str, object]]) -> None:

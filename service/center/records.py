@@ -112,13 +112,13 @@ def questions_of(rx: Connection, rows: list[RowMapping]) -> dict[tuple[int, str]
 def faults_of(rx: Connection, rows: list[RowMapping]) -> dict[int, dict[str, int]]:
     """Return, by study id, what is wrong with the slices of its CT and MR series, and with how many."""
     s = series.c
-    query = select(s.study_id, s.geometry["faults"].label("faults")).where(
-        s.study_id.in_([row["id"] for row in rows]), s.geometry.is_not(None)
+    query = select(s.study_id, s.slice_faults).where(
+        s.study_id.in_([row["id"] for row in rows]), s.slice_faults.is_not(None)
     )
     found: dict[int, dict[str, int]] = {}
     for row in rx.execute(query):
         own = found.setdefault(row.study_id, {})
-        for code, count in (row.faults or {}).items():
+        for code, count in row.slice_faults.items():
             own[code] = own.get(code, 0) + count
     return found
 

@@ -123,9 +123,12 @@ def list_released(tx: Connection, now: float) -> list[Release]:
     )
 
 
-def save_geometry(tx: Connection, series_id: int, geometry: Mapping[str, object]) -> None:
+def save_geometry(
+    tx: Connection, series_id: int, geometry: Mapping[str, object], faults: Mapping[str, int] | None
+) -> None:
     """Write what a revision's headers say of a series' slices, over what an earlier one said."""
-    tx.execute(update(tables.series).where(tables.series.c.id == series_id).values(geometry=dict(geometry)))
+    values = {"geometry": dict(geometry), "slice_faults": None if faults is None else dict(faults)}
+    tx.execute(update(tables.series).where(tables.series.c.id == series_id).values(values))
 
 
 def site_policy(tx: Connection, site_id: int) -> Mapping[str, object]:

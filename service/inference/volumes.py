@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from preprocessing.errors import Reason, UnsupportedImage
@@ -35,10 +35,12 @@ from service.metrics import SERIES_ARRANGED_TOTAL, SERIES_PROBLEMS_TOTAL
 
 log = logging.getLogger("pandok.inference")
 
-NO_FAULTS = frozenset(
-    {ProblemCode.SEVERAL_STACKS, ProblemCode.NO_SLICES, ProblemCode.SINGLE_SLICE, ProblemCode.DERIVED}
+FAULTS = frozenset(
+    {ProblemCode.SLICES_MISSING, ProblemCode.DUPLICATES_DIFFER, ProblemCode.POSITION_MISSING}
+    | {ProblemCode.POSITION_CONSTANT, ProblemCode.ORIENTATION_MISSING, ProblemCode.ORIENTATION_DEGENERATE}
+    | {ProblemCode.SPACING_MISSING, ProblemCode.FRAMES_CONTRADICT}
 )
-"""Problems of what is no volume by its nature: nothing to put right."""
+"""Problems that the center can put right: by sending what is missing, or by exporting what was left out."""
 
 PathOf = Callable[[StoredInstance], Path]
 
@@ -76,16 +78,18 @@ class Volume:
             "stacks": [self._stack(stack) for stack in self.geometry.stacks],
             "apart": [{"why": one.why.value, "slices": self._slices(one.order)} for one in self.geometry.apart],
             "problems": _problems(self.geometry.problems),
-            "faults": self._faults(),
         }
 
-    def _faults(self) -> dict[str, int]:
-        """Return what makes a stack useless that only its sender can put right, with how many slices it concerns."""
+    def faults(self) -> dict[str, int] | None:
+        """Return what only the center can put right, by code with the number of slices; None when there is nothing."""
         faults = Counter[str]()
         for problem in self.geometry.refusals:
-            if problem.code not in NO_FAULTS:
+            if problem.code in FAULTS:
                 faults[problem.code.value] += problem.count
-        return dict(faults)
+        if any(problem.code in FAULTS for problem in self.geometry.problems):
+            # What has no position may well be what seems to be missing.
+            del faults[ProblemCode.SLICES_MISSING]
+        return dict(faults) or None
 
     def _stack(self, stack: Stack) -> dict[str, object]:
         return {
@@ -154,12 +158,15 @@ def _told(series_id: int, own: Sequence[StoredInstance], codes: Sequence[str]) -
 
 
 def _arranged(instances: Sequence[StoredInstance], path_of: PathOf) -> SeriesGeometry:
+    @cache
+    def digest(one: Slice) -> str:
+        return FrameFile(path_of(instances[one.image])).digest(one.frame)
+
     def same_pixels(one: Slice, other: Slice) -> bool:
         try:
-            digests = {FrameFile(path_of(instances[each.image])).digest(each.frame) for each in (one, other)}
+            return digest(one) == digest(other)
         except (UnsupportedImage, OSError):
             return False
-        return len(digests) == 1
 
     return arrange([from_json(instance.header) for instance in instances], same_pixels)
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from preprocessing.stacking import ProblemCode
-from service.inference.volumes import NO_FAULTS
 from service.reading.answers import ImageView, NoticeView, StackView
+
+UNTOLD = frozenset({ProblemCode.SEVERAL_STACKS, ProblemCode.NO_SLICES, ProblemCode.SINGLE_SLICE, ProblemCode.DERIVED})
+"""What stops a package and is nothing that a reader has to be warned of: he sees it."""
 
 
 def arranged(
@@ -23,7 +25,10 @@ def arranged(
         return [view for _, view in images], []
     known = dict(images)
     told = [(_forward(one["slices"], known), None, one) for one in geometry["stacks"]]
-    told += [(one["slices"], one["why"], {}) for one in geometry["apart"]]
+    by_number = {key: index for index, (key, _) in enumerate(images)}
+    for one in geometry["apart"]:
+        slices = sorted(one["slices"], key=lambda each: (by_number.get(each[0], 0), each[1]))
+        told.append((slices, one["why"], {}))
     mentioned = {instance_id for slices, _, _ in told for instance_id, _ in slices}
     late = [[key, frame] for key, view in images if key not in mentioned for frame in range(1, view.frames + 1)]
     if late:
@@ -62,5 +67,5 @@ def _notices(problems: Sequence[Mapping[str, Any]], stack: Mapping[str, Any]) ->
             degrees=stack.get("tilt_degrees") if problem["code"] == ProblemCode.TILTED else None,
         )
         for problem in problems
-        if problem["code"] not in NO_FAULTS
+        if problem["code"] not in UNTOLD
     ]

@@ -194,6 +194,23 @@ def test_copy_is_left_out_and_a_slice_that_differs_is_refused() -> None:
     assert codes(unknown.problems) == ["duplicates_differ"]
 
 
+def test_slices_that_come_back_to_every_position_unexplained_are_told_as_that() -> None:
+    slices = make_series(8)
+
+    stack = one_stack(arrange(headers_of([*slices, *slices, *slices]), lambda one, other: False))
+
+    assert [(p.code.value, p.count) for p in stack.problems] == [("repeated", 3)]
+    assert not stack.is_volume
+
+
+def test_series_that_came_twice_is_one_volume() -> None:
+    slices = make_series(8)
+
+    stack = one_stack(arrange(headers_of([*slices, *slices]), lambda one, other: True))
+
+    assert (codes(stack.problems), stack.is_volume, len(stack.order)) == (["duplicates"], True, 8)
+
+
 def test_copy_with_another_rescale_is_no_copy() -> None:
     slices = make_series(8)
     twin = make_series(8)[3]

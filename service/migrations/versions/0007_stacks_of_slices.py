@@ -15,9 +15,11 @@ def upgrade() -> None:
     """Apply this step. Series that came before have none until their study is scored again."""
     with op.batch_alter_table("series", schema=None) as batch_op:
         batch_op.add_column(sa.Column("geometry", sa.JSON(none_as_null=True), nullable=True))
+        batch_op.add_column(sa.Column("slice_faults", sa.JSON(none_as_null=True), nullable=True))
 
 
 def downgrade() -> None:
     """Undo this step."""
     with op.batch_alter_table("series", schema=None) as batch_op:
+        batch_op.drop_column("slice_faults")
         batch_op.drop_column("geometry")
