@@ -15,7 +15,19 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing import decoders, display, frames, geometry, pixels, planes, radiograph, series, stacking, volume
+from preprocessing import (
+    decoders,
+    display,
+    frames,
+    geometry,
+    pixels,
+    planes,
+    problems,
+    radiograph,
+    series,
+    stacking,
+    volume,
+)
 from preprocessing.header import InstanceHeader
 from preprocessing.placement import Placement, Prepared, PreparedVolume, VolumePlacement
 from preprocessing.radiograph import RadiographParameters
@@ -67,7 +79,16 @@ class SeriesRecipe(Protocol):
 
 _PIXEL_MODULES: Final[tuple[ModuleType, ...]] = (decoders, display, pixels, radiograph)
 """The modules that decide what a pixel becomes. Scope rules and header parsing refuse, but never change a value."""
-_VOLUME_MODULES: Final[tuple[ModuleType, ...]] = (decoders, planes, geometry, stacking, series, frames, volume)
+_VOLUME_MODULES: Final[tuple[ModuleType, ...]] = (
+    decoders,
+    planes,
+    geometry,
+    problems,
+    stacking,
+    series,
+    frames,
+    volume,
+)
 """Those that decide what a voxel becomes; where a slice lies is read by `planes`."""
 
 

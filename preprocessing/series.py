@@ -17,10 +17,9 @@ import numpy as np
 from preprocessing.geometry import directions, is_orientation
 from preprocessing.header import InstanceHeader
 from preprocessing.planes import VOLUME_CLASSES, Plane
+from preprocessing.problems import SENTENCES, Problem, ProblemCode
 from preprocessing.stacking import (
     Placed,
-    Problem,
-    ProblemCode,
     SamePixels,
     Slice,
     Stack,
@@ -36,6 +35,7 @@ class Why(StrEnum):
     OTHER_KIND = "other_kind"
     DERIVED = "derived"
     ODD = "odd"
+    COPY = "copy"
     UNPLACED = "unplaced"
 
 
@@ -74,6 +74,8 @@ class SeriesGeometry:
         return (*self.problems, *(p for stack in self.stacks for p in stack.problems if p.refuses))
 
 
+MOST_SLICES: Final = 20_000
+"""More are not arranged; a series of a whole body has 3,000."""
 FEW_SLICES: Final = 3
 FEW_SHARE: Final = 0.1
 """A stack of so few slices beside one that much larger stands apart."""
@@ -88,6 +90,8 @@ def arrange(headers: Sequence[InstanceHeader], same_pixels: SamePixels | None = 
         headers: Of every image of one series, in any order.
         same_pixels: Tells copies of a slice from two slices that claim one place; without it both are refused.
     """
+    if sum(max(1, len(header.planes)) for header in headers) > MOST_SLICES:
+        return _too_many(len(headers))
     apart: dict[Why, list[Slice]] = {}
     problems: Counter[ProblemCode] = Counter()
     placed: list[Placed] = []
@@ -106,6 +110,9 @@ def arrange(headers: Sequence[InstanceHeader], same_pixels: SamePixels | None = 
             apart.setdefault(Why.ODD, []).extend(one.slice for one in group)
         else:
             stacks.append(build_stack(group, same_pixels))
+            copies = {one.slice for one in group}.difference(stacks[-1].order)
+            if copies:
+                apart.setdefault(Why.COPY, []).extend(one.slice for one in group if one.slice in copies)
     if len(stacks) > 1:
         problems[ProblemCode.SEVERAL_STACKS] = len(stacks)
     if not stacks and not problems:
@@ -117,15 +124,10 @@ def arrange(headers: Sequence[InstanceHeader], same_pixels: SamePixels | None = 
     )
 
 
-SENTENCES: Final = {
-    ProblemCode.POSITION_MISSING: "slices do not say where they are (Image Position (Patient))",
-    ProblemCode.ORIENTATION_MISSING: "slices do not say how they lie (Image Orientation (Patient))",
-    ProblemCode.ORIENTATION_DEGENERATE: "Image Orientation (Patient) holds no two directions at a right angle",
-    ProblemCode.SPACING_MISSING: "slices do not say how far their pixels lie apart (Pixel Spacing)",
-    ProblemCode.FRAMES_CONTRADICT: "the functional groups describe another number of frames than the image has",
-    ProblemCode.NO_SLICES: "no image of the series is a slice of a stack",
-    ProblemCode.SEVERAL_STACKS: "the series holds several stacks, and nothing says which one is meant",
-}
+def _too_many(images: int) -> SeriesGeometry:
+    code = ProblemCode.TOO_MANY
+    whole = tuple(Slice(image, 0) for image in range(images))
+    return SeriesGeometry((), (Apart(Why.UNPLACED, whole),), (Problem(code, SENTENCES[code], images),))
 
 
 def _sort(
@@ -138,18 +140,17 @@ def _sort(
     problems: Counter[ProblemCode],
 ) -> None:
     """Put an image's slices where they belong: to be placed, or apart."""
-    frames = header.number_of_frames or 1
-    slices = [Slice(image, frame) for frame in range(1, max(1, frames) + 1)]
+    whole, planes = Slice(image, 0), header.planes
     if header.sop_class_uid not in VOLUME_CLASSES:
-        apart.setdefault(Why.OTHER_KIND, []).extend(slices)
+        apart.setdefault(Why.OTHER_KIND, []).append(whole)
         return
-    planes = header.planes if len(header.planes) == len(slices) else ()
-    if not planes:
-        code = ProblemCode.FRAMES_CONTRADICT if header.planes else ProblemCode.POSITION_MISSING
-        problems[code] += len(slices)
-        apart.setdefault(Why.UNPLACED, []).extend(slices)
+    if len(planes) != max(1, header.number_of_frames or 1):
+        # How many frames there are is only a claim: nothing is counted by it.
+        problems[ProblemCode.FRAMES_CONTRADICT if planes else ProblemCode.POSITION_MISSING] += 1
+        apart.setdefault(Why.UNPLACED, []).append(whole)
         return
-    for one, plane in zip(slices, planes, strict=True):
+    for frame, plane in enumerate(planes, start=1):
+        one = Slice(image, frame)
         missing = _missing(plane)
         if "LOCALIZER" in plane.image_type:
             apart.setdefault(Why.LOCALIZER, []).append(one)
@@ -157,7 +158,7 @@ def _sort(
             problems[missing] += 1
             apart.setdefault(Why.UNPLACED, []).append(one)
         else:
-            number = header.instance_number if len(slices) == 1 else one.frame if is_alone else None
+            number = header.instance_number if len(planes) == 1 else one.frame if is_alone else None
             placed.append(Placed(one, plane, header, number))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from itertools import pairwise
 from statistics import median_low
 from typing import Final
@@ -15,57 +14,7 @@ import numpy as np
 from preprocessing.geometry import Affine, Vector, affine_of, angle_degrees, directions
 from preprocessing.header import InstanceHeader
 from preprocessing.planes import Plane
-
-
-class ProblemCode(StrEnum):
-    """Closed list of what can be wrong with a series of slices."""
-
-    POSITION_MISSING = "position_missing"
-    POSITION_CONSTANT = "position_constant"
-    ORIENTATION_MISSING = "orientation_missing"
-    ORIENTATION_DEGENERATE = "orientation_degenerate"
-    SPACING_MISSING = "spacing_missing"
-    FRAMES_CONTRADICT = "frames_contradict"
-    NO_SLICES = "no_slices"
-    SINGLE_SLICE = "single_slice"
-    SEVERAL_STACKS = "several_stacks"
-    SLICES_MISSING = "slices_missing"
-    SPACING_IRREGULAR = "spacing_irregular"
-    SLICES_SHIFTED = "slices_shifted"
-    DUPLICATES = "duplicates"
-    DUPLICATES_DIFFER = "duplicates_differ"
-    REPEATED = "repeated"
-    TILTED = "tilted"
-    TILT_CONTRADICTED = "tilt_contradicted"
-    DERIVED = "derived"
-
-
-HARMLESS: Final = frozenset({ProblemCode.DUPLICATES, ProblemCode.TILTED})
-"""A reader is told; a volume is right all the same: the copy is left out, the affine is sheared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong with a stack or a series.
-
-    Attributes:
-        detail: One plain sentence without any patient attribute.
-        count: How many slices it concerns.
-        first: Number of the slice before it, as the images count (Instance Number; of one multi-frame image its
-            frames); of images without numbers the place in the stack. None: it is not between two slices.
-        last: Number of the slice after it.
-    """
-
-    code: ProblemCode
-    detail: str
-    count: int = 0
-    first: int | None = None
-    last: int | None = None
-
-    @property
-    def refuses(self) -> bool:
-        """A volume would be wrong."""
-        return self.code not in HARMLESS
+from preprocessing.problems import Problem, ProblemCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +23,7 @@ class Slice:
 
     Attributes:
         image: Place of its header in the series as it was given.
-        frame: From 1.
+        frame: From 1; 0 is the image as a whole, of which nothing says what its frames are.
     """
 
     image: int

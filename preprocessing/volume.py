@@ -22,8 +22,9 @@ from preprocessing.geometry import Affine, to_affine
 from preprocessing.header import InstanceHeader
 from preprocessing.placement import PreparedVolume, VolumePlacement
 from preprocessing.planes import VOLUME_CLASSES
+from preprocessing.problems import ProblemCode
 from preprocessing.series import arrange
-from preprocessing.stacking import ProblemCode, Stack
+from preprocessing.stacking import Stack
 
 _MOST_HU: Final = np.float32(3071)
 _EDGE: Final = 0.5

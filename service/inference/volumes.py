@@ -14,8 +14,9 @@ from preprocessing.errors import Reason, UnsupportedImage
 from preprocessing.frames import FrameFile
 from preprocessing.header import InstanceHeader, age_years, from_json
 from preprocessing.planes import VOLUME_CLASSES
+from preprocessing.problems import Problem, ProblemCode
 from preprocessing.series import SeriesGeometry, arrange
-from preprocessing.stacking import Problem, ProblemCode, Slice, Stack
+from preprocessing.stacking import Slice, Stack
 from preprocessing.view import View
 from service.inference.plan import (
     ADULT_AGE_YEARS,

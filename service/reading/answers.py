@@ -78,10 +78,10 @@ class NoticeView(BaseModel):
 class StackView(BaseModel):
     """Slices that are scrolled through together, in the order of their positions."""
 
-    why: Literal["localizer", "other_kind", "derived", "odd", "unplaced", "not_arranged"] | None
+    why: Literal["localizer", "other_kind", "derived", "odd", "copy", "unplaced", "not_arranged"] | None
     """Why they stand apart; None: a stack."""
     slices: list[tuple[int, int]]
-    """Place of the image in the series' `instances`, and frame (from 1)."""
+    """Place of the image in the series' `instances`, and frame (from 1; 0: all of them)."""
     notices: list[NoticeView]
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from preprocessing.stacking import ProblemCode
+from preprocessing.problems import ProblemCode
 from service.reading.answers import ImageView, NoticeView, StackView
 
 UNTOLD = frozenset({ProblemCode.SEVERAL_STACKS, ProblemCode.NO_SLICES, ProblemCode.SINGLE_SLICE, ProblemCode.DERIVED})
 """What stops a package and is nothing that a reader has to be warned of: he sees it."""
+
+
+WHOLE = 0
+"""Stands for all frames of an image."""
 
 
 def arranged(
@@ -30,7 +34,7 @@ def arranged(
         slices = sorted(one["slices"], key=lambda each: (by_number.get(each[0], 0), each[1]))
         told.append((slices, one["why"], {}))
     mentioned = {instance_id for slices, _, _ in told for instance_id, _ in slices}
-    late = [[key, frame] for key, view in images if key not in mentioned for frame in range(1, view.frames + 1)]
+    late = [[key, WHOLE] for key, _ in images if key not in mentioned]
     if late:
         told.append((late, "not_arranged", {}))
     order = list(dict.fromkeys(key for slices, _, _ in told for key, _ in slices if key in known))

@@ -17,8 +17,9 @@ from pydicom import Dataset, dcmread
 
 from preprocessing.geometry import to_patient, to_ras, to_voxels
 from preprocessing.header import InstanceHeader, from_json, to_json
+from preprocessing.problems import ProblemCode
 from preprocessing.series import SeriesGeometry, Why, arrange
-from preprocessing.stacking import ProblemCode, Slice, Stack
+from preprocessing.stacking import Slice, Stack
 from tests.preprocessing.headers import headers_of
 from tests.volumes import AXIAL, make_enhanced, make_series
 
@@ -190,6 +191,7 @@ def test_copy_is_left_out_and_a_slice_that_differs_is_refused() -> None:
     unknown = one_stack(arrange(headers))
 
     assert (codes(same.problems), same.is_volume, len(same.order)) == (["duplicates"], True, 8)
+    assert [(one.why, len(one.order)) for one in arrange(headers, lambda one, other: True).apart] == [(Why.COPY, 1)]
     assert (codes(other.problems), other.is_volume, len(other.order)) == (["duplicates_differ"], False, 9)
     assert codes(unknown.problems) == ["duplicates_differ"]
 
@@ -395,6 +397,22 @@ def test_functional_groups_of_another_number_of_frames_are_refused() -> None:
     assert geometry.volume is None
 
 
+def test_claim_of_two_billion_frames_costs_nothing() -> None:
+    [header] = headers_of(make_series(1))
+
+    geometry = arrange([replace(header, number_of_frames=2**31 - 1)])
+
+    assert geometry.apart[0].order == (Slice(0, 0),)
+    assert codes(geometry.problems) == ["frames_contradict"]
+
+
+def test_more_slices_than_anyone_scans_are_not_put_in_order() -> None:
+    [header] = headers_of(make_series(1))
+    many = replace(header, number_of_frames=7_000, planes=header.planes * 7_000)
+
+    assert codes(arrange([many] * 3).problems) == ["too_many"]
+
+
 # ------------------------------------------------------------ real files
 
 
@@ -496,7 +514,8 @@ def test_volume_never_misplaces_a_slice_and_no_slice_is_lost(headers: list[Insta
     copies = sum(p.count for stack in geometry.stacks for p in stack.problems if p.code is ProblemCode.DUPLICATES)
     assert len(told) == len(set(told))
     assert set(told) <= {Slice(image, 1) for image in range(len(headers))}
-    assert len(told) + copies == len(headers)
+    assert len(told) == len(headers)
+    assert [len(one.order) for one in geometry.apart if one.why is Why.COPY] == ([copies] if copies else [])
     for stack in geometry.stacks:
         if not stack.is_volume or stack.affine is None or stack.spacing_mm is None:
             continue

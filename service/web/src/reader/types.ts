@@ -36,8 +36,8 @@ export interface StackNotice {
 }
 
 export interface CaseStack {
-  why: "localizer" | "other_kind" | "derived" | "odd" | "unplaced" | "not_arranged" | null;
-  /** Place of the image in `instances`, and frame from 1. */
+  why: "localizer" | "other_kind" | "derived" | "odd" | "copy" | "unplaced" | "not_arranged" | null;
+  /** Place of the image in `instances`, and frame from 1; 0: all of them. */
   slices: [number, number][];
   notices: StackNotice[];
 }

@@ -39,13 +39,13 @@ describe("hanging", () => {
         ...one,
         stacks: [
           { why: null, slices: [[1, 1], [0, 1]], notices: [gap] },
-          { why: "localizer", slices: [[2, 2]], notices: [] },
+          { why: "localizer", slices: [[2, 0]], notices: [] },
         ],
       },
     ]); // prettier-ignore
     expect(stacks.map(({ why, notices }) => [why, notices.length])).toEqual([[null, 1], ["localizer", 0]]); // prettier-ignore
     expect(stacks[0]?.frames.map(({ instance }) => instance.sop_instance_uid)).toEqual(["2", "1"]);
-    expect(stacks[1]?.frames.map(({ instance, frame }) => [instance.sop_instance_uid, frame])).toEqual([["3", 2]]);
+    expect(stacks[1]?.frames.map(({ instance, frame }) => [instance.sop_instance_uid, frame])).toEqual([["3", 1], ["3", 2]]);
     expect(new Set(stacks.map((stack) => stack.id)).size).toBe(2);
     expect(wordsOf(gap)).toBe("slices_missing");
     expect(wordsOf({ ...gap, code: "position_missing" })).toBe("order_unknown");

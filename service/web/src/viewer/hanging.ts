@@ -59,7 +59,8 @@ function volumes(series: CaseSeries): Stack[] {
   return series.stacks.map(({ why, notices, slices }, index) => {
     const frames = slices.flatMap(([place, frame]) => {
       const instance = series.instances[place];
-      return instance ? [{ instance, frame }] : [];
+      if (!instance) return [];
+      return frame === 0 ? framesOf(instance) : [{ instance, frame }];
     });
     return { ...common, id: `${seriesUid}/${index}/${frames.length}`, frames, why, notices };
   });
