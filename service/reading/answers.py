@@ -75,10 +75,13 @@ class NoticeView(BaseModel):
     """Of a tilted stack."""
 
 
+Apartness = Literal["localizer", "other_kind", "derived", "odd", "copy", "unplaced", "not_arranged"] | None
+
+
 class StackView(BaseModel):
     """Slices that are scrolled through together, in the order of their positions."""
 
-    why: Literal["localizer", "other_kind", "derived", "odd", "copy", "unplaced", "not_arranged"] | None
+    why: Apartness
     """Why they stand apart; None: a stack."""
     slices: list[tuple[int, int]]
     """Place of the image in the series' `instances`, and frame (from 1; 0: all of them)."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from preprocessing.problems import ProblemCode
-from service.reading.answers import ImageView, NoticeView, StackView
+from service.reading.answers import Apartness, ImageView, NoticeView, StackView
 
 UNTOLD = frozenset({ProblemCode.SEVERAL_STACKS, ProblemCode.NO_SLICES, ProblemCode.SINGLE_SLICE, ProblemCode.DERIVED})
 """What stops a package and is nothing that a reader has to be warned of: he sees it."""
@@ -28,7 +28,9 @@ def arranged(
     if geometry is None:
         return [view for _, view in images], []
     known = dict(images)
-    told = [(_forward(one["slices"], known), None, one) for one in geometry["stacks"]]
+    told: list[tuple[list[list[int]], Apartness, Mapping[str, Any]]] = [
+        (_forward(one["slices"], known), None, one) for one in geometry["stacks"]
+    ]
     by_number = {key: index for index, (key, _) in enumerate(images)}
     for one in geometry["apart"]:
         slices = sorted(one["slices"], key=lambda each: (by_number.get(each[0], 0), each[1]))

@@ -3043,7 +3043,7 @@ export interface components {
                 number
             ][];
             /** Why */
-            why: ("localizer" | "other_kind" | "derived" | "odd" | "unplaced" | "not_arranged") | null;
+            why: ("localizer" | "other_kind" | "derived" | "odd" | "copy" | "unplaced" | "not_arranged") | null;
         };
         /**
          * Stage
