@@ -302,7 +302,7 @@ def test_the_audit_is_proven_and_exported(pandok: Command) -> None:
 
     pandok.done("audit", "export", "--to", str(exported))
 
-    assert [json.loads(line)["resourceType"] for line in exported.read_text().splitlines()] == ["AuditEvent"]
+    assert [json.loads(line)["resourceType"] for line in exported.read_text().splitlines()] == ["AuditEvent"] * 2
     assert pandok("audit", "verify", "--head", head).returncode == 0
     assert pandok("audit", "verify", "--head", "ab" * 32).returncode == 1
     assert pandok("audit", "export", "--to", str(exported)).returncode == 1  # it overwrites nothing
