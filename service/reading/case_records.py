@@ -57,16 +57,17 @@ def find_question(rx: Connection, site_id: int, study_instance_uid: str) -> Row 
 
 
 def list_priors(rx: Connection, item: Mapping[str, Any]) -> list[Row]:
-    """Return earlier studies of the same site and Patient ID, newest first, with the state of their report.
+    """Return earlier studies of the same site and Patient ID, newest first, with how their report stands.
 
-    Earlier is by Study Date; of the same day, and where a date is missing, by arrival.
+    Earlier is by Study Date; of the same day, and where a date is missing, by arrival. A preliminary report is its
+    signer's alone, and says nothing of how the report stands.
     """
     if not (item["patient_id"] or "").strip():
         return []
     s = study.c
     status = (
         select(report_version.c.status)
-        .where(report_version.c.report_id == report.c.id)
+        .where(report_version.c.report_id == report.c.id, report_version.c.status != "preliminary")
         .order_by(report_version.c.number.desc())
         .limit(1)
         .correlate(report)

@@ -154,7 +154,7 @@ def _priors(rx: Connection, row: Row, identity: tuple[str | None, str | None], v
             description=prior["study_description"],
             same_view=any(_can_compare(one, other) for one in views for other in seen.get(prior["study_id"], ())),
             report=PriorReport(public_id=prior["report_public_id"], status=prior["report_status"])
-            if prior["report_status"]
+            if prior["report_status"] in _READABLE
             else None,
             identity_doubt=_differ(identity, (prior["patient_birth_date"], prior["patient_sex"])),
         )
@@ -162,6 +162,8 @@ def _priors(rx: Connection, row: Row, identity: tuple[str | None, str | None], v
     ]
 
 
+_READABLE = frozenset({"final", "appended", "amended"})
+"""Reports that every reader may open; of one that was taken back nothing is offered."""
 _FRONTAL = frozenset({View.PA, View.AP, View.FRONTAL})
 
 

@@ -191,6 +191,7 @@ def test_nothing_is_written_without_the_claim(room: Room) -> None:
     errors = [(answer.status_code, answer.json()["error"]) for answer in refused]
     assert errors == [(409, "claim_lost")] * 3 + [(409, "claimed")]
     assert "Person 1" in refused[3].json()["message"]
+    assert refused[3].json()["claimed_by"] == "Person 1"
     assert taken.json()["token"] > token
     assert [(answer.status_code, answer.json()["error"]) for answer in (late, heartbeat)] == [(409, "claim_lost")] * 2
     assert not_allowed.status_code == 403
@@ -230,6 +231,18 @@ def test_earlier_studies_of_the_same_person_are_priors(room: Room) -> None:
     assert priors[2]["report"] == {"public_id": f"r{first[1:]}", "status": "final"}
     assert priors[0]["report"] is None
     assert later not in [p["public_id"] for p in priors]
+
+
+@pytest.mark.parametrize("status", ["preliminary", "cancelled"])
+def test_a_report_that_others_may_not_open_is_not_offered_beside_a_prior(room: Room, status: str) -> None:
+    first = room.scored(StudyDate="20240101")
+    public_id = room.scored(StudyDate="20260101", seed=6)
+    reader = room.reader()
+    room.sign(first, room.reader().account_id, status=status)
+
+    [prior] = reader.case(public_id)["priors"]
+
+    assert prior["report"] is None
 
 
 def test_the_newest_question_of_the_center_stands_in_the_case(room: Room) -> None:

@@ -71,12 +71,16 @@ export function useReading(id: string, token: number | undefined, onLost: (messa
 
 /** The case as it is now: images may still arrive, and the AI may finish, while it is read. */
 function useCase(id: string, isHeld: boolean) {
-  const queries = useQueryClient();
-  const options = caseOptions<CaseView>(id);
+  const wasOpened = useRef(false);
   const { data: view, error } = useQuery({
-    ...options,
-    queryFn: () => (queries.getQueryData(options.queryKey) ? asks.caseAgain(id) : options.queryFn()),
+    ...caseOptions<CaseView>(id),
+    queryFn: async () => {
+      const answer = await (wasOpened.current ? asks.caseAgain(id) : asks.case(id));
+      wasOpened.current = true;
+      return answer;
+    },
     enabled: isHeld,
+    staleTime: 0, // what was fetched ahead is shown at once; the service hears of it that the case is open
     refetchInterval: LOOK_AGAIN_MS,
   });
   return { view, error: view ? null : error };
