@@ -97,8 +97,9 @@ def open_film(house: House) -> Dataset:
 def send(desk: Desk) -> str:
     """Let the film and the center's question arrive; returns the case."""
     film = open_film(desk.house)
+    physician = desk.house.new_account(Role.SITE_PHYSICIAN)
     asked = {
-        "site_id": desk.house.site_id, "study_instance_uid": str(film.StudyInstanceUID), "account_id": desk.house.new_account(Role.SITE_PHYSICIAN),
+        "site_id": desk.house.site_id, "study_instance_uid": str(film.StudyInstanceUID), "account_id": physician,
         "question": "Ho kéo dài 2 tháng, sụt 6 kg. U phổi?", "history": "", "language": "vi",
         "made_at": desk.house.clock(),
     }  # fmt: skip
