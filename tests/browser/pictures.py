@@ -90,7 +90,7 @@ def open_film(house: House) -> Dataset:
     film.SpecificCharacterSet = "ISO_IR 192"
     film.PatientName, film.PatientID, film.PatientAge = "Phạm^Thị Mẫu", "HN-2188", "064Y"
     film.StudyDate = today(house)
-    film.StudyDescription = "CHEST PA"
+    film.StudyDescription, film.AccessionNumber = "CHEST PA", "A-2188"
     return film
 
 
@@ -126,7 +126,7 @@ def draw(desk: Desk, folder: Path) -> None:
     desk.open(case)
     desk.impression("2")
     page.locator("[data-finding=mass]").wait_for(timeout=READY_MS)
-    desk.press("h", "c", "q", "4")
+    desk.press("h", "c", "q", "5")
     on_both_sides(page)
     page.wait_for_timeout(2_000)
     page.screenshot(path=folder / "reader.png")

@@ -2,10 +2,10 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useReducer, useRef, useState } from "react";
-import { Refused } from "../api.ts";
 import { caseOptions } from "../app/nextCase.ts";
 import { refusalWords } from "../app/refusals.ts";
 import { asks, type ImpressionBody } from "./asks.ts";
+import { isLost, isOutdated } from "./refused.ts";
 import type { CaseView, Impression, Place } from "./types.ts";
 import { type Step, UNREAD, verdictsOf, type VerdictState, verdictStep } from "./verdicts.ts";
 
@@ -243,15 +243,6 @@ function contentOf(state: VerdictState): string {
 }
 
 const EMPTY = contentOf(UNREAD);
-
-function isLost(error: unknown): error is Refused {
-  return error instanceof Refused && error.code === "claim_lost";
-}
-
-/** The service has images that were not on the screen. */
-function isOutdated(error: unknown): boolean {
-  return error instanceof Refused && error.code === "new_images";
-}
 
 function secondsSince(start: number): number {
   return Math.round((Date.now() - start) / 100) / 10;

@@ -3,11 +3,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { useBlocker } from "@tanstack/react-router";
 import { useCallback, useEffect, useReducer, useRef, useState } from "react";
-import { Refused } from "../api.ts";
 import { useMe } from "../app/me.ts";
 import { refusalWords } from "../app/refusals.ts";
 import { asks, type ReportVersion } from "./asks.ts";
 import { forgetWords, keepWords, keptWords } from "./kept.ts";
+import { isLost } from "./refused.ts";
 import { type Content, isUnsaved, NO_REPORT, type ReportState, type ReportStep, reportStep } from "./report.ts";
 
 const QUIET_MS = 1200;
@@ -69,7 +69,7 @@ export function useReport({ id, token, isOpen, storedTimes, revision, onLost }: 
     if (!isUnsaved(state)) return;
     const timer = setTimeout(() => {
       flush().catch((refused: unknown) => {
-        if (refused instanceof Refused && refused.code === "claim_lost") onLost(refusalWords(refused));
+        if (isLost(refused)) onLost(refusalWords(refused));
       });
     }, QUIET_MS);
     return () => clearTimeout(timer);

@@ -8,6 +8,7 @@ import { useConfirmed } from "../app/Confirm.tsx";
 import { queries } from "../app/queries.ts";
 import { refusalWords, showRefusal } from "../app/refusals.ts";
 import { asks, type Missing } from "./asks.ts";
+import { isLost, isOutdated } from "./refused.ts";
 import type { Content } from "./report.ts";
 import type { SignStatus } from "./Signing.tsx";
 
@@ -57,11 +58,11 @@ export function useSigning(parts: SigningParts): Signing {
   });
 
   function refused(reason: unknown) {
-    const code = reason instanceof Refused ? reason.code : "";
-    if (code === "claim_lost") return parts.onLost(refusalWords(reason));
-    if (code === "new_images") setStatus(undefined);
-    if (code === "new_images" || code === "incomplete") void queries.refetchQueries({ queryKey: ["case", id] });
-    if (reason instanceof Refused && code === "incomplete") setMissing(missingOf(reason));
+    if (isLost(reason)) return parts.onLost(refusalWords(reason));
+    const isIncomplete = reason instanceof Refused && reason.code === "incomplete";
+    if (isOutdated(reason)) setStatus(undefined);
+    if (isIncomplete) setMissing(missingOf(reason));
+    if (isIncomplete || isOutdated(reason)) void queries.refetchQueries({ queryKey: ["case", id] });
     setError(refusalWords(reason));
   }
 
