@@ -17,11 +17,11 @@ from service.archive import Archive
 from service.attempt import Attempt, Step, StepFailed
 from service.database import Database
 from service.inference import records, revision_records
-from service.inference.plan import Planned, Site, most_telling, plan
+from service.inference.plan import Planned, Site, most_telling
 from service.inference.records import Run
 from service.inference.revision_records import UNFINISHED, Revision
 from service.inference.run import Runner
-from service.inference.volumes import find_volumes, plan_volumes
+from service.inference.volumes import find_volumes, plan_study
 from service.interventions import end_as_failed, note_dead_letter
 from service.metrics import RUNS_TOTAL, UNSCORED_TOTAL
 from service.results.findings import ai_priority, judge_findings
@@ -137,20 +137,10 @@ class Pipeline:
             instances = records.list_instances(tx, revision.study_id, revision.number)
             releases = records.list_releases(tx, revision.site_id, now)
             policy = records.site_policy(tx, revision.site_id)
-        is_adult = policy.get("unknown_age") == "adult"
         archive, packages = self._parts.archive, self._parts.packages
         volumes = find_volumes(instances, lambda one: archive.path(one.site_id, one.content_sha256))
-        slices = {one.id for volume in volumes for one in volume.instances}
-        planned, ended = plan(
-            [one for one in instances if one.id not in slices],
-            damaged=frozenset(damaged),
-            releases=releases,
-            packages=packages,
-            unknown_age_as_adult=is_adult,
-            now=now,
-        )
-        more = plan_volumes(volumes, damaged=frozenset(damaged), site=Site(releases, packages, is_adult), now=now)
-        planned, ended = planned + more[0], ended + more[1]
+        site = Site(releases, packages, unknown_age_as_adult=policy.get("unknown_age") == "adult")
+        planned, ended = plan_study(instances, volumes, damaged=frozenset(damaged), site=site, now=now)
         keep = {(one.instance_id, self._parts.packages[one.package_sha256].name) for one in planned}
         with self._database.transaction() as tx:
             records.drop_runs(tx, revision, but=keep | {(run.instance_id, run.package) for run in ended})

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,21 +21,12 @@ from service.inference.decoding import DecodePool, Died, Prepared, Refused, Tens
 from service.inference.plan import Planned, outcome_of
 from service.inference.records import Run
 from service.inference.revision_records import Revision
-from service.inference.scoring import Scoring, ScoringFailed
+from service.inference.scoring import Scored, Scoring, ScoringFailed
 from service.inference.sources import Source, find_source
 from service.metrics import RUN_SECONDS
 from service.workspace import NotInWorkspace, Workspace
 
 log = logging.getLogger("pandok.inference")
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Raw scores of one tensor, and where its heat map stands."""
-
-    logits: tuple[float, ...]
-    heat_map_sha256: str | None
-    provider: str
 
 
 class _LeftAlone(ScoringFailed):
@@ -201,7 +191,7 @@ class Runner:
         key = (package.sha256, self._provider, tensor.tensor_sha256, repr(place))
         remembered = self._workspace.recall("scores", key)
         if remembered is not None and self._has_heat_map(remembered):
-            return _scored(remembered)
+            return Scored.recalled(remembered)
         if self._breaker.is_open(package.sha256):
             raise _LeftAlone("the package failed too often; it is left alone for a while")
         try:
@@ -217,7 +207,7 @@ class Runner:
             heat_map = self._workspace.put_heat_map(raw.heat_map, place)
         answer: dict[str, object] = {"logits": list(raw.logits), "heat_map_sha256": heat_map, "provider": raw.provider}
         self._workspace.remember("scores", key, answer)
-        return _scored(answer)
+        return Scored.recalled(answer)
 
     def _has(self, tensor: Tensor) -> bool:
         try:
@@ -299,12 +289,3 @@ def reason_of(prepared: Refused | Died) -> Reason:
     if isinstance(prepared, Refused):
         return prepared.reason
     return Reason.LIMIT_EXCEEDED if prepared.is_limit else Reason.DECODER_DIED
-
-
-def _scored(answer: Mapping[str, object]) -> Scored:
-    logits, heat_map = answer["logits"], answer["heat_map_sha256"]
-    if not isinstance(logits, list):
-        raise TypeError("remembered scores have logits")
-    return Scored(
-        tuple(float(value) for value in logits), None if heat_map is None else str(heat_map), str(answer["provider"])
-    )

@@ -28,6 +28,7 @@ from service.inference.plan import (
     check_rules,
     ended_run,
     not_here,
+    plan,
     settle_runs,
     shown_findings,
 )
@@ -170,6 +171,28 @@ def _arranged(instances: Sequence[StoredInstance], path_of: PathOf) -> SeriesGeo
             return False
 
     return arrange([from_json(instance.header) for instance in instances], same_pixels)
+
+
+def plan_study(
+    instances: Sequence[StoredInstance],
+    volumes: Sequence[Volume],
+    *,
+    damaged: Collection[int],
+    site: Site,
+    now: float,
+) -> tuple[list[Planned], list[Run]]:
+    """Plan a study revision: its series of slices as volumes, every other image by itself."""
+    slices = {one.id for volume in volumes for one in volume.instances}
+    planned, ended = plan(
+        [one for one in instances if one.id not in slices],
+        damaged=damaged,
+        releases=site.releases,
+        packages=site.packages,
+        unknown_age_as_adult=site.unknown_age_as_adult,
+        now=now,
+    )
+    more = plan_volumes(volumes, damaged=damaged, site=site, now=now)
+    return planned + more[0], ended + more[1]
 
 
 def plan_volumes(
