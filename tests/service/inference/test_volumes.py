@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from preprocessing.errors import Reason
 from service import tables
 from service.archive import Archive
+from service.inference.records import note_death
 from service.inference.volumes import members
+from service.interventions import restart_study
 from tests.factories import make_radiograph
 from tests.service.pipeline_bench import PIXELS, Bench, Tools, open_bench, open_tools
 from tests.volumes import make_series
@@ -107,3 +110,24 @@ def test_slices_of_a_series_are_counted_once_however_often_its_revision_is_walke
     assert bench.row(tables.series)["geometry"] == before
     assert len(bench.rows(tables.run)) == 1
     assert members([]) == ()
+
+
+def test_restart_gives_a_series_that_killed_its_decoder_another_chance(bench: Bench) -> None:
+    for one in make_series(9):
+        assert bench.parts.send(one).is_kept
+    bench.settle_and_score()
+    series, study = bench.row(tables.series), bench.row(tables.study)
+    with bench.parts.database.transaction() as tx:
+        for sha256 in (series["geometry"]["content_sha256"], "f" * 64):
+            note_death(
+                tx,
+                site_id=series["site_id"],
+                content_sha256=sha256,
+                reason=Reason.DECODER_DIED,
+                is_limit=True,
+                now=bench.clock(),
+            )
+
+    assert restart_study(bench.parts.database, bench.parts.settings, study["public_id"], bench.clock())
+
+    assert [row["content_sha256"] for row in bench.rows(tables.poison)] == ["f" * 64]
