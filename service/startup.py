@@ -106,7 +106,7 @@ def leave_no_metrics(settings: Settings) -> None:
 def _sweep(folder: Path) -> None:
     for file in folder.glob("*.db"):
         pid = file.stem.rsplit("_", 1)[-1]
-        if not (pid.isdigit() and _is_alive(int(pid))):
+        if not (pid.isdigit() and int(pid) != os.getpid() and _is_alive(int(pid))):
             file.unlink(missing_ok=True)
 
 
