@@ -143,10 +143,11 @@ class Runner:
         package = self._packages[planned.package_sha256]
         with self._database.reading() as tx:
             instance = records.find_instance(tx, planned.instance_id)
-            quarantined = records.find_quarantine(tx, instance.site_id, instance.content_sha256)
+            quarantined = records.find_quarantine(tx, instance, decoders=self._pool.decoders)
         if quarantined is not None:
             return Refused(quarantined, "in quarantine: its decoder died before")
-        key = (instance.content_sha256, instance.transfer_syntax_uid, package.recipe, package.recipe_sha256)
+        recipe = (package.recipe, package.recipe_sha256, self._pool.decoders)
+        key = (instance.content_sha256, instance.transfer_syntax_uid, *recipe)
         remembered = self._workspace.recall("prepared", key)
         if remembered is not None:
             prepared = read_answer(remembered)
@@ -169,12 +170,7 @@ class Runner:
             log.error("decoder died", extra={"instance_id": instance.id, "reason": reason.value})
             with self._database.transaction() as tx:
                 is_quarantined = records.note_death(
-                    tx,
-                    site_id=instance.site_id,
-                    content_sha256=instance.content_sha256,
-                    reason=reason,
-                    is_limit=prepared.is_limit,
-                    now=now,
+                    tx, instance, reason, decoders=self._pool.decoders, is_limit=prepared.is_limit, now=now
                 )
                 if is_quarantined:
                     records.note_problem(
