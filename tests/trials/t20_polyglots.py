@@ -9,11 +9,12 @@ from pathlib import Path
 from random import Random
 
 import httpx
+from pydicom import Dataset
 
 from tests.factories import dataset_bytes, make_radiograph, part10
 from tests.trials.mutants.doors import EXPLICIT, IMPLICIT, Doors, open_doors, wrong_files
 from tests.trials.mutants.shell import PREAMBLES
-from tests.trials.mutants.tree import File, read_tree, write_tree
+from tests.trials.mutants.tree import read_tree, write_tree
 from tests.trials.mutants.values import TEXTS
 from tests.trials.trial import Counts, Trial
 
@@ -51,7 +52,7 @@ def run(seed: int, folder: Path) -> Counts:
     return counts
 
 
-def _polyglot(name: str, chance: Random) -> tuple[File, bytes]:
+def _polyglot(name: str, chance: Random) -> tuple[Dataset, bytes]:
     """Return a file that is also a program, a page or an archive, in its preamble, a text and a binary value."""
     dataset = make_radiograph(seed=chance.randrange(1_000))
     dataset.PatientComments = chance.choice(TEXTS)[:200].decode("latin-1")
@@ -63,7 +64,7 @@ def _polyglot(name: str, chance: Random) -> tuple[File, bytes]:
     return dataset, write_tree(file)
 
 
-def _send(doors: Doors, entrance: str, dataset: File, content: bytes) -> list[str]:
+def _send(doors: Doors, entrance: str, dataset: Dataset, content: bytes) -> list[str]:
     if entrance == "stow":
         return doors.stowed([content])
     if entrance == "upload":
