@@ -41,6 +41,8 @@ MEDIA_TYPES = {
 }
 """Compressed frames by transfer syntax (PS3.18 table 8.7.3-2)."""
 _CHUNK = 1 << 20
+_WORDS = {16: 2, 32: 4, 64: 8}
+"""Bytes of a word by Bits Allocated: whatever else a file says, its bytes are given as they are."""
 
 
 class NoSuchFrame(LookupError):
@@ -111,7 +113,7 @@ class Frames:
 
     def _bytes(self, spans: Sequence[tuple[int, int]]) -> Iterator[bytes]:
         swapped = self._instance.transfer_syntax_uid == str(ExplicitVRBigEndian)
-        word = (self._instance.header.bits_allocated or 8) // 8 if swapped else 1
+        word = _WORDS.get(self._instance.header.bits_allocated or 8, 1) if swapped else 1
         with self._path.open("rb") as file:
             window = self._window(file)
             for position, length in spans:
@@ -178,8 +180,9 @@ def _by_ends(window: Window, fragments: Sequence[tuple[int, int]], frames: int) 
 
 
 def _turned(words: bytes, width: int) -> bytes:
-    """Big endian words → little endian."""
-    turned = bytearray(len(words))
+    """Big endian words → little endian; what is less than a word stays."""
+    whole = len(words) // width * width
+    turned = bytearray(words)
     for index in range(width):
-        turned[index::width] = words[width - 1 - index :: width]
+        turned[index:whole:width] = words[width - 1 - index : whole : width]
     return bytes(turned)

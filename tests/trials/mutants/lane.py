@@ -100,8 +100,9 @@ class Lane:
         spooled.close()
         # Equal mutants of two threads are two files here.
         sha256 = f"{threading.get_native_id():08x}{spooled.content_sha256[8:]}"
-        self.parts.archive.place(spooled.path, self.parts.site_id, sha256)
         path = self.parts.archive.path(self.parts.site_id, sha256)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        spooled.path.replace(path)
         stored = path.read_bytes()
         is_whole = stored[:132] == bytes(128) + b"DICM" and content.endswith(stored[DATASET_OFFSET:])
         if not is_whole or hashlib.sha256(stored[DATASET_OFFSET:]).hexdigest() != spooled.content_sha256:
