@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from pydicom.uid import UID
+
 from tests.trials.mutants.doors import EXPLICIT, Doors, open_doors, wrong_files
 from tests.trials.mutants.mutate import Mutant, mutants
 from tests.trials.mutants.tree import File, NotATree, read_tree
@@ -81,11 +83,10 @@ def _by_dimse(doors: Doors, mutant: Mutant) -> str:
     except (NotATree, RecursionError):
         file = None
     at = max(132, mutant.content.find(b"\x08\x00", 132))
-    syntax = file.syntax if file is not None and file.syntax else EXPLICIT
+    syntax = file.syntax if file is not None and UID(file.syntax).is_valid else EXPLICIT
     uid = next((one.value for one in file.elements if one.tag == 0x00080018), b"") if file is not None else b""
     text = uid.rstrip(b"\0 ").decode("ascii", "ignore") if isinstance(uid, bytes) else ""
-    is_plain = text.replace(".", "").isdigit() and len(text) <= 64
-    return doors.c_store(mutant.content[at:], syntax=syntax, uid=text if is_plain else "1.2.3")
+    return doors.c_store(mutant.content[at:], syntax=syntax, uid=text if UID(text).is_valid else "1.2.3")
 
 
 def _missing(doors: Doors) -> int:
