@@ -15,11 +15,9 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the folder in which the processes of one service keep their numbers; `service.serve` sets it for them.
-Without it (tests, a process by itself) the numbers live in this process."""
+from service.settings import METRICS_FOLDER_VARIABLE
 
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SLOW_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -45,7 +43,7 @@ HTTP_SECONDS = Histogram(
 
 def exposition() -> bytes:
     """Return the numbers of every process of this service in Prometheus' text format."""
-    if not os.environ.get(FOLDER_VARIABLE):
+    if not os.environ.get(METRICS_FOLDER_VARIABLE):
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's constructor has no annotations
