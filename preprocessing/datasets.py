@@ -155,10 +155,9 @@ class _Build(Walk):
         if vr in (None, "UN"):
             self._unnamed.append((frame.target.values, name))
 
-    def _open_sequence(self, frame: Frame, tag: int) -> tuple[dict[int, None], list[Dataset]]:
-        items: list[Dataset] = []
-        self._sequences.append((frame.target, BaseTag(tag), items))
-        return {}, items
+    def _open_sequence(self, frame: Frame, tag: int, made: Frame) -> None:
+        made.target = []
+        self._sequences.append((frame.target, BaseTag(tag), made.target))
 
     def _open_item(self, frame: Frame) -> tuple[dict[int, None], _Open]:
         parent = next(one.target for one in reversed(self.stack) if isinstance(one.target, _Open))

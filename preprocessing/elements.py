@@ -35,8 +35,9 @@ _LONG_VRS: Final = frozenset(
 )
 _BULK_VRS: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"})
 
-Wanted: TypeAlias = Mapping[int, frozenset[int] | None]
-"""Tag → None for a plain value, → the item's tags for a sequence whose first item is wanted."""
+Wanted: TypeAlias = Mapping[int, frozenset[int] | Mapping[int, frozenset[int]] | None]
+"""Tag → None for a plain value, → the item's tags for a sequence whose first item is wanted, → sequences and their
+tags for one of functional groups, every item of which is wanted (PS3.3 C.7.6.16)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,14 @@ class Elements:
     Attributes:
         values: Wanted top-level values, by tag.
         items: For each wanted sequence that there is its first item's wanted values, by tag.
+        groups: For each wanted sequence of functional groups, item by item, the values of its groups, flat.
         byte_order: `<` or `>`, for `struct`.
         pixel_data: Where the pixels are; None when the data set has none.
     """
 
     values: dict[int, bytes]
     items: dict[int, dict[int, bytes]]
+    groups: dict[int, list[dict[int, bytes]]]
     byte_order: Literal["<", ">"]
     pixel_data: PixelData | None
 
@@ -92,6 +95,8 @@ class Frame:
     wanted: Wanted
     target: Any
     """What collects its values; None when nobody wants them."""
+    every: list[dict[int, bytes]] | None = None
+    """Of a sequence of which every item is wanted: what was read of each."""
 
 
 _NOTHING: Final[Wanted] = {}
@@ -112,6 +117,7 @@ class Walk:
         self.item_count = 0
         self.values: dict[int, bytes] = {}
         self.items: dict[int, dict[int, bytes]] = {}
+        self.groups: dict[int, list[dict[int, bytes]]] = {}
         self.pixel_data: PixelData | None = None
         first = window.peek(0, 6)
         if len(first) == 6:
@@ -126,7 +132,7 @@ class Walk:
         except HeaderRefused as refused:
             if self.pixel_data is None or refused.kind == "limit":
                 raise
-        return Elements(self.values, self.items, self.order, self.pixel_data)
+        return Elements(self.values, self.items, self.groups, self.order, self.pixel_data)
 
     def _walk(self, *, to_end: bool) -> None:
         window, stack = self.window, self.stack
@@ -256,19 +262,27 @@ class Walk:
     def _take_fragments(self, frame: Frame, tag: int, vr: bytes, start: int) -> None:
         """Meet fragments that are no pixels, up to the delimiter before the present position."""
 
-    def _open_sequence(self, frame: Frame, tag: int) -> tuple[Wanted, Any]:
-        """Say what is wanted of a sequence, and what collects it."""
-        if len(self.stack) == 1 and frame.wanted.get(tag) is not None:
-            target: dict[int, bytes] = {}
-            self.items[tag] = target
-            return dict.fromkeys(frame.wanted[tag] or ()), target
-        return _NOTHING, None
+    def _open_sequence(self, frame: Frame, tag: int, made: Frame) -> None:
+        """Say of a sequence that begins what is wanted of it, and what collects it."""
+        inner = frame.wanted.get(tag)
+        if isinstance(inner, Mapping):
+            made.wanted, made.every = inner, self.groups.setdefault(tag, [])
+        elif inner is not None:
+            made.wanted = dict.fromkeys(inner)
+            # At the top an item stands by itself; inside functional groups its values lie flat in the group.
+            made.target = frame.target
+            if len(self.stack) == 1:
+                made.target = self.items[tag] = {}
 
     def _open_item(self, frame: Frame) -> tuple[Wanted, Any]:
-        """Say what is wanted of the next item of a sequence, and what collects it: of the first item only."""
-        wanted, target = frame.wanted, frame.target
+        """Say what is wanted of a sequence's next item, and what collects it: of every one, or of the first only."""
+        if frame.every is not None:
+            target: dict[int, bytes] = {}
+            frame.every.append(target)
+            return frame.wanted, target
+        first = frame.wanted, frame.target
         frame.wanted, frame.target = _NOTHING, None
-        return wanted, target
+        return first
 
     def _end_item(self, frame: Frame, tag: int) -> None:
         """Close the item, and its sequence too where the item's own delimiter is missing; ignore a stray one."""
@@ -282,14 +296,13 @@ class Walk:
             self.position += 8
 
     def _enter_sequence(self, frame: Frame, tag: int, *, is_implicit: bool, start: int, length: int) -> None:
-        wanted, target = self._open_sequence(frame, tag) if length else (_NOTHING, None)
-        wanted, target = self._open_sequence(frame, tag)
+        is_open = length == _UNDEFINED
+        made = Frame(True, frame.end if is_open else start + length, is_open, is_implicit, _NOTHING, None)
+        self._open_sequence(frame, tag, made)
         if length == 0:
             self.position = start
-            return
-        is_open = length == _UNDEFINED
-        end = frame.end if is_open else start + length
-        self._push(Frame(True, end, is_open, is_implicit, wanted, target), start)
+        else:
+            self._push(made, start)
 
     def _enter_undefined(self, frame: Frame, tag: int, vr: bytes, start: int) -> None:
         is_pixel_data = tag in _PIXEL_TAGS and len(self.stack) == 1

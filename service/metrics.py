@@ -29,6 +29,12 @@ STUDIES_SETTLED_TOTAL = Counter("pandok_studies_settled_total", "Studies that se
 RUNS_TOTAL = Counter("pandok_runs_total", "Runs of model packages, by outcome.", ("package", "outcome"))
 RUN_SECONDS = Histogram("pandok_run_seconds", "Seconds in one stage of a run.", ("package", "stage"), buckets=_SLOW_S)
 UNSCORED_TOTAL = Counter("pandok_unscored_total", "Study revisions that ended unscored, by reason.", ("reason",))
+SERIES_ARRANGED_TOTAL = Counter(
+    "pandok_series_arranged_total", "CT and MR series whose slices were put in order, by outcome.", ("outcome",)
+)
+SERIES_PROBLEMS_TOTAL = Counter(
+    "pandok_series_problems_total", "Problems of CT and MR series, each once a series, by code.", ("code",)
+)
 QUEUE_DEPTH = Gauge(
     "pandok_queue_depth", "Study revisions that wait for a worker or are with one.", multiprocess_mode="livemostrecent"
 )
