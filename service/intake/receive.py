@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from sqlalchemy.exc import SQLAlchemyError
 
-from preprocessing.elements import HeaderRefused
+from preprocessing.elements import MAX_ELEMENTS, HeaderRefused
 from preprocessing.header import InstanceHeader, read_header
 from service.archive import Archive, make_durable_folder
 from service.database import Database
@@ -35,6 +35,9 @@ _HEADER_REASONS = {
 }
 
 _ROOM_CHECK_S = 1.0
+
+_QUICK_ELEMENTS = 2_000
+"""A header of so many is read at once, in about 5 ms; a longer one would keep a door's other senders waiting."""
 
 
 class Intake:
@@ -114,10 +117,12 @@ class Intake:
         """
         declared = (sop_class_uid, sop_instance_uid, study_instance_uid)
         started = time.monotonic()
-        if spooled.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-            checked = await asyncio.to_thread(self._check, spooled, declared)  # inflating may take a while
-        else:
-            checked = self._check(spooled, declared)
+        checked = None
+        if spooled.transfer_syntax_uid != DeflatedExplicitVRLittleEndian:  # inflating may take a while
+            checked = self._check(spooled, declared, _QUICK_ELEMENTS)
+        if checked is None:
+            checked = await asyncio.to_thread(self._check, spooled, declared, MAX_ELEMENTS)
+            assert checked is not None  # noqa: S101 - only a quick look ends without an answer
         if isinstance(checked, Outcome):
             return await asyncio.to_thread(self._refused, spooled, checked)
         ending = await asyncio.wrap_future(self._submit(spooled, checked))
@@ -162,12 +167,14 @@ class Intake:
         """Note a connection that ended inside an instance; what was answered before stays."""
         self.refuse(sender, IntakeReason.ABORTED, door=sender.door, name=sender.name, detail=detail)
 
-    def _check(self, spooled: Spooled, declared: tuple[str | None, str | None, str | None]) -> InstanceHeader | Outcome:
-        """Read the header and say whether the instance may be kept."""
+    def _check(
+        self, spooled: Spooled, declared: tuple[str | None, str | None, str | None], max_elements: int
+    ) -> InstanceHeader | Outcome | None:
+        """Read the header and say whether the instance may be kept; None when a quick look does not tell."""
         sop_class_uid, sop_instance_uid, study_instance_uid = declared
         header: InstanceHeader | None = None
         try:
-            header = _read_header(spooled)
+            header = _read_header(spooled, max_elements)
             reason = verify(
                 header,
                 sop_class_uid=sop_class_uid,
@@ -178,6 +185,8 @@ class Intake:
                 spooled.finish(sop_class_uid=str(header.sop_class_uid), sop_instance_uid=str(header.sop_instance_uid))
                 return header
         except HeaderRefused as refusal:
+            if refusal.kind == "limit" and max_elements < MAX_ELEMENTS:
+                return None
             reason = _HEADER_REASONS[refusal.kind]
         except OSError:
             reason = IntakeReason.OUT_OF_RESOURCES
@@ -236,11 +245,12 @@ class Intake:
         return outcome
 
 
-def _read_header(spooled: Spooled) -> InstanceHeader:
+def _read_header(spooled: Spooled, max_elements: int) -> InstanceHeader:
     with os.fdopen(os.dup(spooled.descriptor), "rb") as file:
         return read_header(
             file,
             transfer_syntax_uid=spooled.transfer_syntax_uid,
             offset=DATASET_OFFSET,
             length=spooled.size_bytes,
+            max_elements=max_elements,
         )
