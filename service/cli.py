@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import audit, cli_accounts, cli_audit, cli_cases, cli_models, cli_releases, site_records
+from service import audit, cli_accounts, cli_audit, cli_cases, cli_models, cli_peers, cli_releases, site_records
 from service.access import new_key
 from service.access.accounts import AccountRefused
 from service.access.records import list_keys, revoke_key
@@ -20,11 +20,9 @@ from service.intake import problems
 from service.settings import Settings
 from service.sites import (
     LANGUAGES,
-    NewPeer,
     NewSite,
     SitePolicy,
     SiteRefused,
-    certificate_fingerprint,
     open_shelf,
     parse_quiet,
     served_by_default,
@@ -119,34 +117,6 @@ def _list_sites(settings: Settings, _options: argparse.Namespace) -> int:
         for site in site_records.list_sites(rx):
             place = f"{site.country}  {site.language}  {site.time_zone}"
             print(f"{site.code}  {site.name}  {place}  {_policy_words(site.policy)}")
-    return 0
-
-
-def _add_peer(settings: Settings, options: argparse.Namespace) -> int:
-    sha256 = certificate_fingerprint(options.certificate) if options.certificate else None
-    new = NewPeer(options.ae_title, options.network, sha256)
-    with writing(settings) as tx:
-        site_records.add_peer(tx, site_records.get_site(tx, options.site).id, new, now=time.time())
-    over = "TLS with its certificate" if sha256 else "plain or TLS connections"
-    print(f"{new.ae_title} may send to {options.site} from {new.network} over {over}")
-    return 0
-
-
-def _list_peers(settings: Settings, _options: argparse.Namespace) -> int:
-    with reading(settings) as rx:
-        for peer in site_records.list_peers(rx):
-            tls = f"certificate {peer.certificate_sha256[:16]}" if peer.certificate_sha256 else "no certificate"
-            state = f"disabled {when(peer.disabled_at)}" if peer.disabled_at else "enabled"
-            print(f"{peer.site}  {peer.ae_title}  {peer.network}  {tls}  {state}")
-    return 0
-
-
-def _disable_peer(settings: Settings, options: argparse.Namespace) -> int:
-    with writing(settings) as tx:
-        site = site_records.get_site(tx, options.site)
-        if not site_records.disable_peer(tx, site.id, options.ae_title, now=time.time()):
-            raise SiteRefused(f"{options.site} has no enabled peer {options.ae_title}")
-    print(f"{options.ae_title} may no longer send to {options.site}")
     return 0
 
 
@@ -245,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     _site_commands(commands.add_parser("sites", help="the organisations that send studies"))
-    _peer_commands(commands.add_parser("peers", help="who may send DICOM"))
+    cli_peers.add_commands(commands.add_parser("peers", help="who may send DICOM"))
     _key_commands(commands.add_parser("keys", help="who may send and ask over HTTP"))
 
     releases = commands.add_parser("releases", help="which model packages serve which site, and what readers see")
@@ -307,21 +277,6 @@ def _policy_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--preliminary-reports", choices=("hidden", "shown"), help="shown: the center reads them before they are final"
     )
-
-
-def _peer_commands(peers: argparse.ArgumentParser) -> None:
-    actions = peers.add_subparsers(required=True, metavar="ACTION")
-    actions.add_parser("list").set_defaults(run=_list_peers)
-    add = actions.add_parser("add", help="let a DICOM peer send for a site")
-    add.add_argument("site")
-    add.add_argument("ae_title")
-    add.add_argument("--network", default="127.0.0.1/32", help="where it calls from, such as 192.0.2.0/24")
-    add.add_argument("--certificate", type=Path, help="PEM file: then it may send over TLS with it alone")
-    add.set_defaults(run=_add_peer)
-    disable = actions.add_parser("disable")
-    disable.add_argument("site")
-    disable.add_argument("ae_title")
-    disable.set_defaults(run=_disable_peer)
 
 
 def _key_commands(keys: argparse.ArgumentParser) -> None:

@@ -26,6 +26,7 @@ from service.intake.receive import Intake
 from service.metrics import CONTENT_TYPE, exposition
 from service.roles import Permission
 from service.settings import Settings
+from service.startup import dicom_alarm
 
 log = logging.getLogger("pandok.health")
 
@@ -103,7 +104,8 @@ class Health:
         age_s = self.clock() - beat.at
         if not beat.takes_instances:
             return Check(False, "takes nothing: too little free space, or the disk refused to sync")
-        return Check(age_s <= LISTENER_FRESH_S, f"last seen {max(age_s, 0):.0f} s ago")
+        alarm = dicom_alarm(self.settings)
+        return Check(age_s <= LISTENER_FRESH_S, f"last seen {max(age_s, 0):.0f} s ago", (alarm,) if alarm else ())
 
 
 def newest_migration() -> str | None:

@@ -53,7 +53,11 @@ class Settings(BaseSettings):
     dicom_tls_certificate: Path | None = None
     dicom_tls_key: Path | None = None
     dicom_tls_client_ca: Path | None = None
-    """When set, peers must show a certificate that this authority signed."""
+    """When set, peers must show a certificate that this authority signed, and be entered with it (`pandok peers`)."""
+    dicom_tls_crl: Path | None = None
+    """Certificate revocation lists (PEM), one for each authority of `dicom_tls_client_ca`; read again when replaced."""
+    allow_plain_dicom: bool = False
+    """Let a dicom_host other than loopback or a private address take associations that nothing proves."""
 
     # RELIABILITY 5.9
     tls_handshake_timeout_s: float = 5.0
@@ -97,6 +101,10 @@ class Settings(BaseSettings):
     max_batch: int = 1
     step_attempts: int = 3
     step_retry_s: float = 1.0
+
+    answer_retry_s: float = 30.0
+    """First wait before a peer that did not take our answer (storage commitment) is called again; then twice as long
+    each time, at most an hour, for a day."""
 
     due_minutes: dict[str, int] = Field(default_factory=lambda: {"stat": 60, "urgent": 240, "routine": 1_440})
     max_wait_hours: float = 72.0

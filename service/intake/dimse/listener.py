@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from service.database import Database
 from service.intake.dimse.association import Association, Parts
@@ -16,6 +14,7 @@ from service.intake.dimse.callers import Callers
 from service.intake.dimse.connection import CLOSE_TIMEOUT_S, Connection, End, Patience
 from service.intake.dimse.pdus import HEADER_BYTES
 from service.intake.dimse.seats import Seats
+from service.intake.dimse.tls import TlsDoor, why_refused
 from service.intake.receive import Intake
 from service.metrics import ASSOCIATIONS_REJECTED_TOTAL
 from service.settings import Settings
@@ -26,6 +25,8 @@ QUIET_BEFORE_STOP_S = 1.0
 """A stopping service waits for an association only while it sends; between messages this long is the end of it."""
 LAST_COMMITS_S = 10.0
 """How long instances that are already whole may take to become durable after everything else was cut."""
+UNNAMED = "(unnamed)"
+"""A peer whose TLS handshake fails has told no AE title."""
 _BACKLOG = 256
 _CHECK_S = 1.0
 _ACCEPT_AGAIN_S = 0.2
@@ -102,6 +103,7 @@ class Listener:
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: list[socket.socket] = []
+        self._tls: TlsDoor | None = None
         self.standing: list[asyncio.Task[None]] = []
         """Tasks that end only with the listener."""
 
@@ -112,22 +114,23 @@ class Listener:
         if settings.dicom_plain:
             plain = self._listen(settings.dicom_port, None, reuse_port=reuse_port)
         if settings.dicom_tls_port is not None:
-            tls = self._listen(settings.dicom_tls_port, tls_context(settings), reuse_port=reuse_port)
+            self._tls = TlsDoor(settings)
+            tls = self._listen(settings.dicom_tls_port, self._tls, reuse_port=reuse_port)
         if plain is None and tls is None:
             raise ValueError("neither a plain nor a TLS DICOM port is set")
         self.standing.append(asyncio.create_task(self._check_for_ever()))
         return Ports(plain, tls)
 
-    def _listen(self, port: int, context: ssl.SSLContext | None, *, reuse_port: bool) -> int:
+    def _listen(self, port: int, door: TlsDoor | None, *, reuse_port: bool) -> int:
         host = self._settings.dicom_host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=reuse_port)
         listening.setblocking(False)
         self._sockets.append(listening)
-        self.standing.append(asyncio.create_task(self._accept_for_ever(listening, context)))
+        self.standing.append(asyncio.create_task(self._accept_for_ever(listening, door)))
         return int(listening.getsockname()[1])
 
-    async def _accept_for_ever(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
+    async def _accept_for_ever(self, listening: socket.socket, door: TlsDoor | None) -> None:
         """Take connections while there are seats. TLS begins only with a seat, in a task of its own."""
         loop = asyncio.get_running_loop()
         while True:
@@ -142,16 +145,16 @@ class Listener:
                 ASSOCIATIONS_REJECTED_TOTAL.labels(reason="connections").inc()
                 accepted.close()
                 continue
-            task = asyncio.create_task(self._serve(accepted, address[0], context))
+            task = asyncio.create_task(self._serve(accepted, address[0], door))
             self._tasks.add(task)
             task.add_done_callback(self._done)
 
-    async def _serve(self, accepted: socket.socket, address: str, context: ssl.SSLContext | None) -> None:
+    async def _serve(self, accepted: socket.socket, address: str, door: TlsDoor | None) -> None:
         connection = Connection(
             address, self._patience, buffer_bytes=self._settings.max_associate_rq_bytes + HEADER_BYTES
         )
         try:
-            if await self._connect(connection, accepted, context):
+            if await self._connect(connection, accepted, door):
                 self._connections.add(connection)
                 await Association(connection, self._parts).run()
                 await connection.lost()
@@ -160,21 +163,25 @@ class Listener:
             self._connections.discard(connection)
             self._seats.leave(address)
 
-    async def _connect(self, connection: Connection, accepted: socket.socket, context: ssl.SSLContext | None) -> bool:
+    async def _connect(self, connection: Connection, accepted: socket.socket, door: TlsDoor | None) -> bool:
         """Join connection and socket, over TLS after the handshake. False when there is none, in time."""
-        is_tls = context is not None
+        is_tls = door is not None
         try:
             # Every response is one small write that the peer waits for.
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: connection,
                 accepted,
-                ssl=context,
+                ssl=door.context if door is not None else None,
                 ssl_handshake_timeout=self._settings.tls_handshake_timeout_s if is_tls else None,
                 ssl_shutdown_timeout=CLOSE_TIMEOUT_S if is_tls else None,
             )
-        except OSError:  # ssl.SSLError is one, and so is a handshake out of time
-            ASSOCIATIONS_REJECTED_TOTAL.labels(reason="tls_handshake").inc()
+        except OSError as failure:  # ssl.SSLError is one, and so is a handshake out of time
+            why = why_refused(failure)
+            ASSOCIATIONS_REJECTED_TOTAL.labels(reason=why.value if why else "tls_handshake").inc()
+            if why is not None:
+                self._callers.note(why, ae_title=UNNAMED, address=connection.address)
+            log.warning("TLS not agreed", extra={"reason": why.value if why else type(failure).__name__})
             accepted.close()
             return False
         return connection.is_made
@@ -198,6 +205,8 @@ class Listener:
                     end = End.STOPPING
                 if end is not None:
                     connection.expire(end)
+            if self._tls is not None:
+                self._tls.refresh()
             await self._callers.write()
 
     async def stop(self) -> None:
@@ -223,22 +232,3 @@ class Listener:
         for connection in list(self._connections):
             connection.cut(End.STOPPING)
         await self._callers.write()
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext:
-    """Return the server's TLS: version 1.2 or newer, and client certificates where an authority for them is set."""
-    if settings.dicom_tls_certificate is None or settings.dicom_tls_key is None:
-        raise ValueError("a DICOM TLS port needs dicom_tls_certificate and dicom_tls_key")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(_file(settings.dicom_tls_certificate), _file(settings.dicom_tls_key))
-    if settings.dicom_tls_client_ca is not None:
-        context.load_verify_locations(_file(settings.dicom_tls_client_ca))
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def _file(path: Path) -> str:
-    if not path.is_file():
-        raise ValueError(f"no such file: {path}")
-    return str(path)

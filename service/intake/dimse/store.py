@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from service.intake.dimse.commands import Command
+from service.intake.dimse.commands import Answer, Command
 from service.intake.dimse.negotiation import Context
 from service.intake.dimse.pdus import AbortReason, Malformed
 from service.intake.outcomes import Door, IntakeReason, Outcome, Sender
@@ -64,8 +64,12 @@ class Store:
             log.error("disk refused", extra={"errno": failure.errno})  # noqa: TRY400 - a trace adds only our frames
             self._refuse(IntakeReason.OUT_OF_RESOURCES)
 
-    async def finish(self) -> Outcome:
+    async def finish(self) -> Answer:
         """Say what became of it, once that is durable."""
+        outcome = await self._outcome()
+        return Answer(outcome.status, outcome.reason.comment if outcome.reason else "")
+
+    async def _outcome(self) -> Outcome:
         sop_class_uid, sop_instance_uid = self.command.sop_class_uid, self.command.sop_instance_uid
         if self._spooled is not None:
             spooled, self._spooled = self._spooled, None  # consumed from here on

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import pytest
 
-from service.intake.dimse.listener import tls_context
+from service.intake.dimse.tls import tls_context
 from service.settings import Settings
 from tests.factories import make_radiograph, phantom
 from tests.service.intake.dimse.authority import Authority, Certificate
@@ -188,6 +188,7 @@ def test_with_an_authority_for_clients_a_peer_without_a_certificate_gets_nowhere
     open_tls: OpenListener, authority: Authority, client: Certificate, tmp_path: Path
 ) -> None:
     listening = open_tls(dicom_tls_client_ca=authority.path)
+    listening.change_peer("TESTER", certificate_sha256=client.sha256)
     foreign = Authority(tmp_path, "foreign").issue("stranger")
 
     for certificate in (None, foreign):
