@@ -17,6 +17,7 @@ from service.access.accounts import AccountRefused
 from service.access.records import list_keys, revoke_key
 from service.cli_tables import opened, reading, when, writing
 from service.intake import problems
+from service.intake.pressure import measure
 from service.settings import Settings
 from service.sites import (
     LANGUAGES,
@@ -149,15 +150,17 @@ def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _operate_study(settings: Settings, options: argparse.Namespace) -> int:
-    from service.errors import Conflict
-    from service.interventions import cancel_study, restart_study
+    from service.errors import Busy, Conflict
+    from service.interventions import cancel_study, check_may_score_again, restart_study
 
     act = restart_study if options.action == "restart" else cancel_study
     action = "study_restarted" if options.action == "restart" else "study_canceled"
     with opened(settings) as database:
         try:
+            if options.action == "restart":
+                check_may_score_again(measure(settings, database, time.time()))
             done = act(database, settings, options.public_id, time.time())
-        except Conflict as refused:
+        except (Busy, Conflict) as refused:
             print(refused, file=sys.stderr)
             return EXIT_REFUSED
         if done:

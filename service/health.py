@@ -22,6 +22,7 @@ from service.access import Caller, may
 from service.archive import Archive
 from service.database import Database
 from service.inference import worker_records
+from service.intake.pressure import Level
 from service.intake.receive import Intake
 from service.metrics import CONTENT_TYPE, exposition
 from service.roles import Permission
@@ -80,10 +81,13 @@ class Health:
 
     def _room(self) -> Check:
         try:
-            roomy = self.intake.has_room()
+            pressure, has_room = self.intake.pressure(), self.intake.has_room()
         except OSError as error:
             return Check(False, f"cannot tell (errno {error.errno})")
-        return Check(roomy, "takes instances" if roomy else "too little free space, or the disk refused to sync")
+        if pressure.level < Level.FULL and not has_room:
+            return Check(False, "the disk refused to sync: start again when it is mended")
+        alarms = (pressure.words,) if pressure.level is not Level.NONE else ()
+        return Check(pressure.level < Level.OVERLOADED, pressure.words, alarms)
 
     def _worker(self) -> Check:
         try:

@@ -77,8 +77,14 @@ class Settings(BaseSettings):
     max_zip_entries: int = 20_000
     max_zip_ratio: int = 100
     max_instances_per_study: int = 20_000
-    min_free_bytes: int = 1 * GIB
-    """Below this much free space ingest refuses (0xA700, 507) while reading goes on."""
+    min_free_bytes: int = 5 * GIB
+    """With less free space than this and than `min_free_share`, intake refuses (0xA700, 507); reading goes on."""
+    min_free_share: float = Field(default=0.10, ge=0, le=1)
+    low_free_bytes: int = 20 * GIB
+    """With less free space than this and than `low_free_share`, nothing is scored again or exported."""
+    low_free_share: float = Field(default=0.20, ge=0, le=1)
+    max_waiting_s: float = 1_800.0
+    """When a study has waited longer than this to be scored, senders are asked to come back later."""
 
     quiet_s: dict[str, float] = Field(default_factory=lambda: {"CT": 300.0, "MR": 300.0, "default": 60.0})
     """Quiet time after the last image, per modality; a site's policy may override it."""

@@ -57,7 +57,8 @@ class Command:
         )  # fmt: skip
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
-        return {"PANDOK_DATA_FOLDER": str(self.folder), "PANDOK_MIN_FREE_BYTES": "0", **more}
+        marks = {"PANDOK_MIN_FREE_BYTES": "0", "PANDOK_LOW_FREE_BYTES": "0"}
+        return {"PANDOK_DATA_FOLDER": str(self.folder), **marks, **more}
 
     def done(self, *arguments: str) -> str:
         """Run a command that must succeed and return what it printed."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.errors import Busy, StorageFull
 from service.intake.dimse.callers import Callers
 from service.intake.dimse.commands import MAX_COMMAND_BYTES, Command, CommandField, Status, read_command, response
 from service.intake.dimse.commit_request import CommitRequest
@@ -116,6 +117,7 @@ class Association:
         _, body = await self._connection.next_pdu({PduType.ASSOCIATE_RQ: settings.max_associate_rq_bytes})
         request = read_request(body)
         peer = await self._known_peer(request)
+        self._check_room()
         if not self._parts.seats.take(peer.id):
             raise Rejected(Rejection.LOCAL_LIMIT)
         self._peer = peer
@@ -127,6 +129,14 @@ class Association:
         )
         self._connection.grow(BUFFERED_PDUS * (DATA_PDU_FACTOR * settings.max_pdu_bytes + HEADER_BYTES))
         await self._connection.send(answer)
+
+    def _check_room(self) -> None:
+        try:
+            self._parts.intake.check_room()
+        except StorageFull:
+            raise Rejected(Rejection.NO_ROOM) from None
+        except Busy:
+            raise Rejected(Rejection.OVERLOADED) from None
 
     async def _known_peer(self, request: Request) -> Peer:
         if not request.protocol_version & _VERSION_1:

@@ -92,6 +92,7 @@ class Listener:
         )
         self._is_stopping = False
         self._callers = Callers(database)
+        self._intake = intake
         self._parts = Parts(
             settings,
             self._callers,
@@ -207,6 +208,8 @@ class Listener:
                     connection.expire(end)
             if self._tls is not None:
                 self._tls.refresh()
+            # Asked here, in a thread, so that no association waits for the tables or the file system.
+            await asyncio.to_thread(self._intake.pressure, fresh_s=_CHECK_S)
             await self._callers.write()
 
     async def stop(self) -> None:

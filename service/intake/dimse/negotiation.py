@@ -52,6 +52,8 @@ class Rejection(Enum):
     STOPPING = ("stopping", 2, 3, 1)
     TABLES_AWAY = ("tables_away", 2, 3, 1)
     LOCAL_LIMIT = ("local_limit", 2, 3, 2)
+    NO_ROOM = ("no_room", 2, 3, 2)
+    OVERLOADED = ("overloaded", 2, 3, 2)
 
     def __init__(self, word: str, result: int, source: int, reason: int) -> None:
         self.word = word
