@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     dicom_tls_port: int | None = None
     """A TLS listener beside the plain one; None is no TLS listener."""
     dicom_plain: bool = True
+    dicom_processes: int = Field(default=1, ge=1, le=16)
+    """Listener processes that share the ports; each has its part of the seats in all, and an origin's seats whole."""
     dicom_tls_certificate: Path | None = None
     dicom_tls_key: Path | None = None
     dicom_tls_client_ca: Path | None = None

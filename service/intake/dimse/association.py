@@ -32,6 +32,7 @@ from service.intake.dimse.seats import Seats
 from service.intake.dimse.store import Store
 from service.intake.outcomes import Door, Sender
 from service.intake.receive import Intake
+from service.intake.settling import StudyKey
 from service.metrics import ASSOCIATIONS, ASSOCIATIONS_REJECTED_TOTAL
 from service.settings import Settings
 
@@ -84,6 +85,14 @@ class Association:
         self._command_context: Context | None = None
         self._incoming: Store | CommitRequest | None = None
         self._instances = 0
+        self._last_study: str | None = None
+
+    @property
+    def study_under_way(self) -> StudyKey | None:
+        """The study of the image before, while the next one is on the wire."""
+        if self._last_study is None or self._sender is None or not isinstance(self._incoming, Store):
+            return None
+        return self._sender.site_id, self._last_study
 
     async def run(self) -> None:
         """Serve until release, abort, a broken rule, a deadline or a lost connection; then close."""
@@ -253,7 +262,9 @@ class Association:
         self._incoming = None
         self._connection.is_in_message = False
         answer = await incoming.finish()
-        self._instances += isinstance(incoming, Store)
+        if isinstance(incoming, Store):
+            self._instances += 1
+            self._last_study = incoming.study_instance_uid or self._last_study
         await self._send(incoming.context_id, response(incoming.command, answer.status, answer.comment))
 
     async def _send(self, context_id: int, command: bytes) -> None:

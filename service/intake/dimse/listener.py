@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.database import Database
 from service.intake.dimse.association import Association, Parts
@@ -16,6 +18,7 @@ from service.intake.dimse.pdus import HEADER_BYTES
 from service.intake.dimse.seats import Seats
 from service.intake.dimse.tls import TlsDoor, why_refused
 from service.intake.receive import Intake
+from service.intake.settling import StudyKey, put_off, settles_soon
 from service.metrics import ASSOCIATIONS_REJECTED_TOTAL
 from service.settings import Settings
 
@@ -27,6 +30,8 @@ LAST_COMMITS_S = 10.0
 """How long instances that are already whole may take to become durable after everything else was cut."""
 UNNAMED = "(unnamed)"
 """A peer whose TLS handshake fails has told no AE title."""
+PUT_OFF_S = 5.0
+"""So long after its last sign an association that broke off inside an image still keeps its study from settling."""
 _BACKLOG = 256
 _CHECK_S = 1.0
 _ACCEPT_AGAIN_S = 0.2
@@ -97,16 +102,24 @@ class Listener:
             settings,
             self._callers,
             intake,
-            Seats(total=settings.max_associations, each=settings.max_associations_per_peer),
+            Seats(total=self._share(settings.max_associations), each=settings.max_associations_per_peer),
             lambda: self._is_stopping,
         )
-        self._seats = Seats(total=settings.max_connections, each=settings.max_connections_per_address)
-        self._connections: set[Connection] = set()
+        self._seats = Seats(total=self._share(settings.max_connections), each=settings.max_connections_per_address)
+        self._connections: dict[Connection, Association] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: list[socket.socket] = []
         self._tls: TlsDoor | None = None
         self.standing: list[asyncio.Task[None]] = []
         """Tasks that end only with the listener."""
+
+    def _share(self, total: int) -> int:
+        """Return this process's part of what the listeners of a machine may have together, rounded up.
+
+        The system spreads connections by their addresses, not evenly: an honest sender may find all of its own in one
+        process, so that what one origin may have is not divided.
+        """
+        return -(-total // self._settings.dicom_processes)
 
     def open(self, *, reuse_port: bool) -> Ports:
         """Listen; raises when a port or a TLS file cannot be used, or nothing is to listen."""
@@ -156,12 +169,12 @@ class Listener:
         )
         try:
             if await self._connect(connection, accepted, door):
-                self._connections.add(connection)
-                await Association(connection, self._parts).run()
+                self._connections[connection] = association = Association(connection, self._parts)
+                await association.run()
                 await connection.lost()
         finally:
             connection.cut(End.CLOSED)
-            self._connections.discard(connection)
+            self._connections.pop(connection, None)
             self._seats.leave(address)
 
     async def _connect(self, connection: Connection, accepted: socket.socket, door: TlsDoor | None) -> bool:
@@ -209,8 +222,23 @@ class Listener:
             if self._tls is not None:
                 self._tls.refresh()
             # Asked here, in a thread, so that no association waits for the tables or the file system.
-            await asyncio.to_thread(self._intake.pressure, fresh_s=_CHECK_S)
+            await asyncio.to_thread(self._look, {each.study_under_way for each in self._connections.values()} - {None})
             await self._callers.write()
+
+    def _look(self, under_way: Collection[StudyKey]) -> None:
+        """Measure the pressure, and let no study settle while its next image is on the wire."""
+        try:
+            self._intake.pressure(fresh_s=_CHECK_S)
+            if not under_way:
+                return
+            now, database = self._callers.clock(), self._callers.database
+            with database.reading() as rx:
+                soon = settles_soon(rx, under_way, before=now + PUT_OFF_S / 2)
+            if soon:
+                with database.transaction() as tx:
+                    put_off(tx, soon, until=now + PUT_OFF_S, partial_after_s=self._settings.partial_after_s)
+        except (SQLAlchemyError, OSError) as failure:  # asked again in a second
+            log.warning("pressure not known", extra={"error": type(failure).__name__})
 
     async def stop(self) -> None:
         """Turn new associations away, let the others finish for a while, then end them."""

@@ -35,6 +35,8 @@ class Store:
         self.command = command
         self.context_id = context.context_id
         self.size_bytes = 0
+        self.study_instance_uid: str | None = None
+        """Of what was kept."""
         self._intake, self._sender = intake, sender
         self._max_dataset_bytes = max_dataset_bytes
         self._spooled: Spooled | None = None
@@ -67,6 +69,7 @@ class Store:
     async def finish(self) -> Answer:
         """Say what became of it, once that is durable."""
         outcome = await self._outcome()
+        self.study_instance_uid = outcome.study_instance_uid if outcome.is_kept else None
         return Answer(outcome.status, outcome.reason.comment if outcome.reason else "")
 
     async def _outcome(self) -> Outcome:

@@ -7,12 +7,14 @@ import resource
 import shutil
 import socket
 import struct
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from service import tables
 from service.intake.dimse.pdus import AbortReason
@@ -452,3 +454,30 @@ def test_implicit_little_endian_is_stored_as_sent(listening: Listening) -> None:
         sender.release()
 
     assert dcmread(stored_file(listening, dataset)).file_meta.TransferSyntaxUID == IMPLICIT
+
+
+def test_a_study_does_not_settle_while_its_next_image_is_on_the_wire(open_listener: OpenListener) -> None:
+    listening = open_listener(first_pdu_timeout_s=0.4)  # the listener looks four times as often
+    first, second = make_radiograph(), make_radiograph(phantom(900, 900), seed=1)
+    second.StudyInstanceUID = first.StudyInstanceUID
+    pdus = store_pdus(second, piece=16_000)
+
+    def due_at() -> float:
+        with listening.parts.database.reading() as rx:
+            return float(rx.execute(select(tables.study.c.settle_at)).scalar_one())
+
+    with listening.call() as sender:
+        sender.associate()
+        sender.store(first)
+        soon = time.time() + 1.0
+        with listening.parts.database.transaction() as tx:
+            tx.execute(update(tables.study).values(settle_at=soon, arriving_since=soon))
+        threading.Event().wait(0.5)
+        between = due_at()
+        sender.send(*pdus[:-1])
+        wait_until("the study is put off", lambda: due_at() > soon + 3.0)
+        sender.send(pdus[-1])
+        assert sender.answer().Status == 0x0000
+        sender.release()
+
+    assert between == soon  # an open association that sends nothing holds nothing up
