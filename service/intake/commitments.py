@@ -113,9 +113,9 @@ class Commitments:
             known = records.find_instances(rx, commitment.site_id, uids)
         failed = []
         for sop_class, sop_instance in commitment.asked:
-            reason = self._why_not((sop_class, sop_instance), known, commitment.site_id)
-            if reason is not None:
-                failed.append((sop_class, sop_instance, int(reason)))
+            why_not = self._why_not((sop_class, sop_instance), known, commitment.site_id)
+            if why_not is not None:
+                failed.append((sop_class, sop_instance, int(why_not)))
         with self._database.transaction() as tx:
             records.write_checked(tx, commitment.id, failed)
             for _, sop_instance, reason in failed:

@@ -14,4 +14,5 @@ def waiting_since(rx: Connection) -> float | None:
     """
     t = tables.revision.c
     began = func.coalesce(t.queued_at, case((t.attempt == 1, t.settled_at)))
-    return rx.execute(select(func.min(began)).where(t.state == "settled")).scalar_one()
+    oldest: float | None = rx.execute(select(func.min(began)).where(t.state == "settled")).scalar_one()
+    return oldest

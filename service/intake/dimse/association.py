@@ -88,6 +88,11 @@ class Association:
         self._last_study: str | None = None
 
     @property
+    def is_admitted(self) -> bool:
+        """It is a known peer that has a seat."""
+        return self._peer is not None
+
+    @property
     def study_under_way(self) -> StudyKey | None:
         """The study of the image before, while the next one is on the wire."""
         if self._last_study is None or self._sender is None or not isinstance(self._incoming, Store):

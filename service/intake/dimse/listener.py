@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -78,6 +79,20 @@ async def run_listener(
         await listener.close()
 
 
+@dataclass(eq=False, slots=True)
+class _Guest:
+    """Who has a seat: a connection from its first moment on."""
+
+    address: str
+    association: Association | None = None
+    is_seated: bool = True
+
+    @property
+    def is_waiting(self) -> bool:
+        """It has not been let in yet: it shakes hands, or has not said who it is."""
+        return self.is_seated and (self.association is None or not self.association.is_admitted)
+
+
 class Listener:
     """Accepts connections, gives each a task, and ends those that are late.
 
@@ -107,7 +122,7 @@ class Listener:
         )
         self._seats = Seats(total=self._share(settings.max_connections), each=settings.max_connections_per_address)
         self._connections: dict[Connection, Association] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._guests: dict[asyncio.Task[None], _Guest] = {}
         self._sockets: list[socket.socket] = []
         self._tls: TlsDoor | None = None
         self.standing: list[asyncio.Task[None]] = []
@@ -155,27 +170,49 @@ class Listener:
                 log.warning("connection not accepted", extra={"errno": failure.errno})
                 await asyncio.sleep(_ACCEPT_AGAIN_S)
                 continue
+            if self._seats.are_taken:
+                self._make_way()
             if not self._seats.take(address[0]):
                 ASSOCIATIONS_REJECTED_TOTAL.labels(reason="connections").inc()
                 accepted.close()
                 continue
-            task = asyncio.create_task(self._serve(accepted, address[0], door))
-            self._tasks.add(task)
+            guest = _Guest(address[0])
+            task = asyncio.create_task(self._serve(accepted, guest, door))
+            self._guests[task] = guest
             task.add_done_callback(self._done)
 
-    async def _serve(self, accepted: socket.socket, address: str, door: TlsDoor | None) -> None:
+    def _make_way(self) -> None:
+        """With every seat taken, end whoever waits longest to be let in, of the address that has most such waiting.
+
+        Peers that connect and stay silent could otherwise keep all others out, each for as long as a deadline.
+        """
+        waiting = [(task, guest) for task, guest in self._guests.items() if guest.is_waiting]
+        if waiting:
+            [(crowd, _)] = Counter(guest.address for _, guest in waiting).most_common(1)
+            task, guest = next((task, guest) for task, guest in waiting if guest.address == crowd)
+            ASSOCIATIONS_REJECTED_TOTAL.labels(reason="made_way").inc()
+            self._leave(guest)
+            task.cancel()
+
+    def _leave(self, guest: _Guest) -> None:
+        if guest.is_seated:
+            guest.is_seated = False
+            self._seats.leave(guest.address)
+
+    async def _serve(self, accepted: socket.socket, guest: _Guest, door: TlsDoor | None) -> None:
         connection = Connection(
-            address, self._patience, buffer_bytes=self._settings.max_associate_rq_bytes + HEADER_BYTES
+            guest.address, self._patience, buffer_bytes=self._settings.max_associate_rq_bytes + HEADER_BYTES
         )
         try:
             if await self._connect(connection, accepted, door):
-                self._connections[connection] = association = Association(connection, self._parts)
-                await association.run()
+                guest.association = Association(connection, self._parts)
+                self._connections[connection] = guest.association
+                await guest.association.run()
                 await connection.lost()
         finally:
             connection.cut(End.CLOSED)
             self._connections.pop(connection, None)
-            self._seats.leave(address)
+            self._leave(guest)
 
     async def _connect(self, connection: Connection, accepted: socket.socket, door: TlsDoor | None) -> bool:
         """Join connection and socket, over TLS after the handshake. False when there is none, in time."""
@@ -198,10 +235,13 @@ class Listener:
             log.warning("TLS not agreed", extra={"reason": why.value if why else type(failure).__name__})
             accepted.close()
             return False
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
         return connection.is_made
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._guests.pop(task, None)
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
             log.error("association failed", extra={"error": type(failure).__name__})
@@ -222,7 +262,9 @@ class Listener:
             if self._tls is not None:
                 self._tls.refresh()
             # Asked here, in a thread, so that no association waits for the tables or the file system.
-            await asyncio.to_thread(self._look, {each.study_under_way for each in self._connections.values()} - {None})
+            await asyncio.to_thread(
+                self._look, {key for each in self._connections.values() if (key := each.study_under_way)}
+            )
             await self._callers.write()
 
     def _look(self, under_way: Collection[StudyKey]) -> None:
@@ -246,8 +288,8 @@ class Listener:
         log.info("listener stopping", extra={"connections": len(self._connections)})
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._settings.shutdown_s
-        while self._tasks and (left_s := give_up_at - loop.time()) > 0:
-            await asyncio.wait(set(self._tasks), timeout=left_s)
+        while self._guests and (left_s := give_up_at - loop.time()) > 0:
+            await asyncio.wait(set(self._guests), timeout=left_s)
 
     async def close(self) -> None:
         """Close the sockets and cut what is left; instances that are whole still become durable."""
@@ -258,8 +300,8 @@ class Listener:
             listening.close()
         for connection in list(self._connections):
             connection.expire(End.STOPPING)
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=LAST_COMMITS_S)
+        if self._guests:
+            await asyncio.wait(set(self._guests), timeout=LAST_COMMITS_S)
         for connection in list(self._connections):
             connection.cut(End.STOPPING)
         await self._callers.write()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from service import tables
 from service.intake.outcomes import Door
@@ -104,7 +104,7 @@ def find_peer(tx: Connection, *, ae_title: str, address: str, certificate: PeerC
     return wrong or Peer(row.id, row.site_id, ae_title, bool(row.answer_host and row.answer_port))
 
 
-def _wrong_certificate(row: Row[Any], shown: PeerCertificate | None) -> Stranger | None:
+def _wrong_certificate(row: Any, shown: PeerCertificate | None) -> Stranger | None:
     """Say what is wrong with what a peer showed: its entry names one certificate, or any of a name and authority."""
     if row.certificate_sha256:
         is_its_own = shown is not None and row.certificate_sha256.lower() == shown.sha256
