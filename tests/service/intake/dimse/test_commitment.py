@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import queue
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -52,7 +54,12 @@ class Requester:
         return self.status, None
 
     def close(self) -> None:
+        ours = [thread for thread in threading.enumerate() if thread.name.startswith("AcceptorThread")]
         self._server.shutdown()
+        for thread in ours:
+            thread.join(10)
+        del ours
+        gc.collect()  # what pynetdicom leaves open is found now, in the test whose it is
 
 
 @pytest.fixture
