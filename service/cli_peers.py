@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from service import site_records
+from service import audit, site_changes, site_records
 from service.cli_tables import reading, when, writing
 from service.settings import Settings
 from service.sites import NewPeer, SiteRefused, parse_address, read_certificate
@@ -47,7 +47,8 @@ def _options(command: argparse.ArgumentParser) -> None:
 def _add(settings: Settings, options: argparse.Namespace) -> int:
     new = _with_options(NewPeer(options.ae_title, options.network), options)
     with writing(settings) as tx:
-        site_records.add_peer(tx, site_records.get_site(tx, options.site).id, new, now=time.time())
+        site = site_records.get_site(tx, options.site)
+        site_changes.add_peer(tx, audit.SYSTEM, site, new, now=time.time())
     print(f"{new.ae_title} may send to {options.site} from {new.network} over {_over(new)}")
     return 0
 
@@ -65,7 +66,7 @@ def _set(settings: Settings, options: argparse.Namespace) -> int:
         if len(known) != 1:
             raise SiteRefused(f"{options.site} has {len(known)} such peers; name one as `pandok peers list` shows it")
         entry = _with_options(known[0].entry, options)
-        site_records.change_peer(tx, known[0].id, entry)
+        site_changes.change_peer(tx, audit.SYSTEM, site, known[0], entry, now=time.time())
     print(f"{entry.ae_title} may send to {options.site} from {entry.network} over {_over(entry)}")
     return 0
 
@@ -125,7 +126,6 @@ def _answers(peer: NewPeer) -> str:
 def _disable(settings: Settings, options: argparse.Namespace) -> int:
     with writing(settings) as tx:
         site = site_records.get_site(tx, options.site)
-        if not site_records.disable_peer(tx, site.id, options.ae_title, now=time.time()):
-            raise SiteRefused(f"{options.site} has no enabled peer {options.ae_title}")
+        site_changes.disable_peer(tx, audit.SYSTEM, site, options.ae_title, now=time.time())
     print(f"{options.ae_title} may no longer send to {options.site}")
     return 0
