@@ -54,12 +54,13 @@ class Requester:
         return self.status, None
 
     def close(self) -> None:
-        ours = [thread for thread in threading.enumerate() if thread.name.startswith("AcceptorThread")]
         self._server.shutdown()
-        for thread in ours:
-            thread.join(10)
-        del ours
+        wait_until("pynetdicom's threads end", lambda: not any(map(_is_pynetdicoms, threading.enumerate())))
         gc.collect()  # what pynetdicom leaves open is found now, in the test whose it is
+
+
+def _is_pynetdicoms(thread: threading.Thread) -> bool:
+    return type(thread).__module__.startswith("pynetdicom")
 
 
 @pytest.fixture
@@ -317,8 +318,8 @@ def test_orthanc_asks_and_hears(
     (tmp_path / "orthanc.json").write_text(json.dumps(configuration))
     listening.change_peer("TESTER", answer_host="127.0.0.1", answer_port=dicom)
     process = subprocess.Popen(orthanc(tmp_path / "orthanc.json"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    client = httpx.Client(base_url=f"http://127.0.0.1:{http}", timeout=30)
     try:
-        client = httpx.Client(base_url=f"http://127.0.0.1:{http}", timeout=30)
         wait_until("Orthanc answers", lambda: _answers(http), timeout_s=30)
         stored = make_ct_slice()
         identity = client.post("/instances", content=part10(stored)).json()["ID"]
@@ -330,6 +331,7 @@ def test_orthanc_asks_and_hears(
         commitments(listening).answer_one()
         outcome = wait_until("the report", lambda: _report(client, transaction["Path"]), timeout_s=20)
     finally:
+        client.close()
         process.terminate()
         process.wait(20)
 
