@@ -6,7 +6,6 @@ import asyncio
 import errno
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,9 +17,11 @@ from preprocessing.elements import MAX_ELEMENTS, HeaderRefused
 from preprocessing.header import InstanceHeader, read_header
 from service.archive import Archive, make_durable_folder
 from service.database import Database
+from service.errors import Busy, StorageFull
 from service.intake import records
 from service.intake.commit import FULL, Committer, Ending
 from service.intake.outcomes import Door, IntakeReason, Kind, Outcome, Sender
+from service.intake.pressure import FRESH_S, Barometer, Level, Pressure
 from service.intake.spool import DATASET_OFFSET, Spooled, prepare_spool
 from service.intake.verify import verify
 from service.metrics import INSTANCES_TOTAL, INTAKE_SECONDS
@@ -34,7 +35,8 @@ _HEADER_REASONS = {
     "limit": IntakeReason.LIMIT_EXCEEDED,
 }
 
-_ROOM_CHECK_S = 1.0
+BUSY_S = 60
+"""When a sender may try again while too much waits."""
 
 _QUICK_ELEMENTS = 2_000
 """A header of so many is read at once, in about 5 ms; a longer one would keep a door's other senders waiting."""
@@ -67,7 +69,7 @@ class Intake:
             settings.quiet_s, settings.partial_after_s, settings.max_instances_per_study, on_new_study
         )
         self._committer = Committer(database, archive, rules, clock)
-        self._room = (float("-inf"), False)
+        self._barometer = Barometer(settings, database, clock)
 
     def start(self) -> None:
         """Make the folders and begin to take instances."""
@@ -78,16 +80,20 @@ class Intake:
         """Finish what was handed in, then end."""
         self._committer.stop()
 
+    def pressure(self, *, fresh_s: float = FRESH_S) -> Pressure:
+        """Return how hard the service is pressed, measured at most so long ago."""
+        return self._barometer.read(fresh_s=fresh_s)
+
     def has_room(self) -> bool:
-        """Tell whether anything may come in: enough free space, and a disk that did not refuse a sync."""
-        if self._committer.is_suspect:
-            return False
-        now = time.monotonic()
-        checked_at, is_roomy = self._room
-        if now - checked_at > _ROOM_CHECK_S:
-            is_roomy = shutil.disk_usage(self._settings.data_folder).free >= self._settings.min_free_bytes
-            self._room = (now, is_roomy)  # one assignment: doors in other threads see both or neither
-        return is_roomy
+        """Tell whether there is room for an instance: enough free space, and a disk that did not refuse a sync."""
+        return not self._committer.is_suspect and self.pressure().level < Level.FULL
+
+    def check_room(self) -> None:
+        """Let a sender begin. Raises StorageFull or Busy while nothing new may come in."""
+        if not self.has_room():
+            raise StorageFull
+        if self.pressure().level >= Level.OVERLOADED:
+            raise Busy("Too much waits to be scored; keep the images and send again later.", retry_after_s=BUSY_S)
 
     def open(self, sender: Sender, *, transfer_syntax_uid: str) -> Spooled:
         """Open a spool file for one data set. Raises OSError when the disk refuses or there is no room for more.

@@ -257,7 +257,7 @@ def test_a_too_large_instance_is_413(tmp_path: Path) -> None:
 
 
 def test_full_storage_is_507_with_words(tmp_path: Path) -> None:
-    with open_parts(tmp_path, min_free_bytes=1 << 60) as parts, open_door(parts) as door:
+    with open_parts(tmp_path, min_free_bytes=1 << 60, min_free_share=1) as parts, open_door(parts) as door:
         answer = door.upload(film())
 
         assert answer.status_code == 507
