@@ -1,6 +1,6 @@
 """The zygote that forks one disposable child per image: warm imports, hard limits, no network, no way to harm it.
 
-Reads one JSON task a line, answers one JSON line:
+Reads one JSON task a line, a recipe's or (with a `wish`) the web process', answers one JSON line:
 `{"ok": ...}` | `{"refused": reason, "detail": ...}` | `{"died": how, "detail": ...}` | `{"unavailable": why}`.
 """
 
@@ -25,6 +25,7 @@ from pathlib import Path
 from preprocessing.errors import UnsupportedImage
 from preprocessing.header import from_json
 from preprocessing.recipes import Recipe
+from service.inference import drawing_child
 from service.workspace import Workspace
 
 CLONE_NEWUSER = 0x10000000
@@ -119,7 +120,7 @@ def _be_child(task: dict[str, object], recipes: Mapping[str, Recipe], writing: i
             os.close(descriptor)
         os.dup2(0, 2)  # a decoder's complaints may quote the header
         _limit(int(str(task["memory_bytes"])), int(str(task["cpu_s"])))
-        answer = json.dumps(_prepare(task, recipes)).encode()
+        answer = json.dumps(_done(task, recipes)).encode()
     except MemoryError:
         answer = b'{"died": "memory", "detail": "too much memory"}'
     except BaseException as error:  # noqa: BLE001 - a native panic derives from BaseException
@@ -137,13 +138,9 @@ def _limit(memory_bytes: int, cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
-def _prepare(task: dict[str, object], recipes: Mapping[str, Recipe]) -> dict[str, object]:
-    header = task["header"]
-    if not isinstance(header, dict):
-        raise TypeError("a task has a header")
+def _done(task: dict[str, object], recipes: Mapping[str, Recipe]) -> dict[str, object]:
     try:
-        prepared = recipes[str(task["recipe"])].prepare(Path(str(task["path"])), from_json(header))
-        tensor_sha256 = Workspace(Path(str(task["workspace"]))).put_tensor(prepared.tensor)
+        return {"ok": drawing_child.serve(task) if "wish" in task else _prepare(task, recipes)}
     except UnsupportedImage as refusal:
         return {"refused": refusal.reason.value, "detail": refusal.detail}
     except OSError as error:
@@ -152,13 +149,18 @@ def _prepare(task: dict[str, object], recipes: Mapping[str, Recipe]) -> dict[str
         if error.errno in MACHINE_ERRORS:
             return {"unavailable": errno.errorcode[error.errno]}
         raise
+
+
+def _prepare(task: dict[str, object], recipes: Mapping[str, Recipe]) -> dict[str, object]:
+    header = task["header"]
+    if not isinstance(header, dict):
+        raise TypeError("a task has a header")
+    prepared = recipes[str(task["recipe"])].prepare(Path(str(task["path"])), from_json(header))
     return {
-        "ok": {
-            "tensor_sha256": tensor_sha256,
-            "placement": asdict(prepared.placement),
-            "notes": list(prepared.notes),
-            "decoder": prepared.decoder,
-        }
+        "tensor_sha256": Workspace(Path(str(task["workspace"]))).put_tensor(prepared.tensor),
+        "placement": asdict(prepared.placement),
+        "notes": list(prepared.notes),
+        "decoder": prepared.decoder,
     }
 
 

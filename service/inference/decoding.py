@@ -135,16 +135,22 @@ class DecodePool:
             "header": dict(header),
             "recipe": recipe,
             "workspace": str(self._workspace_folder.absolute()),
-            "memory_bytes": self._limits.memory_bytes,
-            "cpu_s": self._limits.cpu_s,
-            "wall_s": self._limits.wall_s,
         }
+        return read_answer(self.ask(task))
+
+    def ask(self, task: Mapping[str, object]) -> dict[str, object]:
+        """Give one task to a child of its own and return what it said; blocks while every zygote is busy.
+
+        Raises:
+            DecodeUnavailable: The pool is closed, or a zygote was lost.
+        """
+        limits = asdict(self._limits)
         zygote = self._idle.get()
         try:
             if self._closed:
                 raise DecodeUnavailable("the worker is stopping")
             zygote.revive()
-            return read_answer(zygote.ask(task, self._limits.wall_s + GRACE_S))
+            return zygote.ask({**task, **limits}, self._limits.wall_s + GRACE_S)
         finally:
             self._idle.put(zygote)
 

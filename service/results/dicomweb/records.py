@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,7 @@ def search(rx: Connection, scope: Scope, place: Place, query: Search) -> Page:
     if query.level is Level.INSTANCE:
         found = found.where(sees_instance(scope.sight))
     for condition in query.conditions:
-        found = found.where(_condition(condition, scope.sight))
+        found = found.where(_condition(condition, scope))
     page = found.order_by(*_ORDER[query.level]).limit(query.limit + 1).offset(query.offset)
     rows = [dict(row) for row in rx.execute(page).mappings()]
     remaining, is_at_least = 0, False
@@ -149,18 +149,28 @@ def _among(column: ColumnElement[Any], values: Sequence[object]) -> ColumnElemen
     return column == values[0] if len(values) == 1 else column.in_(values)
 
 
-def _condition(condition: Condition, sight: Sight) -> ColumnElement[bool]:
+def _condition(condition: Condition, scope: Scope) -> ColumnElement[bool]:
     attribute, match = condition.attribute, condition.match
     if attribute.matching == "modalities":
         inner = tables.series.alias()
         named = exists().where(inner.c.study_id == _STUDY.id, _matches(inner.c.modality, match))
-        return named.where(sees_series(sight, inner)).correlate_except(inner)
-    if attribute.matching == "name":
-        return _name_matches(match)
-    column = _column(attribute)
+        return named.where(sees_series(scope.sight, inner)).correlate_except(inner)
+    column = _OWNER[attribute.level][attribute.folded] if attribute.folded else _column(attribute)
     if column is None:
         raise ValueError(f"{attribute.keyword} is not kept in a column")
-    return _matches(column, match)
+    matches = _name_matches if attribute.folded else _matches
+    if attribute.level is Level.STUDY and isinstance(match, Like) and match.pattern[0] in "*?":
+        return _within(column.name, scope, lambda own: matches(own, match))
+    return matches(column, match)
+
+
+def _within(
+    name: str, scope: Scope, matches: Callable[[ColumnElement[Any]], ColumnElement[bool]]
+) -> ColumnElement[bool]:
+    """Look for a part of a text in the index alone, site by site: reading every study's row is what would cost."""
+    own = tables.study.alias()
+    found = select(own.c.id).where(_among(own.c.site_id, scope.sites), matches(own.c[name]))
+    return _STUDY.id.in_(found)
 
 
 def _matches(column: ColumnElement[Any], match: Match) -> ColumnElement[bool]:
@@ -189,9 +199,8 @@ def _like_pattern(pattern: str) -> str:
     return escaped.replace("*", "%").replace("?", "_")
 
 
-def _name_matches(match: Match) -> ColumnElement[bool]:
+def _name_matches(column: ColumnElement[Any], match: Match) -> ColumnElement[bool]:
     """Names are compared folded: without case, accents and component marks, in each of their scripts."""
-    column = _STUDY.patient_name_folded
     match match:
         case Like(pattern):
             folded = fold(pattern)
