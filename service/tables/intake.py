@@ -65,6 +65,7 @@ study = Table(
         postgresql_where=text("settle_at IS NOT NULL"),
     ),
     Index("ix_study_date", "site_id", "study_date", "id"),
+    Index("ix_study_newest", "study_date", "id"),
     Index("ix_study_patient_id", "site_id", "patient_id"),
     Index("ix_study_accession_number", "site_id", "accession_number"),
     Index("ix_study_patient_name_folded", "site_id", "patient_name_folded"),

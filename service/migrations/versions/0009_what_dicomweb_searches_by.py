@@ -20,6 +20,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("referring_physician_folded", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("timezone_offset_from_utc", sa.String(length=16), nullable=True))
         batch_op.create_index("ix_study_referring_physician_folded", ["site_id", "referring_physician_folded"])
+        batch_op.create_index("ix_study_newest", ["study_date", "id"])
     with op.batch_alter_table("series", schema=None) as batch_op:
         batch_op.add_column(sa.Column("requested_procedure_id", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("scheduled_procedure_step_id", sa.Text(), nullable=True))
@@ -68,6 +69,7 @@ def downgrade() -> None:
         batch_op.drop_column("scheduled_procedure_step_id")
         batch_op.drop_column("requested_procedure_id")
     with op.batch_alter_table("study", schema=None) as batch_op:
+        batch_op.drop_index("ix_study_newest")
         batch_op.drop_index("ix_study_referring_physician_folded")
         batch_op.drop_column("timezone_offset_from_utc")
         batch_op.drop_column("referring_physician_folded")

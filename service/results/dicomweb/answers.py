@@ -11,14 +11,14 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from service.accept import Accepted, parse_accept
 from service.archive import Archive
 from service.audit import Reads
 from service.database import Database
 from service.errors import Invalid, NotFound, ServiceError
+from service.native_model import DICOM_XML, to_xml
 from service.results.dicomweb import records, wado
-from service.results.dicomweb.accept import Accepted, parse_accept
 from service.results.dicomweb.attributes import Json
-from service.results.dicomweb.native_model import DICOM_XML, to_xml
 from service.results.dicomweb.records import Place, StoredInstance
 from service.results.dicomweb.wado import Part
 from service.results.visibility import Scope

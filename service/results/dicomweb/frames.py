@@ -13,8 +13,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from preprocessing.elements import PixelData, read_elements
 from preprocessing.header import InstanceHeader
 from preprocessing.windows import HeaderRefused, Window, open_window
+from service.accept import Accepted
 from service.archive import Archive, StoredFileDamaged
-from service.results.dicomweb.accept import Accepted
 from service.results.dicomweb.records import StoredInstance
 from service.results.dicomweb.wado import EXPLICIT, UNPACKABLE
 

@@ -12,8 +12,8 @@ from fastapi import Query
 from preprocessing.decoders import SUPPORTED_TRANSFER_SYNTAXES
 from preprocessing.header import InstanceHeader
 from preprocessing.pictures import PICTURE_TYPES, Function, View, Window
+from service.accept import Accepted
 from service.errors import Invalid
-from service.results.dicomweb.accept import Accepted
 from service.results.dicomweb.records import StoredInstance
 
 MAX_SIDE = 8_192

@@ -11,10 +11,10 @@ from PIL import Image
 from starlette.responses import Response
 
 from preprocessing.pictures import PICTURE_TYPES
+from service.accept import Accepted
 from service.archive import Archive
 from service.errors import NotFound, ServiceError
 from service.results.dicomweb import openapi
-from service.results.dicomweb.accept import Accepted
 from service.results.dicomweb.answers import (
     Accepts,
     InstancePath,

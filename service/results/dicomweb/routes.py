@@ -10,10 +10,10 @@ from typing import BinaryIO
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
+from service.accept import Accepted
 from service.archive import Archive
 from service.errors import Busy, NotFound, ServiceError
 from service.results.dicomweb import openapi, wado
-from service.results.dicomweb.accept import Accepted
 from service.results.dicomweb.answers import (
     Accepts,
     InstancePath,

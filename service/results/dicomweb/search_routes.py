@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from service.accept import Accepted
 from service.audit import Reads
 from service.database import Database
 from service.results.dicomweb import openapi, qido, records
-from service.results.dicomweb.accept import Accepted
 from service.results.dicomweb.answers import (
     DICOM_JSON,
     Accepts,

@@ -12,8 +12,8 @@ from typing import BinaryIO
 from pydicom.uid import ExplicitVRLittleEndian
 
 from preprocessing.decoders import LOSSY_TRANSFER_SYNTAXES, SUPPORTED_TRANSFER_SYNTAXES, is_encapsulated
+from service.accept import Accepted
 from service.archive import Archive
-from service.results.dicomweb.accept import Accepted
 from service.results.dicomweb.explicit import CONVERTIBLE, to_explicit
 from service.results.dicomweb.records import StoredInstance
 
