@@ -26,6 +26,7 @@ from service.database import Database
 from service.errors import add_handlers
 from service.gate import Doorway, Gate
 from service.intake.routes import router as intake_router
+from service.openapi import tell_the_truth
 from service.reading.routes import router as reading_router
 from service.receiving import make_intake
 from service.reports import fonts
@@ -97,6 +98,7 @@ def create_app(
     app.state.restart_study = lambda public_id: interventions.restart_study(tables, settings, public_id, clock())
     app.state.cancel_study = lambda public_id: interventions.cancel_study(tables, settings, public_id, clock())
     add_handlers(app)
+    tell_the_truth(app)
     for router in _routers(pages.pages_router(assets)):
         app.include_router(router)
     doorway = Doorway(access, OPEN_PATHS, pages.OPEN_PREFIXES, functools.partial(pages.stranger_page, assets))

@@ -23,7 +23,7 @@ ANNOTATIONS = ("patient", "technique")
 _DECIMAL = r"-?[0-9]{1,6}(?:\.[0-9]{1,6})?"
 _VIEWPORT = re.compile(rf"([0-9]{{1,4}}),([0-9]{{1,4}})(?:,({_DECIMAL})?,({_DECIMAL})?,({_DECIMAL})?,({_DECIMAL})?)?")
 _WINDOW = re.compile(rf"({_DECIMAL}),({_DECIMAL}),(linear|linear-exact|sigmoid)")
-_MAY_SHOW_NAMES = frozenset({"US", "OT", "SC", "XC", "ES", "DOC", "SR", "PX", "OP"})
+MAY_SHOW_NAMES = frozenset({"US", "OT", "SC", "XC", "ES", "DOC", "SR", "PX", "OP"})
 """Modalities whose pixels often hold the patient's name (RELIABILITY section 2, row 17)."""
 
 Size = tuple[int, int]
@@ -74,7 +74,7 @@ def is_drawable(instance: StoredInstance) -> bool:
 def may_show_names(header: InstanceHeader) -> bool:
     """Tell whether the pixels may hold the patient's name: a thumbnail must not (DWB-26)."""
     burned_in = (header.burned_in_annotation or "").strip().upper()
-    return burned_in == "YES" or (burned_in != "NO" and (header.modality or "OT") in _MAY_SHOW_NAMES)
+    return burned_in == "YES" or (burned_in != "NO" and (header.modality or "OT") in MAY_SHOW_NAMES)
 
 
 def picture_type(accepted: Sequence[Accepted], *, may_be_single: bool) -> tuple[str, bool] | None:
