@@ -152,7 +152,9 @@ names one with `?site=CODE` where a study is at several. `Accept` and its parame
 are read; the query parameter `accept` stands for the header.""",
             _table(("resource", "gives"), rows),
             """STOW-RS takes `multipart/related; type="application/dicom"`; metadata with bulk data
-(`application/dicom+json`, `application/dicom+xml`) is answered 415. 200 all kept, 202 some, 409 none, 400 nothing readable, 408 too slow, 413 too
+(`application/dicom+json`, `application/dicom+xml`) is answered 415.
+
+200 all kept, 202 some, 409 none, 400 nothing readable, 408 too slow, 413 too
 large, 503 busy, 507 full. An instance that is not given in a form that the client takes is left out with 206, or 406
 when it is all there is. There is no 410: what is not there, and what the caller may not see, is 404.""",
         )

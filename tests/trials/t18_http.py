@@ -58,8 +58,8 @@ OTHER_CHECKS = (
 )  # fmt: skip
 LENIENT = ("negative_data_rejection", "/dicomweb")
 """A key of a search may be empty, a list or a range, and an Accept may hold nonsense: more than a schema tells."""
-DRIPPERS, SHOUTERS, SHOUTS = 200, 8, 20
-FLOOD_S = 4.0
+DRIPPERS, SHOUTERS = 200, 4
+FLOOD_S, LEAST_WAITS = 4.0, 20
 PASSWORD = "eleven quiet radiographs"
 
 
@@ -235,50 +235,57 @@ def _as_multipart(_context: Any, value: Any) -> bytes:
 
 def flooded(settings: Settings, headers: dict[str, str]) -> list[float]:
     """Return how long each request of an honest client took while others held on and shouted."""
-    stop = threading.Event()
-    threads = [threading.Thread(target=_drip, args=(settings.web_port, stop))]
-    threads += [threading.Thread(target=_shout, args=(settings.web_port, stop)) for _ in range(SHOUTERS)]
-    for thread in threads:
-        thread.start()
+    command = [sys.executable, "-m", "tests.trials.t18_http", str(settings.web_port)]
+    attackers = subprocess.Popen(command, stdout=subprocess.PIPE)
     waits = []
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{settings.web_port}", headers=headers, timeout=30) as client:
-            until = time.monotonic() + FLOOD_S
-            while time.monotonic() < until:
+        assert attackers.stdout is not None
+        assert attackers.stdout.readline()
+        with httpx.Client(base_url=address_of(settings), headers=headers, timeout=30) as client:
+            while len(waits) < LEAST_WAITS or sum(waits) < FLOOD_S:
                 started = time.monotonic()
                 assert client.get("/dicomweb/studies?limit=10").status_code in (200, 204)
                 waits.append(time.monotonic() - started)
     finally:
-        stop.set()
-        for thread in threads:
-            thread.join(30)
+        attackers.kill()
+        attackers.wait()
     return waits
 
 
-def _drip(port: int, stop: threading.Event) -> None:
-    """Hold many connections with headers that never end (slowloris)."""
-    with contextlib.ExitStack() as held:
-        sockets = []
-        for _ in range(DRIPPERS):
+def attack(port: int) -> None:
+    """Hold many connections by dripping headers into them (slowloris), and send headers without end; until killed."""
+    threads = [threading.Thread(target=_drip, args=(port,), daemon=True)]
+    threads += [threading.Thread(target=_shout, args=(port,), daemon=True) for _ in range(SHOUTERS)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    print("attacking", flush=True)
+    threading.Event().wait()
+
+
+def _drip(port: int) -> None:
+    held: list[socket.socket] = []
+    while True:
+        while len(held) < DRIPPERS:
             with contextlib.suppress(OSError):
-                sockets.append(held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5)))
-                sockets[-1].sendall(b"GET /dicomweb/studies HTTP/1.1\r\nHost: x\r\n")
-        while not stop.wait(0.2):
-            for each in sockets:
-                with contextlib.suppress(OSError):
-                    each.sendall(b"X-Drop: 1\r\n")
+                held.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+                held[-1].sendall(b"GET /dicomweb/studies HTTP/1.1\r\nHost: x\r\n")
+        time.sleep(0.5)
+        for each in list(held):
+            try:
+                each.sendall(b"X-Drop: 1\r\n")
+            except OSError:
+                held.remove(each)
 
 
-def _shout(port: int, stop: threading.Event) -> None:
-    """Send a megabyte of headers, again and again."""
-    shout = b"GET /dicomweb/studies HTTP/1.1\r\nHost: x\r\n" + b"".join(
-        b"X-%d: %s\r\n" % (number, b"a" * 500) for number in range(2_000)
-    )
-    while not stop.is_set():
+def _shout(port: int) -> None:
+    line = b"".join(b"X-%d: %s\r\n" % (number, b"a" * 500) for number in range(2_000))
+    while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as each:
-            for _ in range(SHOUTS):
-                each.sendall(shout)
-        stop.wait(0.05)
+            each.sendall(b"GET /dicomweb/studies HTTP/1.1\r\nHost: x\r\n")
+            while True:
+                each.sendall(line)
+        time.sleep(0.02)
 
 
 TRIAL = Trial(
@@ -291,3 +298,6 @@ TRIAL = Trial(
     quick=(0, 1),
     at_most={"p99_s_max": 1.0},
 )
+
+if __name__ == "__main__":
+    attack(int(sys.argv[1]))

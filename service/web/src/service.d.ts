@@ -1074,10 +1074,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve
-         * @description WADO-RS: give every instance at a place, as `multipart/related` or, of one instance, as a file.
+         * Retrieve Study
+         * @description WADO-RS: give every instance of a study as `multipart/related`.
          */
-        get: operations["retrieve_dicomweb_studies__study_instance_uid__get"];
+        get: operations["retrieve_study_dicomweb_studies__study_instance_uid__get"];
         put?: never;
         /**
          * Store Instances Of Study
@@ -1118,10 +1118,30 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve Metadata
-         * @description WADO-RS: give the attributes of every instance at a place, bulk values by address.
+         * Retrieve Study Metadata
+         * @description WADO-RS: give the attributes of every instance of a study, bulk values by address.
          */
-        get: operations["retrieve_metadata_dicomweb_studies__study_instance_uid__metadata_get"];
+        get: operations["retrieve_study_metadata_dicomweb_studies__study_instance_uid__metadata_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Render Study
+         * @description WADO-RS: give pictures of every image of a study.
+         */
+        get: operations["render_study_dicomweb_studies__study_instance_uid__rendered_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1158,10 +1178,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve
-         * @description WADO-RS: give every instance at a place, as `multipart/related` or, of one instance, as a file.
+         * Retrieve Series
+         * @description WADO-RS: give every instance of a series as `multipart/related`.
          */
-        get: operations["retrieve_dicomweb_studies__study_instance_uid__series__series_instance_uid__get"];
+        get: operations["retrieve_series_dicomweb_studies__study_instance_uid__series__series_instance_uid__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1198,10 +1218,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve
-         * @description WADO-RS: give every instance at a place, as `multipart/related` or, of one instance, as a file.
+         * Retrieve Instance
+         * @description WADO-RS: give an instance as `multipart/related` or as a file.
          */
-        get: operations["retrieve_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__get"];
+        get: operations["retrieve_instance_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1250,6 +1270,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}/frames/{numbers}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Render Frames
+         * @description WADO-RS: give pictures of frames of an instance, the first of which is 1.
+         */
+        get: operations["render_frames_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__frames__numbers__rendered_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}/frames/{numbers}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Frame Thumbnail
+         * @description WADO-RS: give a small picture of a frame, without anything that names the patient.
+         */
+        get: operations["frame_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__frames__numbers__thumbnail_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}/metadata": {
         parameters: {
             query?: never;
@@ -1258,10 +1318,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve Metadata
-         * @description WADO-RS: give the attributes of every instance at a place, bulk values by address.
+         * Retrieve Instance Metadata
+         * @description WADO-RS: give the attributes of an instance, bulk values by address.
          */
-        get: operations["retrieve_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__metadata_get"];
+        get: operations["retrieve_instance_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__metadata_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1278,10 +1338,30 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve Rendered
-         * @description WADO-RS: give a picture of one of our own results; others are drawn by the viewer from their frames.
+         * Render Instance
+         * @description WADO-RS: give a picture of an instance: as one file its first frame, as multipart every frame.
          */
-        get: operations["retrieve_rendered_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__rendered_get"];
+        get: operations["render_instance_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__rendered_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Instance Thumbnail
+         * @description WADO-RS: give a small picture of an instance, without anything that names the patient.
+         */
+        get: operations["instance_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__thumbnail_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1298,10 +1378,70 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve Metadata
-         * @description WADO-RS: give the attributes of every instance at a place, bulk values by address.
+         * Retrieve Series Metadata
+         * @description WADO-RS: give the attributes of every instance of a series, bulk values by address.
          */
-        get: operations["retrieve_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__metadata_get"];
+        get: operations["retrieve_series_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__metadata_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Render Series
+         * @description WADO-RS: give pictures of every image of a series.
+         */
+        get: operations["render_series_dicomweb_studies__study_instance_uid__series__series_instance_uid__rendered_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Series Thumbnail
+         * @description WADO-RS: give a small picture of a series, without anything that names the patient.
+         */
+        get: operations["series_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__thumbnail_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Study Thumbnail
+         * @description WADO-RS: give a small picture of a study, without anything that names the patient.
+         */
+        get: operations["study_thumbnail_dicomweb_studies__study_instance_uid__thumbnail_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2105,11 +2245,6 @@ export interface components {
             /** Threshold */
             threshold: number | null;
         };
-        /** HTTPValidationError */
-        HTTPValidationError: {
-            /** Detail */
-            detail?: components["schemas"]["ValidationError"][];
-        };
         /**
          * ImageView
          * @description One image as its header describes it.
@@ -2749,6 +2884,13 @@ export interface components {
             /** Verdicts */
             verdicts: components["schemas"]["VerdictView"][];
         };
+        /** Refusal */
+        Refusal: {
+            /** @description One word for programs. */
+            error: string;
+            /** @description What to do, in one or two sentences. */
+            message: string;
+        };
         /**
          * ReportAnswer
          * @description A signed version in every language, and the report's other versions.
@@ -3073,19 +3215,6 @@ export interface components {
             /** Reason */
             reason: string;
         };
-        /** ValidationError */
-        ValidationError: {
-            /** Context */
-            ctx?: Record<string, never>;
-            /** Input */
-            input?: unknown;
-            /** Location */
-            loc: (string | number)[];
-            /** Message */
-            msg: string;
-            /** Error Type */
-            type: string;
-        };
         /**
          * VerdictGiven
          * @description The reader on one finding; or one that the AI missed.
@@ -3222,6 +3351,15 @@ export interface operations {
                     "application/json": components["schemas"]["AccountList"];
                 };
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     add_account_api_accounts_post: {
@@ -3246,13 +3384,13 @@ export interface operations {
                     "application/json": components["schemas"]["AddedAccount"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3281,13 +3419,13 @@ export interface operations {
                     "application/json": components["schemas"]["AccountAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3316,13 +3454,13 @@ export interface operations {
                     "application/json": components["schemas"]["LinkAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3351,13 +3489,13 @@ export interface operations {
                     "application/json": components["schemas"]["EventPage"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3382,13 +3520,13 @@ export interface operations {
                     "application/json": components["schemas"]["CaseView"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3415,13 +3553,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3452,13 +3590,13 @@ export interface operations {
                     "application/json": components["schemas"]["ImpressionStored"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3483,13 +3621,13 @@ export interface operations {
                     "application/json": components["schemas"]["CaseReport"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3520,13 +3658,13 @@ export interface operations {
                     "application/json": components["schemas"]["DraftStored"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3555,13 +3693,13 @@ export interface operations {
                     "application/json": components["schemas"]["Preview"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3592,13 +3730,13 @@ export interface operations {
                     "application/json": components["schemas"]["VersionAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3629,13 +3767,13 @@ export interface operations {
                     "application/json": components["schemas"]["VerdictsStored"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3660,13 +3798,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3694,13 +3832,13 @@ export interface operations {
                     "application/json": components["schemas"]["CenterPage"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3725,13 +3863,13 @@ export interface operations {
                     "application/json": components["schemas"]["CenterStudy"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3754,6 +3892,15 @@ export interface operations {
                     "application/json": components["schemas"]["Catalogue"];
                 };
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     get_me_api_me_get: {
@@ -3772,6 +3919,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3796,13 +3952,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3827,13 +3983,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3858,13 +4014,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3885,6 +4041,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Enrolment"];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3909,13 +4074,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3940,13 +4105,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3967,6 +4132,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3991,13 +4165,13 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4026,13 +4200,13 @@ export interface operations {
                     };
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4059,13 +4233,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4092,13 +4266,13 @@ export interface operations {
                     "application/json": components["schemas"]["ReportAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4127,13 +4301,13 @@ export interface operations {
                     "application/json": components["schemas"]["VersionAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4162,13 +4336,13 @@ export interface operations {
                     "application/json": components["schemas"]["VersionAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4194,13 +4368,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4229,13 +4403,13 @@ export interface operations {
                     "application/json": components["schemas"]["VersionAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4263,13 +4437,13 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4306,6 +4480,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     sign_in_options_api_sign_in_options_get: {
@@ -4328,6 +4511,15 @@ export interface operations {
                     };
                 };
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     sign_out_api_sign_out_post: {
@@ -4345,6 +4537,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
             };
         };
     };
@@ -4366,6 +4567,15 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4394,13 +4604,13 @@ export interface operations {
                     };
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4433,13 +4643,13 @@ export interface operations {
                     };
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4453,24 +4663,37 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
         responses: {
-            /** @description Successful Response */
+            /** @description Everything is kept. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/json": Record<string, never>;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Some is kept; what is not is told with its reason. */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Nothing is kept: 400, 409, 413, 415, 503 and 507 tell why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
                 };
             };
         };
@@ -4504,13 +4727,13 @@ export interface operations {
                     "application/json": components["schemas"]["ItemPage"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4533,6 +4756,15 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     list_finding_names_api_worklist_names_get: {
@@ -4551,6 +4783,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FindingName"][];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4579,13 +4820,13 @@ export interface operations {
                     "application/json": components["schemas"]["NextGiven"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4610,13 +4851,13 @@ export interface operations {
                     "application/json": components["schemas"]["ItemDetail"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4641,13 +4882,13 @@ export interface operations {
                     "application/json": components["schemas"]["Item"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4674,13 +4915,13 @@ export interface operations {
                     "application/json": components["schemas"]["ClaimGiven"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4705,13 +4946,13 @@ export interface operations {
                     "application/json": components["schemas"]["ClaimGiven"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4736,13 +4977,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4771,13 +5012,13 @@ export interface operations {
                     "application/json": components["schemas"]["ClaimGiven"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4806,13 +5047,13 @@ export interface operations {
                     "application/json": components["schemas"]["Item"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4837,13 +5078,13 @@ export interface operations {
                     "application/json": components["schemas"]["Item"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4853,6 +5094,60 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                /** @description 00080060, code matching; eight hexadecimal digits name it too. */
+                Modality?: string;
+                /** @description 0008103E, text matching; eight hexadecimal digits name it too. */
+                SeriesDescription?: string;
+                /** @description 00180015, code matching; eight hexadecimal digits name it too. */
+                BodyPartExamined?: string;
+                /** @description 0020000E, uid matching; eight hexadecimal digits name it too. */
+                SeriesInstanceUID?: string;
+                /** @description 00200011, number matching; eight hexadecimal digits name it too. */
+                SeriesNumber?: number;
+                /** @description 00400244, date matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartDate?: string;
+                /** @description 00400245, time matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartTime?: string;
+                /** @description 00400275.00400009, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.ScheduledProcedureStepID"?: string;
+                /** @description 00400275.00401001, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.RequestedProcedureID"?: string;
+                /** @description 00080016, uid matching; eight hexadecimal digits name it too. */
+                SOPClassUID?: string;
+                /** @description 00080018, uid matching; eight hexadecimal digits name it too. */
+                SOPInstanceUID?: string;
+                /** @description 00200013, number matching; eight hexadecimal digits name it too. */
+                InstanceNumber?: number;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances" | "Modality" | "SeriesDescription" | "BodyPartExamined" | "SeriesInstanceUID" | "SeriesNumber" | "PerformedProcedureStepStartDate" | "PerformedProcedureStepStartTime" | "RequestAttributesSequence.ScheduledProcedureStepID" | "RequestAttributesSequence.RequestedProcedureID" | "NumberOfSeriesRelatedInstances" | "SOPClassUID" | "SOPInstanceUID" | "InstanceNumber" | "AvailableTransferSyntaxUID" | "Rows" | "Columns" | "BitsAllocated" | "NumberOfFrames" | "SamplesPerPixel" | "PhotometricInterpretation" | "BitsStored" | "ViewPosition" | "ImageType";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
@@ -4862,22 +5157,30 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4887,6 +5190,54 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                /** @description 00080060, code matching; eight hexadecimal digits name it too. */
+                Modality?: string;
+                /** @description 0008103E, text matching; eight hexadecimal digits name it too. */
+                SeriesDescription?: string;
+                /** @description 00180015, code matching; eight hexadecimal digits name it too. */
+                BodyPartExamined?: string;
+                /** @description 0020000E, uid matching; eight hexadecimal digits name it too. */
+                SeriesInstanceUID?: string;
+                /** @description 00200011, number matching; eight hexadecimal digits name it too. */
+                SeriesNumber?: number;
+                /** @description 00400244, date matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartDate?: string;
+                /** @description 00400245, time matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartTime?: string;
+                /** @description 00400275.00400009, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.ScheduledProcedureStepID"?: string;
+                /** @description 00400275.00401001, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.RequestedProcedureID"?: string;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances" | "Modality" | "SeriesDescription" | "BodyPartExamined" | "SeriesInstanceUID" | "SeriesNumber" | "PerformedProcedureStepStartDate" | "PerformedProcedureStepStartTime" | "RequestAttributesSequence.ScheduledProcedureStepID" | "RequestAttributesSequence.RequestedProcedureID" | "NumberOfSeriesRelatedInstances";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
@@ -4896,22 +5247,30 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4921,6 +5280,36 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
@@ -4930,22 +5319,30 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4959,62 +5356,91 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "multipart/related": string;
+            };
+        };
         responses: {
-            /** @description Successful Response */
+            /** @description Everything is kept. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Some is kept; what is not is told with its reason. */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Nothing is kept: 400, 409, 413, 415, 503 and 507 tell why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
                 };
             };
         };
     };
-    retrieve_dicomweb_studies__study_instance_uid__get: {
+    retrieve_study_dicomweb_studies__study_instance_uid__get: {
         parameters: {
             query?: {
                 site?: string | null;
                 accept?: string | null;
-                series_instance_uid?: string | null;
-                sop_instance_uid?: string | null;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Instances. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/dicom": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5030,24 +5456,43 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "multipart/related": string;
+            };
+        };
         responses: {
-            /** @description Successful Response */
+            /** @description Everything is kept. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Some is kept; what is not is told with its reason. */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Nothing is kept: 400, 409, 413, 415, 503 and 507 tell why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
                 };
             };
         };
@@ -5057,71 +5502,190 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                /** @description 00080060, code matching; eight hexadecimal digits name it too. */
+                Modality?: string;
+                /** @description 0008103E, text matching; eight hexadecimal digits name it too. */
+                SeriesDescription?: string;
+                /** @description 00180015, code matching; eight hexadecimal digits name it too. */
+                BodyPartExamined?: string;
+                /** @description 0020000E, uid matching; eight hexadecimal digits name it too. */
+                SeriesInstanceUID?: string;
+                /** @description 00200011, number matching; eight hexadecimal digits name it too. */
+                SeriesNumber?: number;
+                /** @description 00400244, date matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartDate?: string;
+                /** @description 00400245, time matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartTime?: string;
+                /** @description 00400275.00400009, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.ScheduledProcedureStepID"?: string;
+                /** @description 00400275.00401001, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.RequestedProcedureID"?: string;
+                /** @description 00080016, uid matching; eight hexadecimal digits name it too. */
+                SOPClassUID?: string;
+                /** @description 00080018, uid matching; eight hexadecimal digits name it too. */
+                SOPInstanceUID?: string;
+                /** @description 00200013, number matching; eight hexadecimal digits name it too. */
+                InstanceNumber?: number;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances" | "Modality" | "SeriesDescription" | "BodyPartExamined" | "SeriesInstanceUID" | "SeriesNumber" | "PerformedProcedureStepStartDate" | "PerformedProcedureStepStartTime" | "RequestAttributesSequence.ScheduledProcedureStepID" | "RequestAttributesSequence.RequestedProcedureID" | "NumberOfSeriesRelatedInstances" | "SOPClassUID" | "SOPInstanceUID" | "InstanceNumber" | "AvailableTransferSyntaxUID" | "Rows" | "Columns" | "BitsAllocated" | "NumberOfFrames" | "SamplesPerPixel" | "PhotometricInterpretation" | "BitsStored" | "ViewPosition" | "ImageType";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
+                /** @description A UID; what is none names nothing. */
                 study_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
     };
-    retrieve_metadata_dicomweb_studies__study_instance_uid__metadata_get: {
+    retrieve_study_metadata_dicomweb_studies__study_instance_uid__metadata_get: {
         parameters: {
             query?: {
                 site?: string | null;
                 accept?: string | null;
-                series_instance_uid?: string | null;
-                sop_instance_uid?: string | null;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Attributes without pixels. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    render_study_dicomweb_studies__study_instance_uid__rendered_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                quality?: string | null;
+                viewport?: string | null;
+                window?: string | null;
+                annotation?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pictures, consistent with the image's own window. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5131,71 +5695,140 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                /** @description 00080060, code matching; eight hexadecimal digits name it too. */
+                Modality?: string;
+                /** @description 0008103E, text matching; eight hexadecimal digits name it too. */
+                SeriesDescription?: string;
+                /** @description 00180015, code matching; eight hexadecimal digits name it too. */
+                BodyPartExamined?: string;
+                /** @description 0020000E, uid matching; eight hexadecimal digits name it too. */
+                SeriesInstanceUID?: string;
+                /** @description 00200011, number matching; eight hexadecimal digits name it too. */
+                SeriesNumber?: number;
+                /** @description 00400244, date matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartDate?: string;
+                /** @description 00400245, time matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartTime?: string;
+                /** @description 00400275.00400009, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.ScheduledProcedureStepID"?: string;
+                /** @description 00400275.00401001, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.RequestedProcedureID"?: string;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances" | "Modality" | "SeriesDescription" | "BodyPartExamined" | "SeriesInstanceUID" | "SeriesNumber" | "PerformedProcedureStepStartDate" | "PerformedProcedureStepStartTime" | "RequestAttributesSequence.ScheduledProcedureStepID" | "RequestAttributesSequence.RequestedProcedureID" | "NumberOfSeriesRelatedInstances";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
+                /** @description A UID; what is none names nothing. */
                 study_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
     };
-    retrieve_dicomweb_studies__study_instance_uid__series__series_instance_uid__get: {
+    retrieve_series_dicomweb_studies__study_instance_uid__series__series_instance_uid__get: {
         parameters: {
             query?: {
                 site?: string | null;
                 accept?: string | null;
-                sop_instance_uid?: string | null;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Instances. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/dicom": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5205,39 +5838,103 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                /** @description 00080060, code matching; eight hexadecimal digits name it too. */
+                Modality?: string;
+                /** @description 0008103E, text matching; eight hexadecimal digits name it too. */
+                SeriesDescription?: string;
+                /** @description 00180015, code matching; eight hexadecimal digits name it too. */
+                BodyPartExamined?: string;
+                /** @description 0020000E, uid matching; eight hexadecimal digits name it too. */
+                SeriesInstanceUID?: string;
+                /** @description 00200011, number matching; eight hexadecimal digits name it too. */
+                SeriesNumber?: number;
+                /** @description 00400244, date matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartDate?: string;
+                /** @description 00400245, time matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartTime?: string;
+                /** @description 00400275.00400009, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.ScheduledProcedureStepID"?: string;
+                /** @description 00400275.00401001, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.RequestedProcedureID"?: string;
+                /** @description 00080016, uid matching; eight hexadecimal digits name it too. */
+                SOPClassUID?: string;
+                /** @description 00080018, uid matching; eight hexadecimal digits name it too. */
+                SOPInstanceUID?: string;
+                /** @description 00200013, number matching; eight hexadecimal digits name it too. */
+                InstanceNumber?: number;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances" | "Modality" | "SeriesDescription" | "BodyPartExamined" | "SeriesInstanceUID" | "SeriesNumber" | "PerformedProcedureStepStartDate" | "PerformedProcedureStepStartTime" | "RequestAttributesSequence.ScheduledProcedureStepID" | "RequestAttributesSequence.RequestedProcedureID" | "NumberOfSeriesRelatedInstances" | "SOPClassUID" | "SOPInstanceUID" | "InstanceNumber" | "AvailableTransferSyntaxUID" | "Rows" | "Columns" | "BitsAllocated" | "NumberOfFrames" | "SamplesPerPixel" | "PhotometricInterpretation" | "BitsStored" | "ViewPosition" | "ImageType";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
+                /** @description A UID; what is none names nothing. */
                 study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
                 series_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
     };
-    retrieve_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__get: {
+    retrieve_instance_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__get: {
         parameters: {
             query?: {
                 site?: string | null;
@@ -5247,30 +5944,44 @@ export interface operations {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
-                sop_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Instances. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/dicom": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5285,31 +5996,43 @@ export interface operations {
                 accept?: string | null;
             };
             path: {
+                /** @description As BulkDataURI of the metadata names it. */
                 path: string;
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
-                sop_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Frames, in their order. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/octet-stream": string;
+                    "image/dicom-rle": string;
+                    "image/jls": string;
+                    "image/jp2": string;
+                    "image/jpeg": string;
+                    "image/jphc": string;
+                    "image/jpx": string;
+                    "image/jxl": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5324,74 +6047,48 @@ export interface operations {
                 accept?: string | null;
             };
             path: {
+                /** @description Numbers of frames, the first of which is 1, with commas between. */
                 numbers: string;
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
-                sop_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Frames, in their order. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/octet-stream": string;
+                    "image/dicom-rle": string;
+                    "image/jls": string;
+                    "image/jp2": string;
+                    "image/jpeg": string;
+                    "image/jphc": string;
+                    "image/jpx": string;
+                    "image/jxl": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
     };
-    retrieve_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__metadata_get: {
-        parameters: {
-            query?: {
-                site?: string | null;
-                accept?: string | null;
-            };
-            header?: {
-                accept?: string | null;
-            };
-            path: {
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
-                sop_instance_uid: string | null;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    retrieve_rendered_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__rendered_get: {
+    render_frames_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__frames__numbers__rendered_get: {
         parameters: {
             query?: {
                 site?: string | null;
@@ -5399,73 +6096,428 @@ export interface operations {
                 quality?: string | null;
                 viewport?: string | null;
                 window?: string | null;
+                annotation?: string | null;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
-                sop_instance_uid: string | null;
+                /** @description Numbers of frames, the first of which is 1, with commas between. */
+                numbers: string;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Pictures, consistent with the image's own window. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
     };
-    retrieve_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__metadata_get: {
+    frame_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__frames__numbers__thumbnail_get: {
         parameters: {
             query?: {
                 site?: string | null;
                 accept?: string | null;
-                sop_instance_uid?: string | null;
+                viewport?: string | null;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
+                /** @description Numbers of frames, the first of which is 1, with commas between. */
+                numbers: string;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description One small picture without anything that names the patient. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    retrieve_instance_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__metadata_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Attributes without pixels. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    render_instance_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__rendered_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                quality?: string | null;
+                viewport?: string | null;
+                window?: string | null;
+                annotation?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pictures, consistent with the image's own window. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    instance_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__thumbnail_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                viewport?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One small picture without anything that names the patient. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    retrieve_series_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__metadata_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Attributes without pixels. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    render_series_dicomweb_studies__study_instance_uid__series__series_instance_uid__rendered_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                quality?: string | null;
+                viewport?: string | null;
+                window?: string | null;
+                annotation?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pictures, consistent with the image's own window. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    series_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__thumbnail_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                viewport?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One small picture without anything that names the patient. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    study_thumbnail_dicomweb_studies__study_instance_uid__thumbnail_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                viewport?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One small picture without anything that names the patient. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5490,6 +6542,15 @@ export interface operations {
                     };
                 };
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     metrics_metrics_get: {
@@ -5501,13 +6562,22 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Prometheus' text format. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "text/plain": unknown;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5528,6 +6598,22 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description Not ready: what is wrong. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
