@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from dicomweb_client.api import DICOMwebClient
+from dicomweb_client.session_utils import create_session
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.uid import ImplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
@@ -77,18 +78,19 @@ def files() -> list[Dataset]:
 
 
 @pytest.fixture(scope="module")
-def both(web: Web, orthanc: str) -> tuple[httpx.Client, httpx.Client, list[Dataset]]:
-    """Return clients of ours and of Orthanc with the same files in them, stored by dicomweb-client."""
+def both(web: Web, orthanc: str) -> Iterator[tuple[httpx.Client, httpx.Client, list[Dataset]]]:
+    """Yield clients of ours and of Orthanc with the same files in them, stored by dicomweb-client."""
     made = files()
     key = {"Authorization": f"Bearer {web.keys['north']}"}
     for url, headers in ((f"{web.address}/dicomweb", key), (orthanc, {})):
-        stored = DICOMwebClient(url=url, headers=headers).store_instances(made)
+        with create_session() as session:
+            stored = DICOMwebClient(url=url, headers=headers, session=session).store_instances(made)
         assert len(stored.ReferencedSOPSequence) == len(made)
-    return (
-        httpx.Client(base_url=f"{web.address}/dicomweb", headers=key, timeout=30),
-        httpx.Client(base_url=orthanc, timeout=30),
-        made,
-    )
+    with (
+        httpx.Client(base_url=f"{web.address}/dicomweb", headers=key, timeout=30) as ours,
+        httpx.Client(base_url=orthanc, timeout=30) as theirs,
+    ):
+        yield ours, theirs, made
 
 
 JSON = {"Accept": "application/dicom+json"}

@@ -11,6 +11,7 @@ import imagecodecs
 import numpy as np
 import pytest
 from dicomweb_client.api import DICOMwebClient
+from dicomweb_client.session_utils import create_session
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset, dcmread
@@ -442,10 +443,11 @@ def published_overlay(house: House) -> tuple[str, str]:
     """Put a film and our own overlay of it into a house; return the overlay's address and the study's UID."""
     film = make_radiograph()
     key = house.with_key()
-    client = DICOMwebClient(url=f"{house.address}/dicomweb", headers=dict(key.headers))
     overlay = make_radiograph(seed=5)
     overlay.StudyInstanceUID = film.StudyInstanceUID
-    client.store_instances([film, overlay])
+    with create_session() as session:
+        client = DICOMwebClient(url=f"{house.address}/dicomweb", headers=dict(key.headers), session=session)
+        client.store_instances([film, overlay])
     with house.database.transaction() as tx:
         own = tables.instance.c.sop_instance_uid == overlay.SOPInstanceUID
         tx.execute(tables.instance.update().where(own).values(is_result=True))
