@@ -18,8 +18,8 @@ from preprocessing import display
 from preprocessing.decoders import Raw
 from preprocessing.elements import Elements
 from preprocessing.errors import Reason, UnsupportedImage
-from preprocessing.frames import Frame, to_rgb
 from preprocessing.header import InstanceHeader
+from preprocessing.samples import Frame, to_rgb
 
 Function = Literal["linear", "linear-exact", "sigmoid"]
 

@@ -15,9 +15,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from preprocessing.display import WANTED
 from preprocessing.elements import EXPLICIT_BIG_ENDIAN, Elements, find_data_set, read_elements
 from preprocessing.errors import Reason, UnsupportedImage
-from preprocessing.frames import Frame, decode_frame
 from preprocessing.header import DEFLATED_LITTLE_ENDIAN, InstanceHeader, from_json
 from preprocessing.pictures import View, Window, draw, with_functional_groups
+from preprocessing.samples import Frame, decode_frame
 from preprocessing.windows import HeaderRefused, open_window
 from preprocessing.windows import Window as Bytes
 
