@@ -27,6 +27,7 @@ class Reason(StrEnum):
     DECODER_DIED = "decoder_died"
     LIMIT_EXCEEDED = "limit_exceeded"
     NO_RELEASE = "no_release"
+    RULED_OUT = "ruled_out"
     MODEL_FAILED = "model_failed"
     STORED_FILE_DAMAGED = "stored_file_damaged"
     PIPELINE_FAILED = "pipeline_failed"

@@ -17,7 +17,7 @@ from service.archive import Archive
 from service.attempt import Attempt, Step, StepFailed
 from service.database import Database
 from service.inference import records, revision_records
-from service.inference.plan import Planned, most_telling, plan
+from service.inference.plan import Planned, Serving, most_telling, plan
 from service.inference.records import Run
 from service.inference.revision_records import UNFINISHED, Revision
 from service.inference.run import Runner
@@ -26,6 +26,7 @@ from service.metrics import RUNS_TOTAL, UNSCORED_TOTAL
 from service.results.findings import ai_priority, judge_findings
 from service.results.publish import publish_revision
 from service.results.records import findings_of, save_findings
+from service.routing.records import RuleBook, route_images
 from service.settings import Settings
 from service.worklist.records import update_item
 from service.workspace import NotInWorkspace, Workspace
@@ -68,6 +69,7 @@ class Pipeline:
         self._parts = parts
         self._database = parts.database
         self._clock = parts.clock
+        self._rules = RuleBook()
 
     def score(self, step: Step, attempt: Attempt) -> None:
         """Walk the path. Nothing here reads or writes except in a step; what a person must see ends as a state."""
@@ -136,14 +138,9 @@ class Pipeline:
             instances = records.list_instances(tx, revision.study_id, revision.number)
             releases = records.list_releases(tx, revision.site_id, now)
             policy = records.site_policy(tx, revision.site_id)
-        planned, ended = plan(
-            instances,
-            damaged=frozenset(damaged),
-            releases=releases,
-            packages=self._parts.packages,
-            unknown_age_as_adult=policy.get("unknown_age") == "adult",
-            now=now,
-        )
+            routed = route_images(tx, revision.study_id, revision.number, self._rules.current(tx))
+        serving = Serving(releases, self._parts.packages, policy.get("unknown_age") == "adult", routed)
+        planned, ended = plan(instances, damaged=frozenset(damaged), serving=serving, now=now)
         keep = {(one.instance_id, self._parts.packages[one.package_sha256].name) for one in planned}
         with self._database.transaction() as tx:
             records.drop_runs(tx, revision, but=keep | {(run.instance_id, run.package) for run in ended})

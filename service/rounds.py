@@ -90,7 +90,7 @@ class Rounds:
             if one.attempt > 1:
                 self._engine.cancel([Attempt(one.study_id, one.number, one.attempt - 1)])
             attempt = Attempt(one.study_id, one.number, one.attempt)
-            self._engine.enqueue(attempt, center_priority=one.center_priority)
+            self._engine.enqueue(attempt, asked_class=one.asked_class)
         if waiting:
             with self._database.transaction() as tx:
                 revision_records.mark_queued(tx, waiting, now)

@@ -24,6 +24,7 @@ from service.intake.outcomes import Door, IntakeReason, Kind, Outcome, Sender
 from service.intake.spool import DATASET_OFFSET, Spooled, prepare_spool
 from service.intake.verify import verify
 from service.metrics import INSTANCES_TOTAL, INTAKE_SECONDS
+from service.routing.records import RuleBook
 from service.settings import Settings
 
 log = logging.getLogger("pandok.intake")
@@ -44,7 +45,7 @@ class Intake:
         database: Our tables, migrated.
         archive: Where the files go.
         settings: Limits, quiet times and folders.
-        on_new_study: Called in the transaction that first sees a study.
+        tell_list: Called in the transaction that first sees a study, or in which a rule makes it more urgent.
         clock: Seconds since 1970 UTC.
     """
 
@@ -54,14 +55,14 @@ class Intake:
         database: Database,
         archive: Archive,
         settings: Settings,
-        on_new_study: records.NewStudy | None = None,
+        tell_list: records.TellList | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
         rules = records.Rules(
-            settings.quiet_s, settings.partial_after_s, settings.max_instances_per_study, on_new_study
+            settings.quiet_s, settings.partial_after_s, settings.max_instances_per_study, tell_list, RuleBook()
         )
         self._committer = Committer(database, archive, rules, clock)
         self._room = (float("-inf"), False)
