@@ -1,4 +1,4 @@
-"""The `pandok` command: serve, sites, peers, keys, accounts, releases, models, studies, problems, audit, demo."""
+"""The `pandok` command: serve, sites, peers, keys, accounts, rules, studies, audit and more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import audit, cli_accounts, cli_audit, cli_cases, cli_models, cli_releases, site_records
+from service import audit, cli_accounts, cli_audit, cli_cases, cli_models, cli_releases, cli_rules, site_records
 from service.access import new_key
 from service.access.accounts import AccountRefused
 from service.access.records import list_keys, revoke_key
@@ -250,6 +250,8 @@ def _parser() -> argparse.ArgumentParser:
 
     releases = commands.add_parser("releases", help="which model packages serve which site, and what readers see")
     cli_releases.add_commands(releases)
+
+    cli_rules.add_commands(commands.add_parser("rules", help="which package, which priority, which timer"))
 
     models = commands.add_parser("models", help="packages of models that you bring")
     cli_models.add_commands(models)

@@ -52,7 +52,8 @@ ACTIONS: Mapping[str, Coded] = {
         ),
         _SECURITY: (
             "account_added account_changed account_disabled account_enabled account_reset link_made "
-            "password_set totp_set totp_removed sessions_ended oidc_linked key_added key_revoked site_changed"
+            "password_set totp_set totp_removed sessions_ended oidc_linked key_added key_revoked site_changed "
+            "rules_changed"
         ),
         _LOG: "audit_read audit_exported audit_verified",
         _EXPORT: "cases_exported",

@@ -29,7 +29,7 @@ from service.settings import Settings
 
 log = logging.getLogger("pandok.intake")
 
-_HEADER_REASONS = {
+HEADER_REASONS = {
     "damaged": IntakeReason.DAMAGED_HEADER,
     "truncated": IntakeReason.TRUNCATED,
     "limit": IntakeReason.LIMIT_EXCEEDED,
@@ -169,7 +169,7 @@ class Intake:
         sop_class_uid, sop_instance_uid, study_instance_uid = declared
         header: InstanceHeader | None = None
         try:
-            header = _read_header(spooled)
+            header = read_spooled(spooled)
             reason = verify(
                 header,
                 sop_class_uid=sop_class_uid,
@@ -180,7 +180,7 @@ class Intake:
                 spooled.finish(sop_class_uid=str(header.sop_class_uid), sop_instance_uid=str(header.sop_instance_uid))
                 return header
         except HeaderRefused as refusal:
-            reason = _HEADER_REASONS[refusal.kind]
+            reason = HEADER_REASONS[refusal.kind]
         except OSError:
             reason = IntakeReason.OUT_OF_RESOURCES
         return Outcome(
@@ -238,7 +238,8 @@ class Intake:
         return outcome
 
 
-def _read_header(spooled: Spooled) -> InstanceHeader:
+def read_spooled(spooled: Spooled) -> InstanceHeader:
+    """Return the header of what was spooled. Raises HeaderRefused, OSError."""
     with os.fdopen(os.dup(spooled.descriptor), "rb") as file:
         return read_header(
             file,

@@ -253,7 +253,7 @@ def test_a_rule_leaves_packages_out_and_says_which_rule(shelf: dict[str, ModelPa
         (back, ["adult_chest"], [], ["back"]),
     ):
         names = {package.sha256: name for name, package in shelf.items()}
-        releases = [Release(n, shelf[n].version, shelf[n].sha256) for n in ("adult_chest", "every_view", "gate")]
+        releases = [Release(n, shelf[n].version, shelf[n].sha256) for n in ("adult_chest", "every_view")]
         serving = Serving(releases, {p.sha256: p for p in shelf.values()}, False, {1: decisions})
         planned, ended = plan([radiograph(1)], damaged=(), serving=serving, now=NOW)
 
