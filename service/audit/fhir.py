@@ -53,7 +53,7 @@ ACTIONS: Mapping[str, Coded] = {
         _SECURITY: (
             "account_added account_changed account_disabled account_enabled account_reset link_made "
             "password_set totp_set totp_removed sessions_ended oidc_linked key_added key_revoked site_changed "
-            "rules_changed"
+            "rules_changed clock_jumped"
         ),
         _LOG: "audit_read audit_exported audit_verified",
         _EXPORT: "cases_exported",

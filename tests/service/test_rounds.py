@@ -162,7 +162,7 @@ def hand_over(stepped: Stepped, executor_id: str) -> None:
 
 def test_worker_that_was_heard_of_lately_keeps_its_work(stepped: Stepped) -> None:
     with stepped.parts.database.transaction() as tx:
-        tx.execute(tables.executor.insert().values(id="alive-1", started_at=0.0, seen_at=time.time()))
+        tx.execute(tables.executor.insert().values(id="alive-1", started_at=0.0, seen_at=stepped.clock()))
 
     stepped.rounds.reap()
 
