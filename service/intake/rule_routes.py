@@ -49,7 +49,7 @@ def of_installation(who: Annotated[Caller, Depends(may(Permission.MANAGE_RULES))
 MayManage = Annotated[Caller, Depends(of_installation)]
 
 
-class RevisionAnswer(BaseModel):
+class RuleRevisionAnswer(BaseModel):
     """One revision of the rules, without its text."""
 
     number: int
@@ -64,7 +64,7 @@ class RulesAnswer(BaseModel):
 
     number: int
     text: str
-    history: list[RevisionAnswer]
+    history: list[RuleRevisionAnswer]
 
 
 class FaultAnswer(BaseModel):
@@ -250,12 +250,12 @@ def tried_answer(tried: Tried) -> TriedAnswer:
 
 def _answer(rx: Connection, number: int | None) -> RulesAnswer:
     found = find_revision(rx, number) if number else None
-    history = [_revision_answer(one) for one in list_revisions(rx)]
+    history = [_rule_revision(one) for one in list_revisions(rx)]
     return RulesAnswer(number=found.number if found else 0, text=found.text if found else "", history=history)
 
 
-def _revision_answer(one: Revision) -> RevisionAnswer:
-    return RevisionAnswer(**{name: getattr(one, name) for name in RevisionAnswer.model_fields})
+def _rule_revision(one: Revision) -> RuleRevisionAnswer:
+    return RuleRevisionAnswer(**{name: getattr(one, name) for name in RuleRevisionAnswer.model_fields})
 
 
 def _database(request: Request) -> Database:
