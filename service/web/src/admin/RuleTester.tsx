@@ -26,6 +26,7 @@ export function RuleTester({ isChanged }: { isChanged: boolean }) {
   const sites = data?.sites ?? [];
   const site = chosen.site || sites[0]?.code || "";
   const take = async (files: readonly File[]) => {
+    if (!site) return;
     setResults([]);
     for (const file of files.slice(0, MOST_FILES)) {
       const result = await tryOn(file, { ...chosen, site });
@@ -63,7 +64,7 @@ export function RuleTester({ isChanged }: { isChanged: boolean }) {
           {t("upload:pick_files")}
         </Button>
         <input
-          ref={input} id="rules-files" type="file" multiple hidden aria-label={t("upload:pick_files")}
+          ref={input} id="rules-files" type="file" multiple hidden disabled={!site} aria-label={t("upload:pick_files")}
           onChange={(event) => {
             const files = [...(event.currentTarget.files ?? [])];
             event.currentTarget.value = ""; // the same file may be picked again

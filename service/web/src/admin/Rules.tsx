@@ -65,7 +65,7 @@ function Editor({ now, text, setText }: Editing) {
   const save = async () => {
     try {
       const set = await ask<RuleBook>("/api/rules", { method: "PUT", body: { text, base: now.number, note: note.trim() } });
-      notifications.show({ message: t("rules.saved", { n: set.number }) });
+      notifications.show({ message: t("rules.saved", { n: set.number }), closeButtonProps: { "aria-label": t("common:close") } });
       setText(null);
       await queries.invalidateQueries({ queryKey: ["rules"] });
     } catch (error) {
