@@ -31,6 +31,7 @@ from tests.service.worker_site import PIXELS, Site, open_site, until, working
 from tests.trials.trial import Counts, Trial
 
 STUDIES_A_FAULT = 4
+FAULTS_A_SEED = 2
 LIMIT_S = 60.0
 SETTINGS: Mapping[str, Any] = {"scoring_timeout_s": 2.0, "step_attempts": 3, "decode_wall_s": 30.0}
 BAD = ("out_of_memory", "gives_nan", "wrong_shape")
@@ -51,7 +52,7 @@ def run(seed: int, folder: Path) -> Counts:
         "slow": lambda: _again_and_again(_run_a_tenth, 0.0, hits),
         "missing": lambda: _missing(good / ONNX, network),
     }
-    order = ["none", *chance.sample(sorted(faults), k=len(faults))]
+    order = ["none", *chance.sample(sorted(faults), k=FAULTS_A_SEED)]
     if seed % 2:  # a network that is well again is used again, once its circuit closes by itself
         order.append("none")
     fault_of: dict[str, str] = {}

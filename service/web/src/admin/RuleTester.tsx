@@ -61,10 +61,10 @@ export function RuleTester({ isChanged }: { isChanged: boolean }) {
       <div className={over ? "rules-drop over" : "rules-drop"} onDragOver={(event) => hover(event, true)} onDragLeave={(event) => hover(event, false)} onDrop={drop}>
         <p>{t("rules.drop")}</p>
         <Button size="xs" variant="default" onClick={() => input.current?.click()} disabled={!site}>
-          {t("upload:pick_files")}
+          {t("rules.pick")}
         </Button>
         <input
-          ref={input} id="rules-files" type="file" multiple hidden disabled={!site} aria-label={t("upload:pick_files")}
+          ref={input} id="rules-files" type="file" multiple hidden disabled={!site} aria-label={t("rules.pick")}
           onChange={(event) => {
             const files = [...(event.currentTarget.files ?? [])];
             event.currentTarget.value = ""; // the same file may be picked again
