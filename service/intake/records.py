@@ -24,13 +24,19 @@ _i, _s, _e = tables.instance.c, tables.study.c, tables.series.c
 _KNOWN = select(_i.content_sha256, _i.is_result).where(
     _i.site_id == bindparam("site"), _i.sop_instance_uid == bindparam("uid")
 )
-_SITE = select(tables.site.c.code, tables.site.c.policy, NEWEST.label("rules")).where(
-    tables.site.c.id == bindparam("site")
-)
-_FIND_STUDY = select(
-    _s.id, _s.patient_id, _s.modalities, _s.flags, _s.state, _s.revision, _s.series_count, _s.instance_count,
-    _s.arriving_since, _s.expected_instances, _s.center_priority, _s.rule_priority, _s.routing,
-).where(_s.site_id == bindparam("site"), _s.study_instance_uid == bindparam("uid")).with_for_update()  # fmt: skip
+_SITE = select(
+    tables.site.c.code.label("site_code"), tables.site.c.policy, NEWEST.label("rules_revision")
+).where(tables.site.c.id == bindparam("site"))  # fmt: skip
+_FIND_STUDY = (
+    select(
+        _s.id, _s.patient_id, _s.modalities, _s.flags, _s.state, _s.revision, _s.series_count, _s.instance_count,
+        _s.arriving_since, _s.expected_instances, _s.center_priority, _s.routing, tables.site.c.policy,
+        tables.site.c.code.label("site_code"), NEWEST.label("rules_revision"),
+    )
+    .join(tables.site, _s.site_id == tables.site.c.id)
+    .where(_s.site_id == bindparam("site"), _s.study_instance_uid == bindparam("uid"))
+    .with_for_update(of=tables.study)
+)  # fmt: skip
 _COUNT_STUDY = update(tables.study).where(_s.id == bindparam("study"))
 _COUNT_SERIES = (
     update(tables.series)
@@ -80,9 +86,13 @@ class _Study:
     instance_count: int
     arriving_since: float
     expected_instances: int | None
-    center_priority: int = PRIORITY_ROUTINE
-    rule_priority: int | None = None
-    routing: list[dict[str, object]] | None = None
+    center_priority: int
+    routing: list[dict[str, object]] | None
+    policy: Mapping[str, object]
+    """Of its site."""
+    site_code: str
+    rules_revision: int | None
+    """Of the routing rules that hold."""
     is_new: bool = False
 
 
@@ -95,10 +105,10 @@ def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Ki
     known = tx.execute(_KNOWN, {"site": sender.site_id, "uid": header.sop_instance_uid}).one_or_none()
     if known is not None and known.content_sha256 == arrival.content_sha256:
         return Kind.DUPLICATE, None
-    site = tx.execute(_SITE, {"site": sender.site_id}).one()
     if known is not None:
+        policy = tx.execute(_SITE, {"site": sender.site_id}).one().policy
         # A center's PACS that sends our own result back has changed its patient attributes: no conflict of films.
-        is_warned = known.is_result or site.policy.get("conflict_answer") == "warn"
+        is_warned = known.is_result or policy.get("conflict_answer") == "warn"
         reason = IntakeReason.CONFLICT_KEPT if is_warned else IntakeReason.CONFLICT
         hold(tx, arrival, reason, now)
         return Kind.HELD, reason
@@ -106,9 +116,9 @@ def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Ki
     if study.instance_count >= rules.max_instances:
         return Kind.REFUSED, IntakeReason.STUDY_FULL
     study, series_id = _series(tx, arrival, study)
-    origin = Origin(site.code, sender.name, sender.door.value, study.center_priority)
-    routed = route(header, origin, study.routing, rules.book.of(tx, site.rules))
-    quiet_s = quiet_time_s(header.modality, site.policy, rules.quiet_s)
+    origin = Origin(study.site_code, sender.name, sender.door.value, study.center_priority)
+    routed = route(header, origin, study.routing, rules.book.of(tx, study.rules_revision))
+    quiet_s = quiet_time_s(header.modality, study.policy, rules.quiet_s)
     study = _count(tx, arrival, study, routed, routed.waits(quiet_s, rules.partial_after_s), now)
     tx.execute(
         _ADD_INSTANCE,
@@ -142,6 +152,7 @@ def _study(tx: Connection, arrival: Arrival, now: float) -> _Study:
     if row is not None:
         modalities = tuple(m for m in row["modalities"].split("\\") if m)
         return _Study(**{**row, "modalities": modalities, "flags": tuple(row["flags"])})
+    site = tx.execute(_SITE, {"site": sender.site_id}).mappings().one()
     study_id = tx.execute(
         insert(t)
         .values(
@@ -175,7 +186,10 @@ def _study(tx: Connection, arrival: Arrival, now: float) -> _Study:
         )
         .returning(t.c.id)
     ).scalar_one()
-    return _Study(study_id, header.patient_id, (), (), "arriving", 1, 0, 0, now, None, is_new=True)
+    first = {"modalities": (), "flags": (), "state": "arriving", "revision": 1, "series_count": 0, "instance_count": 0}
+    asked = {"expected_instances": None, "center_priority": PRIORITY_ROUTINE, "routing": None}
+    known = {"id": study_id, "patient_id": header.patient_id, "arriving_since": now}
+    return _Study(**{**first, **asked, **known, **site}, is_new=True)
 
 
 def _series(tx: Connection, arrival: Arrival, study: _Study) -> tuple[_Study, int]:

@@ -18,9 +18,9 @@ from service.reports.answers import ReportAnswer, VersionAnswer, version_answer
 from service.reports.content import MAX_TEXT, Content
 from service.reports.life import Incomplete
 from service.reports.records import Report, Version
-from service.reports.sight import versions_for
 from service.reports.signing import Desk
 from service.reports.versions import STANDING, content_of, texts_of
+from service.results.visibility import sight_of
 from service.roles import Permission
 
 router = APIRouter(prefix="/api/reports", tags=["reports"])
@@ -150,7 +150,7 @@ def _chosen(rx: Connection, who: Caller, public_id: str, number: int | None) -> 
     if report is None:
         raise NotFound
     sees_all = who.can(Permission.READ_CASES) or records.shows_preliminary(rx, report.site_id)
-    seen = [v for v in versions_for(rx, who, report) if sees_all or v.status in FOR_SITES]
+    seen = [v for v in records.versions_seen(rx, sight_of(who), report) if sees_all or v.status in FOR_SITES]
     for version in reversed(seen):
         if number is None or version.number == number:
             return report, version, seen

@@ -2782,7 +2782,7 @@ export interface components {
         };
         /**
          * PriorReport
-         * @description The report of an earlier study.
+         * @description The report of an earlier study, in the newest version that the caller may read; None where there is none.
          */
         PriorReport: {
             /** Public Id */

@@ -65,7 +65,9 @@ export const asks = {
   /** Asked again by a clock, to see images and AI results that came meanwhile. */
   caseAgain: (id: string) => ask<CaseView>(caseAt(id), { background: true }),
   claim: (id: string) => ask<Claim>(claimAt(id), { method: "POST" }),
-  heartbeat: (id: string, claim: number) => ask<Claim>(claimAt(id), { method: "PUT", claim, background: true }),
+  /** Of a page that nobody touches it keeps the claim and not the session. */
+  heartbeat: (id: string, claim: number, isTouched: boolean) =>
+    ask<Claim>(claimAt(id), { method: "PUT", claim, background: !isTouched }),
   release: (id: string, claim: number) => ask<void>(claimAt(id), { method: "DELETE", claim }),
   next: (filters: Record<string, unknown>) => ask<NextCase>("/api/worklist/next", { method: "POST", body: filters }),
   impression: (id: string, claim: number, body: ImpressionBody) =>

@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "react";
 import { Refused } from "../api.ts";
+import { touchedSince } from "../app/activity.ts";
 import { refusalWords } from "../app/refusals.ts";
 import { asks, releaseClaim } from "./asks.ts";
 import type { Claim } from "./types.ts";
@@ -49,6 +50,7 @@ export function useClaim(id: string, attempt: number): Held {
 class Lease {
   private token: number | undefined;
   private timer: number | undefined;
+  private beatAt = Date.now();
   private isOver = false;
 
   constructor(
@@ -81,8 +83,10 @@ class Lease {
   /** A link that fails for a while is borne: only the service's word ends the claim. */
   private async beat(): Promise<void> {
     if (this.token === undefined) return;
+    const isTouched = touchedSince(this.beatAt);
+    this.beatAt = Date.now();
     try {
-      await asks.heartbeat(this.id, this.token);
+      await asks.heartbeat(this.id, this.token, isTouched);
     } catch (error) {
       if (this.isOver || !(error instanceof Refused) || error.status !== 409) return;
       window.clearInterval(this.timer);
