@@ -41,7 +41,7 @@ ACTIONS: Mapping[str, Coded] = {
     for kind, actions in {
         _SIGN: "sign_in sign_in_refused sign_out confirmed",
         _READ: "retrieved heat_map_seen",
-        _CASE: "case_opened report_read worklist_seen searched",
+        _CASE: "case_opened case_prefetched report_read worklist_seen searched",
         _REPORT: (
             "impression_stored verdicts_stored report_signed report_addended report_amended report_retracted "
             "question_stored"

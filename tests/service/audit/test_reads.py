@@ -41,6 +41,18 @@ def test_every_case_is_noted_by_itself(house: House) -> None:
     assert looks(house, "case_opened") == 2
 
 
+def test_a_case_that_a_page_fetches_ahead_is_noted_as_that_until_somebody_opens_it(house: House) -> None:
+    house.add_scored()
+    reader = house.signed_in(Role.RADIOLOGIST)
+    case = f"/api/cases/{1:032x}"
+
+    assert reader.get(case, headers={"X-Pandok-Prefetch": "1"}).status_code == 200
+    assert (looks(house, "case_prefetched"), looks(house, "case_opened")) == (1, 0)
+    assert reader.get(case).status_code == 200
+
+    assert (looks(house, "case_prefetched"), looks(house, "case_opened")) == (1, 1)
+
+
 def test_what_cannot_be_noted_is_not_shown(house: House) -> None:
     house.add_scored()
     reader = house.signed_in(Role.RADIOLOGIST)

@@ -192,6 +192,7 @@ def test_nothing_is_written_without_the_claim(room: Room) -> None:
     errors = [(answer.status_code, answer.json()["error"]) for answer in refused]
     assert errors == [(409, "claim_lost")] * 3 + [(409, "claimed")]
     assert "Person 1" in refused[3].json()["message"]
+    assert refused[3].json()["claimed_by"] == "Person 1"
     assert taken.json()["token"] > token
     assert [(answer.status_code, answer.json()["error"]) for answer in (late, heartbeat)] == [(409, "claim_lost")] * 2
     assert not_allowed.status_code == 403

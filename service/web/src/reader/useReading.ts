@@ -2,11 +2,11 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useReducer, useRef, useState } from "react";
-import { Refused } from "../api.ts";
 import { caseOptions } from "../app/nextCase.ts";
 import { refusalWords } from "../app/refusals.ts";
 import { asks, type ImpressionBody } from "./asks.ts";
 import { freePlaces } from "./places.ts";
+import { isLost, isOutdated } from "./refused.ts";
 import type { CaseView, Impression, Place } from "./types.ts";
 import { type Step, UNREAD, verdictsOf, type VerdictState, verdictStep } from "./verdicts.ts";
 
@@ -72,12 +72,16 @@ export function useReading(id: string, token: number | undefined, onLost: (messa
 
 /** The case as it is now: images may still arrive, and the AI may finish, while it is read. */
 function useCase(id: string, isHeld: boolean) {
-  const queries = useQueryClient();
-  const options = caseOptions<CaseView>(id);
+  const wasOpened = useRef(false);
   const { data: view, error } = useQuery({
-    ...options,
-    queryFn: () => (queries.getQueryData(options.queryKey) ? asks.caseAgain(id) : options.queryFn()),
+    ...caseOptions<CaseView>(id),
+    queryFn: async () => {
+      const answer = await (wasOpened.current ? asks.caseAgain(id) : asks.case(id));
+      wasOpened.current = true;
+      return answer;
+    },
     enabled: isHeld,
+    staleTime: 0, // what was fetched ahead is shown at once; the service hears of it that the case is open
     refetchInterval: LOOK_AGAIN_MS,
   });
   return { view, error: view ? null : error };
@@ -243,15 +247,6 @@ function contentOf(state: VerdictState): string {
 }
 
 const EMPTY = contentOf(UNREAD);
-
-function isLost(error: unknown): error is Refused {
-  return error instanceof Refused && error.code === "claim_lost";
-}
-
-/** The service has images that were not on the screen. */
-function isOutdated(error: unknown): boolean {
-  return error instanceof Refused && error.code === "new_images";
-}
 
 function secondsSince(start: number): number {
   return Math.round((Date.now() - start) / 100) / 10;
