@@ -7,7 +7,7 @@ import pytest
 from models.package import ModelPackage, load_package
 from preprocessing.errors import Reason
 from preprocessing.header import read_header, to_json
-from service.inference.plan import FAILURES, TELLING, Planned, Serving, most_telling, plan
+from service.inference.plan import FAILURES, TELLING, Planned, Site, most_telling, plan
 from service.inference.records import Release, Run, StoredInstance
 from service.routing import Decision
 from tests.factories import dataset_bytes, make_ct_slice, make_radiograph
@@ -52,7 +52,7 @@ def planned_for(
     return plan(
         instances,
         damaged=damaged,
-        serving=Serving(
+        site=Site(
             [Release(name, shelf[name].version, shelf[name].sha256, shows) for name in released],
             {package.sha256: package for package in shelf.values()},
             adult,
@@ -152,7 +152,7 @@ def test_release_that_is_not_on_the_worker_fails_by_name(shelf: dict[str, ModelP
     planned, ended = plan(
         [radiograph()],
         damaged=(),
-        serving=Serving(
+        site=Site(
             [Release("adult_chest", "1.0.0", shelf["adult_chest"].sha256)],
             {package.sha256: package for package in present.values()},
             False,
@@ -170,7 +170,7 @@ def test_package_never_runs_without_its_gate(shelf: dict[str, ModelPackage]) -> 
     planned, ended = plan(
         [radiograph()],
         damaged=(),
-        serving=Serving([Release(package.name, package.version, package.sha256)], {package.sha256: package}, False),
+        site=Site([Release(package.name, package.version, package.sha256)], {package.sha256: package}, False),
         now=NOW,
     )
 
@@ -254,8 +254,8 @@ def test_a_rule_leaves_packages_out_and_says_which_rule(shelf: dict[str, ModelPa
     ):
         names = {package.sha256: name for name, package in shelf.items()}
         releases = [Release(n, shelf[n].version, shelf[n].sha256) for n in ("adult_chest", "every_view")]
-        serving = Serving(releases, {p.sha256: p for p in shelf.values()}, False, {1: decisions})
-        planned, ended = plan([radiograph(1)], damaged=(), serving=serving, now=NOW)
+        site = Site(releases, {p.sha256: p for p in shelf.values()}, False, {1: decisions})
+        planned, ended = plan([radiograph(1)], damaged=(), site=site, now=NOW)
 
         assert [names[run.package_sha256] for run in planned] == planned_names
         assert [run.reason for run in ended] == ended_reasons
