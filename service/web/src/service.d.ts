@@ -4724,6 +4724,15 @@ export interface operations {
                     "application/json": components["schemas"]["RulesAnswer"];
                 };
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     put_rules_api_rules_put: {
@@ -4748,13 +4757,13 @@ export interface operations {
                     "application/json": components["schemas"]["RulesAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4781,13 +4790,13 @@ export interface operations {
                     "application/json": components["schemas"]["CheckAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4814,13 +4823,13 @@ export interface operations {
                     "application/json": components["schemas"]["TriedAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4845,13 +4854,13 @@ export interface operations {
                     "application/json": components["schemas"]["RulesAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
