@@ -56,15 +56,20 @@ def is_running(pid: int) -> bool:
     return False
 
 
+def wait_until_ended(pid: int, timeout_s: float = 5.0) -> bool:
+    """Wait for a process that is about to end; tell whether it did."""
+    deadline = time.monotonic() + timeout_s
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return not is_running(pid)
+
+
 def end(pid: int, number: int = signal.SIGKILL, timeout_s: float = 40.0) -> float:
     """Send a signal, wait until the process has ended, and return for how long that took."""
     started = time.monotonic()
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    while is_running(pid):
-        if time.monotonic() > started + timeout_s:
-            raise AssertionError(f"process {pid} does not end")
-        time.sleep(0.005)
+    assert wait_until_ended(pid, timeout_s), f"process {pid} does not end"
     return time.monotonic() - started
 
 

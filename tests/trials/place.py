@@ -138,9 +138,9 @@ class Place:
 
     def stow(self, *films: Dataset) -> tuple[int | None, set[str]]:
         """Send by STOW; returns the HTTP status, None without an answer, and the UIDs that were said to be stored."""
-        bodies = [b"--%b\r\nContent-Type: application/dicom\r\n\r\n%b\r\n" % (BOUNDARY.encode(), part10(f)) for f in films]
+        opening = b"--%b\r\nContent-Type: application/dicom\r\n\r\n" % BOUNDARY.encode()
         content_type = f'multipart/related; type="application/dicom"; boundary="{BOUNDARY}"'
-        body = b"".join(bodies) + b"--%b--\r\n" % BOUNDARY.encode()
+        body = b"".join(opening + part10(film) + b"\r\n" for film in films) + b"--%b--\r\n" % BOUNDARY.encode()
         with contextlib.suppress(httpx.HTTPError):
             answer = self.http.post("/dicomweb/studies", content=body, headers={"Content-Type": content_type})
             return answer.status_code, stored_uids(answer)

@@ -84,9 +84,7 @@ def read_trace(trace: Path) -> list[Event]:
     """Return the events of a trace, by the line in which they ended."""
     positions: dict[str, int] = {}
     return [
-        event
-        for begin, end, call, words in _calls(trace)
-        for event in _events(call, words, (begin, end), positions)
+        event for begin, end, call, words in _calls(trace) for event in _events(call, words, (begin, end), positions)
     ]
 
 

@@ -26,8 +26,8 @@ from tests.trials.recording import Event, read_trace, tracer_of_everything
 from tests.trials.t04_order import answers_to
 from tests.trials.trial import Counts, Trial
 
-POINTS = 1_000
-SENT = 6
+POINTS = 500
+SENT = 24
 """Instances of each entrance."""
 SIGNED = 2
 FULL_CHECK_EVERY = 50
@@ -47,7 +47,7 @@ class Promise:
 
 
 def run(seed: int, folder: Path) -> Counts:
-    """Record one busy minute of the service, then cut the power of its disk at a thousand moments."""
+    """Record one busy minute of the service, then cut the power of its disk at many moments."""
     base = folder / "base"
     with Nursery() as nursery:
         place = make_place(folder, nursery)
@@ -75,9 +75,7 @@ def run(seed: int, folder: Path) -> Counts:
     return {**counts, "acknowledged": len(promise.instances), "signed": len(promise.reports)}
 
 
-def _record(
-    place: Place, folder: Path, seed: int, cases: list[str], link: str
-) -> tuple[list[Event], Promise]:
+def _record(place: Place, folder: Path, seed: int, cases: list[str], link: str) -> tuple[list[Event], Promise]:
     """Send over both entrances and sign, under the tracer; returns what happened and what was promised."""
     trace = folder / "trace"
     tracer = tracer_of_everything(trace, [place.start(part, traced=True) for part in ("listener", "web")])
