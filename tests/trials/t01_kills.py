@@ -36,6 +36,7 @@ FILM_EVERY = 12
 """Each so-manieth study is a real film, which the worker decodes and scores."""
 PAUSE_S = 0.2
 """After each instance: the worker must come to an end with all of it in the time of a trial."""
+PER_ASSOCIATION = 8
 LATE_S = 5.0
 LATE_OF_A_START = 1.5
 """Late is what takes longer than 5 s, and longer than this share of a cold start on the same machine."""
@@ -50,6 +51,8 @@ class Sender(threading.Thread):
         self._port = port
         self._work = work
         self.acknowledged: dict[str, str] = {}
+        self.refusals: Counter[int] = Counter()
+        """By the result of A-ASSOCIATE-RJ: 1 is for ever, 2 is for now."""
         self.is_stopping = threading.Event()
 
     def run(self) -> None:
@@ -59,8 +62,12 @@ class Sender(threading.Thread):
             ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = 10
             ae.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
             association = ae.associate("127.0.0.1", self._port, ae_title="PANDOK")
+            if association.is_rejected:
+                self.refusals[association.acceptor.primitive.result] += 1
             kind = dataset.SOPClassUID
-            while association.is_established and not self.is_stopping.is_set() and dataset.SOPClassUID == kind:
+            for _ in range(PER_ASSOCIATION):
+                if not association.is_established or self.is_stopping.is_set() or dataset.SOPClassUID != kind:
+                    break
                 try:
                     status = association.send_c_store(dataset).get("Status")
                 except (RuntimeError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +44,7 @@ def run(seed: int, folder: Path) -> Counts:
             counts["refused"] = _ten_times(place, study)
             acknowledged = {str(one.SOPInstanceUID): sha256_of(one) for one in [*study, signed]}
             pairs = [_pair(seed * 10_000 + 100 + 2 * n) for n in range(PAIRS - 1)]
-            pairs.append((signed, _changed(signed, seed)))
+            pairs.append((signed, _changed(signed)))
             counts["wrong_answers"] = _side_by_side(place, pairs)
         finally:
             place.close()
@@ -98,14 +99,12 @@ def _upload(place: Place, one: Dataset) -> bool:
 
 def _pair(seed: int) -> tuple[Dataset, Dataset]:
     one = make_ct_slice(rows=16, seed=seed)
-    return one, _changed(one, seed)
+    return one, _changed(one)
 
 
-def _changed(one: Dataset, seed: int) -> Dataset:
+def _changed(one: Dataset) -> Dataset:
     """Return an instance under the same UIDs with other pixels."""
-    other = Dataset()
-    other.update(one)
-    other.file_meta = one.file_meta
+    other = copy.deepcopy(one)
     other.PixelData = bytes(b ^ 1 for b in one.PixelData)
     return other
 
