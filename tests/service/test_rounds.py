@@ -1,3 +1,4 @@
+import os
 import sqlite3
 import threading
 import time
@@ -195,3 +196,14 @@ def test_settling_twice_queues_once(stepped: Stepped) -> None:
 
     stepped.await_engine(attempt, State.DONE)
     assert walks == [attempt]
+
+
+def test_half_received_files_of_doors_that_died_are_removed_while_young_ones_stay(stepped: Stepped) -> None:
+    spool = stepped.parts.settings.spool_folder
+    for name, age_s in (("old", 301), ("young", 10)):
+        (spool / f"{name}.part").write_bytes(b"half")
+        os.utime(spool / f"{name}.part", (time.time() - age_s,) * 2)
+
+    stepped.rounds.clear_spool()
+
+    assert [path.name for path in spool.iterdir()] == ["young.part"]

@@ -126,11 +126,10 @@ class Disk:
             keep: How much of what was not synced had reached the disk all the same.
         """
         came = {
-            (path, entry.end): chance.random() < keep
+            (f"{path}/{entry.name}", entry.end): chance.random() < keep
             for path, folder in self._folders.items()
             for entry in folder.pending
-            for path in [f"{path}/{entry.name}"]
-            if entry.file is not None or path in self._folders
+            if entry.file is not None or f"{path}/{entry.name}" in self._folders
         }
         return dict(self._walk(self._root, came, chance, keep))
 
