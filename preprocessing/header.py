@@ -313,12 +313,18 @@ def _day(text: str | None) -> date | None:
 
 def to_json(header: InstanceHeader) -> dict[str, object]:
     """Return the header as plain JSON values, for the instance row."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(header).items()}
+    return {name: _json_value(getattr(header, name)) for name in _FIELDS}
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    return asdict(value) if isinstance(value, Code) else value
 
 
 def from_json(values: dict[str, object]) -> InstanceHeader:
     """Return the header that `to_json` wrote; unknown keys are ignored, missing ones are None."""
-    read: dict[str, Any] = {field.name: values.get(field.name) for field in fields(InstanceHeader)}
+    read: dict[str, Any] = {name: values.get(name) for name in _FIELDS}
     for name in _TUPLES:
         read[name] = tuple(read[name]) if read[name] is not None else None if name in _SPACING else ()
     for name in ("anatomic_region", "view_code"):
@@ -327,4 +333,5 @@ def from_json(values: dict[str, object]) -> InstanceHeader:
     return InstanceHeader(**read)
 
 
+_FIELDS: Final = tuple(field.name for field in fields(InstanceHeader))
 _TUPLES: Final = (*_LIST, *_SPACING, "specific_character_set")

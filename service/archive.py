@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,16 +36,36 @@ class Archive:
         """Return where the data set with this hash is, or would be, stored."""
         return self.folder / str(site_id) / content_sha256[:2] / f"{content_sha256}.dcm"
 
-    def place(self, spooled: Path, site_id: int, content_sha256: str) -> Path:
-        """Give a synced spool file its name in the archive and return the folder that must be synced next.
+    def place(self, spooled: Path, descriptor: int, site_id: int, content_sha256: str) -> None:
+        """Give a spool file its name in the archive; when this returns, bytes and name are on the disk. Raises OSError.
 
-        The same content is stored once: placing it again only removes the spool file.
+        The name comes before the sync, so that the file system writes both at once. A name that is taken may stand for
+        acknowledged bytes, so it changes hands only after the new ones are on the disk.
+
+        Args:
+            spooled: The file's name in the spool, on the same file system; gone afterwards.
+            descriptor: The file, open.
+            site_id: Whose it is.
+            content_sha256: SHA-256 of its data set.
         """
         target = self.path(site_id, content_sha256)
         if not target.parent.is_dir():
             make_durable_folder(target.parent)
-        spooled.replace(target)
-        return target.parent
+        try:
+            os.link(spooled, target)
+        except FileExistsError:
+            os.fsync(descriptor)
+            with _alone(target.parent):
+                spooled.replace(target)
+            sync_folders([target.parent])
+            return
+        spooled.unlink()
+        try:
+            os.fsync(descriptor)
+            sync_folders([target.parent])
+        except OSError:
+            _take_back(target, descriptor)
+            raise
 
     def put(self, site_id: int, part10: bytes) -> str:
         """Store a whole Part-10 file durably and return the SHA-256 of its data set."""
@@ -82,6 +105,24 @@ def _dataset_offset(head: bytes) -> int:
     if head[128:start] != b"DICM" or head[start : start + 8] != b"\x02\x00\x00\x00UL\x04\x00":
         raise StoredFileDamaged("no file meta group")
     return start + _GROUP_LENGTH + int.from_bytes(head[start + 8 : start + 12], "little")
+
+
+def _take_back(target: Path, descriptor: int) -> None:
+    """Remove a name whose bytes could not be synced, unless it stands for another's by now."""
+    with contextlib.suppress(OSError), _alone(target.parent):
+        if os.path.samestat(target.stat(), os.fstat(descriptor)):
+            target.unlink()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep everybody else, in this process and others, from changing what a name of this folder stands for."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_durably(target: Path, content: bytes) -> None:

@@ -11,24 +11,12 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import audit, cli_accounts, cli_audit, cli_cases, cli_models, cli_releases, site_records
-from service.access import new_key
+from service import audit, cli_accounts, cli_audit, cli_cases, cli_models, cli_releases, cli_sites, site_records
 from service.access.accounts import AccountRefused
-from service.access.records import list_keys, revoke_key
-from service.cli_tables import opened, reading, when, writing
+from service.cli_tables import opened, reading, when
 from service.intake import problems
 from service.settings import Settings
-from service.sites import (
-    LANGUAGES,
-    NewPeer,
-    NewSite,
-    SitePolicy,
-    SiteRefused,
-    certificate_fingerprint,
-    open_shelf,
-    parse_quiet,
-    served_by_default,
-)
+from service.sites import SiteRefused
 from service.startup import EXIT_CONFIGURATION, PARTS, CannotStart
 
 EXIT_REFUSED = 1
@@ -71,111 +59,6 @@ def _demo(settings: Settings, options: argparse.Namespace) -> int:
     from service.demo import run_demo  # needs the `demo` extra
 
     return run_demo(settings, options.films)
-
-
-def _add_site(settings: Settings, options: argparse.Namespace) -> int:
-    policy = SitePolicy(
-        quiet_s=parse_quiet(options.quiet_seconds or []),
-        unknown_age=options.unknown_age or "unscored",
-        conflict_answer=options.conflict_answer or "refuse",
-        reading_policy=options.reading_policy or "triage",
-        preliminary_reports=options.preliminary_reports or "hidden",
-    )
-    new = NewSite(options.code, options.name, options.country.upper(), options.language, options.time_zone, policy)
-    shelf = open_shelf(settings)
-    now = time.time()
-    with writing(settings) as tx:
-        site = site_records.add_site(tx, new, now=now)
-        packages = served_by_default(shelf.packages)
-        released = site_records.release_packages(tx, site.id, packages, now=now, released_by="sites add")
-    print(f"{site.code}: {site.name}")
-    for package in released:
-        print(f"  released: {package.name} {package.version}")
-    for name, why in shelf.refused.items():
-        print(f"  not released: {name}: {why}", file=sys.stderr)
-    if not released:
-        print("  no model package is released for this site: its studies will stand unscored", file=sys.stderr)
-    return 0
-
-
-def _set_site(settings: Settings, options: argparse.Namespace) -> int:
-    with writing(settings) as tx:
-        site = site_records.get_site(tx, options.code)
-        before = site.policy
-        policy = SitePolicy(
-            quiet_s={**before.quiet_s, **parse_quiet(options.quiet_seconds or [])},
-            unknown_age=options.unknown_age or before.unknown_age,
-            conflict_answer=options.conflict_answer or before.conflict_answer,
-            reading_policy=options.reading_policy or before.reading_policy,
-            preliminary_reports=options.preliminary_reports or before.preliminary_reports,
-        )
-        site_records.set_policy(tx, site.id, policy)
-    print(f"{site.code}: {_policy_words(policy)}")
-    return 0
-
-
-def _list_sites(settings: Settings, _options: argparse.Namespace) -> int:
-    with reading(settings) as rx:
-        for site in site_records.list_sites(rx):
-            place = f"{site.country}  {site.language}  {site.time_zone}"
-            print(f"{site.code}  {site.name}  {place}  {_policy_words(site.policy)}")
-    return 0
-
-
-def _add_peer(settings: Settings, options: argparse.Namespace) -> int:
-    sha256 = certificate_fingerprint(options.certificate) if options.certificate else None
-    new = NewPeer(options.ae_title, options.network, sha256)
-    with writing(settings) as tx:
-        site_records.add_peer(tx, site_records.get_site(tx, options.site).id, new, now=time.time())
-    over = "TLS with its certificate" if sha256 else "plain or TLS connections"
-    print(f"{new.ae_title} may send to {options.site} from {new.network} over {over}")
-    return 0
-
-
-def _list_peers(settings: Settings, _options: argparse.Namespace) -> int:
-    with reading(settings) as rx:
-        for peer in site_records.list_peers(rx):
-            tls = f"certificate {peer.certificate_sha256[:16]}" if peer.certificate_sha256 else "no certificate"
-            state = f"disabled {when(peer.disabled_at)}" if peer.disabled_at else "enabled"
-            print(f"{peer.site}  {peer.ae_title}  {peer.network}  {tls}  {state}")
-    return 0
-
-
-def _disable_peer(settings: Settings, options: argparse.Namespace) -> int:
-    with writing(settings) as tx:
-        site = site_records.get_site(tx, options.site)
-        if not site_records.disable_peer(tx, site.id, options.ae_title, now=time.time()):
-            raise SiteRefused(f"{options.site} has no enabled peer {options.ae_title}")
-    print(f"{options.ae_title} may no longer send to {options.site}")
-    return 0
-
-
-def _add_key(settings: Settings, options: argparse.Namespace) -> int:
-    with writing(settings) as tx:
-        now = time.time()
-        site = site_records.get_site(tx, options.site)
-        key = new_key(tx, site_id=site.id, name=options.name, now=now)
-        audit.note(tx, audit.SYSTEM, "key_added", now=now, site_id=site.id, object_type="key", object_id=key.prefix)
-    print(key.text)
-    print(f"This is shown once. `pandok keys revoke {key.prefix}` ends it.", file=sys.stderr)
-    return 0
-
-
-def _list_keys(settings: Settings, _options: argparse.Namespace) -> int:
-    with reading(settings) as rx:
-        for key in list_keys(rx):
-            state = f"revoked {when(key.revoked_at)}" if key.revoked_at else "live"
-            print(f"{key.site}  {key.prefix}  {key.name}  since {when(key.created_at)}  {state}")
-    return 0
-
-
-def _revoke_key(settings: Settings, options: argparse.Namespace) -> int:
-    with writing(settings) as tx:
-        if not revoke_key(tx, options.prefix, now=time.time()):
-            raise SiteRefused(f"there is no live key {options.prefix}; `pandok keys list` shows all")
-        audit.note(tx, audit.SYSTEM, "key_revoked", now=time.time(), object_type="key", object_id=options.prefix)
-    print(f"{options.prefix} opens nothing any more")
-    return 0
 
 
 def _operate_study(settings: Settings, options: argparse.Namespace) -> int:
@@ -226,12 +109,6 @@ def _check(settings: Settings, _options: argparse.Namespace) -> int:
     return 0 if all(finding.ok for finding in findings) else EXIT_REFUSED
 
 
-def _policy_words(policy: SitePolicy) -> str:
-    quiet = ",".join(f"{modality}={seconds:g}s" for modality, seconds in sorted(policy.quiet_s.items()))
-    rules = f"unknown age {policy.unknown_age}  conflict {policy.conflict_answer}  reading {policy.reading_policy}"
-    return f"quiet {quiet or 'as set'}  {rules}  preliminary reports {policy.preliminary_reports}"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="pandok", description="Self-hosted AI for remote reading.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -244,9 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("films", nargs="?", type=Path, help="a folder with further DICOM files to send")
     demo.set_defaults(run=_demo)
 
-    _site_commands(commands.add_parser("sites", help="the organisations that send studies"))
-    _peer_commands(commands.add_parser("peers", help="who may send DICOM"))
-    _key_commands(commands.add_parser("keys", help="who may send and ask over HTTP"))
+    cli_sites.add_site_commands(commands.add_parser("sites", help="the organisations that send studies"))
+    cli_sites.add_peer_commands(commands.add_parser("peers", help="who may send DICOM"))
+    cli_sites.add_key_commands(commands.add_parser("keys", help="who may send and ask over HTTP"))
 
     releases = commands.add_parser("releases", help="which model packages serve which site, and what readers see")
     cli_releases.add_commands(releases)
@@ -276,64 +153,6 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="look whether the service could start")
     check.set_defaults(run=_check)
     return parser
-
-
-def _site_commands(sites: argparse.ArgumentParser) -> None:
-    actions = sites.add_subparsers(required=True, metavar="ACTION")
-    actions.add_parser("list").set_defaults(run=_list_sites)
-    add = actions.add_parser("add", help="add a site and release the installed packages for it")
-    add.add_argument("code")
-    add.add_argument("--name", required=True)
-    add.add_argument("--country", required=True, help="two letters, such as VN")
-    add.add_argument("--language", required=True, choices=LANGUAGES)
-    add.add_argument("--time-zone", required=True, help="such as Asia/Ho_Chi_Minh")
-    _policy_options(add)
-    add.set_defaults(run=_add_site)
-    change = actions.add_parser("set", help="change a site's policy")
-    change.add_argument("code")
-    _policy_options(change)
-    change.set_defaults(run=_set_site)
-
-
-def _policy_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--quiet-seconds", nargs="+", metavar="MODALITY=SECONDS", help="such as CR=60; default=60 is for all others"
-    )
-    command.add_argument("--unknown-age", choices=("unscored", "adult"))
-    command.add_argument("--conflict-answer", choices=("refuse", "warn"))
-    command.add_argument(
-        "--reading-policy", choices=("triage", "blind"), help="blind: a reader's list does not follow the AI"
-    )
-    command.add_argument(
-        "--preliminary-reports", choices=("hidden", "shown"), help="shown: the center reads them before they are final"
-    )
-
-
-def _peer_commands(peers: argparse.ArgumentParser) -> None:
-    actions = peers.add_subparsers(required=True, metavar="ACTION")
-    actions.add_parser("list").set_defaults(run=_list_peers)
-    add = actions.add_parser("add", help="let a DICOM peer send for a site")
-    add.add_argument("site")
-    add.add_argument("ae_title")
-    add.add_argument("--network", default="127.0.0.1/32", help="where it calls from, such as 192.0.2.0/24")
-    add.add_argument("--certificate", type=Path, help="PEM file: then it may send over TLS with it alone")
-    add.set_defaults(run=_add_peer)
-    disable = actions.add_parser("disable")
-    disable.add_argument("site")
-    disable.add_argument("ae_title")
-    disable.set_defaults(run=_disable_peer)
-
-
-def _key_commands(keys: argparse.ArgumentParser) -> None:
-    actions = keys.add_subparsers(required=True, metavar="ACTION")
-    actions.add_parser("list").set_defaults(run=_list_keys)
-    add = actions.add_parser("add", help="print a new key of a site, once")
-    add.add_argument("site")
-    add.add_argument("--name", required=True, help="what it is for")
-    add.set_defaults(run=_add_key)
-    revoke = actions.add_parser("revoke")
-    revoke.add_argument("prefix")
-    revoke.set_defaults(run=_revoke_key)
 
 
 if __name__ == "__main__":

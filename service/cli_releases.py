@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from models.package import ModelPackage, Output
-from service import site_records
+from service import audit, site_changes, site_records
 from service.cli_tables import reading, when, writing
 from service.settings import Settings
 from service.sites import Shelf, SiteRefused, open_shelf, served_by_default
@@ -62,8 +62,8 @@ def _add(settings: Settings, options: argparse.Namespace) -> int:
         fresh = [
             package
             for package in chosen
-            if site_records.release_package(
-                tx, site.id, package, shows=shows, now=time.time(), released_by="releases add"
+            if site_changes.release_package(
+                tx, audit.SYSTEM, site, package, shows=shows, now=time.time(), command="releases add"
             )
         ]
     for package in fresh:
@@ -96,7 +96,7 @@ def _change(settings: Settings, options: argparse.Namespace, *, is_shown: bool) 
         wanted = {*serving.shows, *named} if is_shown else {*serving.shows} - {*named}
         shows = [output.finding for output in _experimental(package) if output.finding in wanted]
         by = f"releases {'show' if is_shown else 'hide'}"
-        site_records.release_package(tx, site.id, package, shows=shows, now=time.time(), released_by=by)
+        site_changes.release_package(tx, audit.SYSTEM, site, package, shows=shows, now=time.time(), command=by)
     print(f"{site.code}: from the next scored study on, {package.name} {package.version}")
     _print_outputs(_experimental(package), shows)
     return 0
@@ -105,7 +105,7 @@ def _change(settings: Settings, options: argparse.Namespace, *, is_shown: bool) 
 def _end(settings: Settings, options: argparse.Namespace) -> int:
     with writing(settings) as tx:
         site = site_records.get_site(tx, options.site)
-        if not site_records.end_release(tx, site.id, options.package, now=time.time()):
+        if not site_changes.end_release(tx, audit.SYSTEM, site, options.package, now=time.time()):
             raise SiteRefused(f"{options.package} does not serve {site.code}; `pandok releases list` shows what does")
         is_served = any(one.site == site.code for one in site_records.list_releases(tx))
     print(f"{site.code}: {options.package} serves it no longer")

@@ -19,7 +19,7 @@ from pydicom.errors import InvalidDicomError
 from pynetdicom import AE
 from sqlalchemy import Connection
 
-from service import audit, site_records
+from service import audit, site_changes, site_records
 from service.access import public_address
 from service.access.account_records import Account, administrator, find_login
 from service.access.accounts import NewAccount
@@ -111,12 +111,12 @@ def _prepare_site(database: Database, settings: Settings) -> list[Person]:
         site = site_records.find_site(tx, SITE)
         if site is None:
             policy = SitePolicy(quiet_s={"default": QUIET_S}, unknown_age="adult")
-            site = site_records.add_site(
-                tx, NewSite(SITE, "Demo center", "VN", "vi", "Asia/Ho_Chi_Minh", policy), now=now
+            site = site_changes.add_site(
+                tx, audit.SYSTEM, NewSite(SITE, "Demo center", "VN", "vi", "Asia/Ho_Chi_Minh", policy), now=now
             )
-            site_records.add_peer(tx, site.id, NewPeer(AE_TITLE, "127.0.0.0/8", None), now=now)
+            site_changes.add_peer(tx, audit.SYSTEM, site, NewPeer(AE_TITLE, "127.0.0.0/8", None), now=now)
         packages = served_by_default(open_shelf(settings).packages)
-        site_records.release_packages(tx, site.id, packages, now=now, released_by="demo")
+        site_changes.release_packages(tx, audit.SYSTEM, site, packages, now=now, command="demo")
         return _people(tx, settings, site, now=now)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,14 +19,24 @@ class ServiceError(Exception):
         code: One word for programs, `snake_case`.
         message: One or two sentences for people, without any patient attribute and without what the caller sent.
         retry_after_s: When to come back, for a refusal that passes by itself.
+        detail: What a page needs to say it in its reader's language; it stands in the answer beside the message.
     """
 
-    def __init__(self, status: int, code: str, message: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after_s: int | None = None,
+        detail: Mapping[str, str | None] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.retry_after_s = retry_after_s
+        self.detail = dict(detail or {})
 
 
 class Invalid(ServiceError):
@@ -61,8 +71,8 @@ class NotFound(ServiceError):
 class Conflict(ServiceError):
     """The thing is not in a state in which this can be done: 409."""
 
-    def __init__(self, message: str, *, code: str = "conflict") -> None:
-        super().__init__(409, code, message)
+    def __init__(self, message: str, *, code: str = "conflict", detail: Mapping[str, str | None] | None = None) -> None:
+        super().__init__(409, code, message, detail=detail)
 
 
 class StorageFull(ServiceError):
@@ -99,7 +109,8 @@ def service_error_answer(error: ServiceError) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer realm="pandok"'
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    return JSONResponse(error_body(error.code, error.message), status_code=error.status, headers=headers)
+    body = {**error.detail, **error_body(error.code, error.message)}
+    return JSONResponse(body, status_code=error.status, headers=headers)
 
 
 def internal_error_answer() -> JSONResponse:

@@ -122,7 +122,9 @@ class Settings(BaseSettings):
             raise ValueError("fp16 is for a GPU; ONNX Runtime's CPU provider computes in fp32 all the same")
         return precision
 
-    session_idle_minutes: int = 60
+    session_idle_minutes: int = 15
+    """RELIABILITY 4.1. Every request of a person counts; the heartbeat of an open case counts when a hand was on the
+    page since the last one, so that a reader who scrolls through a CT stays and an abandoned screen does not."""
     session_hours: int = 10
     sign_confirm_minutes: int = 30
     """How long a proof of who somebody is counts for signing reports; then they prove it again."""

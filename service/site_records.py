@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
@@ -130,17 +130,6 @@ def disable_peer(tx: Connection, site_id: int, ae_title: str, *, now: float) -> 
         .values(disabled_at=now)
     )
     return done.rowcount
-
-
-def release_packages(
-    tx: Connection, site_id: int, packages: Iterable[ModelPackage], *, now: float, released_by: str
-) -> list[ModelPackage]:
-    """Let these packages serve a site from now on, ending other versions of them; returns the newly released ones."""
-    return [
-        package
-        for package in packages
-        if release_package(tx, site_id, package, shows=None, now=now, released_by=released_by)
-    ]
 
 
 def release_package(

@@ -204,9 +204,13 @@ def list_keys(rx: Connection) -> list[ListedKey]:
     return [ListedKey(*row) for row in rows]
 
 
-def revoke_key(tx: Connection, prefix: str, *, now: float) -> bool:
-    """Revoke a key by its prefix; false when there is no live key of that prefix."""
-    done = tx.execute(
-        update(api_key).where(api_key.c.prefix == prefix, api_key.c.revoked_at.is_(None)).values(revoked_at=now)
+def revoke_key(tx: Connection, prefix: str, *, now: float) -> int | None:
+    """Revoke a key by its prefix and return its site; None when there is no live key of that prefix."""
+    ended = (
+        update(api_key)
+        .where(api_key.c.prefix == prefix, api_key.c.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .returning(api_key.c.site_id)
     )
-    return done.rowcount > 0
+    found: int | None = tx.execute(ended).scalars().first()
+    return found

@@ -39,12 +39,12 @@ _EXPORT = ("110106", "Export", "R")
 ACTIONS: Mapping[str, Coded] = {
     action: Coded(*kind)
     for kind, actions in {
-        _SIGN: "sign_in sign_in_refused sign_out confirmed confirm_refused",
+        _SIGN: "sign_in sign_in_refused sign_out confirmed",
         _READ: "retrieved heat_map_seen",
-        _CASE: "case_opened report_read reports_searched worklist_seen searched",
+        _CASE: "case_opened case_prefetched report_read worklist_seen searched",
         _REPORT: (
-            "impression_stored verdicts_stored quality_stored report_drafted report_signed report_addended "
-            "report_amended report_retracted report_stored question_stored"
+            "impression_stored verdicts_stored report_signed report_addended report_amended report_retracted "
+            "question_stored"
         ),
         _ORDER: (
             "case_claimed case_released case_taken claim_expired priority_set study_restarted study_canceled "
@@ -52,7 +52,8 @@ ACTIONS: Mapping[str, Coded] = {
         ),
         _SECURITY: (
             "account_added account_changed account_disabled account_enabled account_reset link_made "
-            "password_set totp_set totp_removed sessions_ended oidc_linked key_added key_revoked site_changed"
+            "password_set totp_set totp_removed oidc_linked key_added key_revoked site_added site_changed peer_added "
+            "peer_disabled package_released release_ended"
         ),
         _LOG: "audit_read audit_exported audit_verified",
         _EXPORT: "cases_exported",

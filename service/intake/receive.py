@@ -70,7 +70,6 @@ class Intake:
         """Make the folders and begin to take instances."""
         prepare_spool(self._settings.spool_folder)
         make_durable_folder(self._settings.archive_folder)
-        self._committer.start()
 
     def stop(self) -> None:
         """Finish what was handed in, then end."""

@@ -20,10 +20,15 @@ _KNOWN = select(_i.content_sha256, _i.is_result).where(
     _i.site_id == bindparam("site"), _i.sop_instance_uid == bindparam("uid")
 )
 _POLICY = select(tables.site.c.policy).where(tables.site.c.id == bindparam("site"))
-_FIND_STUDY = select(
-    _s.id, _s.patient_id, _s.modalities, _s.flags, _s.state, _s.revision, _s.series_count, _s.instance_count,
-    _s.arriving_since, _s.expected_instances,
-).where(_s.site_id == bindparam("site"), _s.study_instance_uid == bindparam("uid")).with_for_update()  # fmt: skip
+_FIND_STUDY = (
+    select(
+        _s.id, _s.patient_id, _s.modalities, _s.flags, _s.state, _s.revision, _s.series_count, _s.instance_count,
+        _s.arriving_since, _s.expected_instances, tables.site.c.policy,
+    )
+    .join(tables.site, _s.site_id == tables.site.c.id)
+    .where(_s.site_id == bindparam("site"), _s.study_instance_uid == bindparam("uid"))
+    .with_for_update(of=tables.study)
+)  # fmt: skip
 _COUNT_STUDY = update(tables.study).where(_s.id == bindparam("study"))
 _COUNT_SERIES = (
     update(tables.series)
@@ -72,6 +77,8 @@ class _Study:
     instance_count: int
     arriving_since: float
     expected_instances: int | None
+    policy: Mapping[str, object]
+    """Of its site."""
 
 
 def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Kind, IntakeReason | None]:
@@ -83,8 +90,8 @@ def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Ki
     known = tx.execute(_KNOWN, {"site": sender.site_id, "uid": header.sop_instance_uid}).one_or_none()
     if known is not None and known.content_sha256 == arrival.content_sha256:
         return Kind.DUPLICATE, None
-    policy: Mapping[str, object] = tx.execute(_POLICY, {"site": sender.site_id}).scalar_one()
     if known is not None:
+        policy = tx.execute(_POLICY, {"site": sender.site_id}).scalar_one()
         # A center's PACS that sends our own result back has changed its patient attributes: no conflict of films.
         is_warned = known.is_result or policy.get("conflict_answer") == "warn"
         reason = IntakeReason.CONFLICT_KEPT if is_warned else IntakeReason.CONFLICT
@@ -94,7 +101,7 @@ def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Ki
     if study.instance_count >= rules.max_instances:
         return Kind.REFUSED, IntakeReason.STUDY_FULL
     study, series_id = _series(tx, arrival, study)
-    study = _count(tx, arrival, study, quiet_time_s(header.modality, policy, rules.quiet_s), rules, now)
+    study = _count(tx, arrival, study, quiet_time_s(header.modality, study.policy, rules.quiet_s), rules, now)
     tx.execute(
         _ADD_INSTANCE,
         {
@@ -124,6 +131,7 @@ def _study(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> _Study
     if row is not None:
         modalities = tuple(m for m in row["modalities"].split("\\") if m)
         return _Study(**{**row, "modalities": modalities, "flags": tuple(row["flags"])})
+    policy = tx.execute(_POLICY, {"site": sender.site_id}).scalar_one()
     study_id = tx.execute(
         insert(t)
         .values(
@@ -159,7 +167,7 @@ def _study(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> _Study
     ).scalar_one()
     if rules.on_new_study is not None:
         rules.on_new_study(tx, study_id, now)
-    return _Study(study_id, header.patient_id, (), (), "arriving", 1, 0, 0, now, None)
+    return _Study(study_id, header.patient_id, (), (), "arriving", 1, 0, 0, now, None, policy)
 
 
 def _series(tx: Connection, arrival: Arrival, study: _Study) -> tuple[_Study, int]:

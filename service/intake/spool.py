@@ -73,10 +73,6 @@ class Spooled:
         )
         os.pwrite(self.descriptor, PREAMBLE + meta, 0)
 
-    def sync(self) -> None:
-        """Have the bytes on the disk when this returns. Raises OSError; then the file must be given up."""
-        os.fsync(self.descriptor)
-
     def close(self) -> None:
         """Close the file; its bytes stay."""
         if self.descriptor >= 0:

@@ -73,7 +73,7 @@ class SeriesView(BaseModel):
 
 
 class PriorReport(BaseModel):
-    """The report of an earlier study."""
+    """The report of an earlier study, in the newest version that the caller may read; None where there is none."""
 
     public_id: str
     status: str

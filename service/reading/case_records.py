@@ -7,7 +7,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
+from service.results.visibility import FINAL, sees_version
+from service.roles import Permission
 from service.tables import account, clinical_question, instance, report, report_version, series, study
+from service.worklist.criteria import Ask
 
 Row = dict[str, Any]
 
@@ -57,28 +60,18 @@ def find_question(rx: Connection, site_id: int, study_instance_uid: str) -> Row 
 
 
 def list_priors(rx: Connection, item: Mapping[str, Any]) -> list[Row]:
-    """Return earlier studies of the same site and Patient ID, newest first, with the state of their report.
+    """Return earlier studies of the same site and Patient ID, newest first.
 
     Earlier is by Study Date; of the same day, and where a date is missing, by arrival.
     """
     if not (item["patient_id"] or "").strip():
         return []
     s = study.c
-    status = (
-        select(report_version.c.status)
-        .where(report_version.c.report_id == report.c.id)
-        .order_by(report_version.c.number.desc())
-        .limit(1)
-        .correlate(report)
-        .scalar_subquery()
-    )
     query = (
         select(
             s.id.label("study_id"), s.public_id, s.study_date, s.modalities, s.study_description,
-            s.patient_birth_date, s.patient_sex, report.c.public_id.label("report_public_id"),
-            status.label("report_status"),
+            s.patient_birth_date, s.patient_sex,
         )
-        .outerjoin(report, report.c.study_id == s.id)
         .where(
             s.site_id == item["site_id"],
             s.patient_id == item["patient_id"],
@@ -89,6 +82,27 @@ def list_priors(rx: Connection, item: Mapping[str, Any]) -> list[Row]:
         .limit(MOST_PRIORS)
     )  # fmt: skip
     return _rows(rx, query)
+
+
+def reports_of(rx: Connection, ask: Ask, study_ids: Sequence[int]) -> dict[int, Row]:
+    """Return the reports of these studies that the caller would be shown, each with its newest status, by study.
+
+    A center's programs are told of final versions only, as the reports' own routes show them.
+    """
+    is_reader = ask.caller.can(Permission.READ_CASES)
+    if not (is_reader or ask.caller.can(Permission.SEE_OWN_STUDIES)):
+        return {}
+    r, of = report.alias(), report_version.alias()
+    which = [r.c.study_id.in_(study_ids), sees_version(ask.sight, of, r.c.study_id)]
+    if not is_reader:
+        which.append(of.c.status.in_((*FINAL, "cancelled")))
+    query = (
+        select(r.c.study_id, r.c.public_id, of.c.status)
+        .join(of, of.c.report_id == r.c.id)
+        .where(*which)
+        .order_by(of.c.number)
+    )
+    return {row["study_id"]: row for row in _rows(rx, query)}
 
 
 def identity_of(rx: Connection, study_id: int) -> tuple[str | None, str | None]:

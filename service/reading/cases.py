@@ -66,7 +66,7 @@ def case_view(rx: Connection, ask: Ask, row: Row, names: Names) -> CaseView:
         ),
         question=QuestionView(**question) if question else None,
         series=_series(images, base),
-        priors=_priors(rx, row, (birth_date, sex), {read_view(from_json(one["header"])).view for one in images}),
+        priors=_priors(rx, ask, row, (birth_date, sex), {read_view(from_json(one["header"])).view for one in images}),
         reading=_reading(rx, ask, row, item.claim),
         unscored=_unscored(rx, ask, row),
         ai=ai_view(rx, ask, row, names),
@@ -140,10 +140,14 @@ def _series(images: Iterable[Row], base: str) -> list[SeriesView]:
     return list(found.values())
 
 
-def _priors(rx: Connection, row: Row, identity: tuple[str | None, str | None], views: set[View]) -> list[PriorView]:
+def _priors(
+    rx: Connection, ask: Ask, row: Row, identity: tuple[str | None, str | None], views: set[View]
+) -> list[PriorView]:
     priors = case_records.list_priors(rx, row)
+    ids = [prior["study_id"] for prior in priors]
+    reports = case_records.reports_of(rx, ask, ids)
     seen: dict[int, set[View]] = {}
-    for study_id, header in case_records.headers_of(rx, [prior["study_id"] for prior in priors]):
+    for study_id, header in case_records.headers_of(rx, ids):
         seen.setdefault(study_id, set()).add(read_view(from_json(header)).view)
     return [
         PriorView(
@@ -153,13 +157,15 @@ def _priors(rx: Connection, row: Row, identity: tuple[str | None, str | None], v
             modalities=[word for word in prior["modalities"].split("\\") if word],
             description=prior["study_description"],
             same_view=any(_can_compare(one, other) for one in views for other in seen.get(prior["study_id"], ())),
-            report=PriorReport(public_id=prior["report_public_id"], status=prior["report_status"])
-            if prior["report_status"]
-            else None,
+            report=_prior_report(reports.get(prior["study_id"])),
             identity_doubt=_differ(identity, (prior["patient_birth_date"], prior["patient_sex"])),
         )
         for prior in priors
     ]
+
+
+def _prior_report(shown: Row | None) -> PriorReport | None:
+    return PriorReport(public_id=shown["public_id"], status=shown["status"]) if shown else None
 
 
 _FRONTAL = frozenset({View.PA, View.AP, View.FRONTAL})

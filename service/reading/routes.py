@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Header, Request
 from sqlalchemy import Connection
 
 from service import audit
@@ -28,17 +28,20 @@ router = APIRouter(prefix="/api/cases", tags=["reading"])
 
 MaySee = Annotated[Caller, Depends(may(Permission.SEE_WORKLIST))]
 MayRead = Annotated[Caller, Depends(may(Permission.READ_CASES))]
+Prefetch = Annotated[bool, Header(alias="X-Pandok-Prefetch")]
+"""The page fetches ahead what its reader will probably want: nobody opened the case."""
 
 
 @router.get("/{public_id}")
-def get_case(request: Request, public_id: str, who: MaySee) -> CaseView:
+def get_case(request: Request, public_id: str, who: MaySee, is_prefetch: Prefetch = False) -> CaseView:
     """Return a case with its images, priors, question and the caller's own reading; the AI once he may know it."""
     parts = request.app.state
     database: Database = parts.database
     with database.reading() as rx:
         ask, row = _find(rx, request, public_id, who)
         view = case_view(rx, ask, row, parts.finding_names)
-    parts.reads.looked(who, "case_opened", site_id=row["site_id"], object_type="study", object_id=public_id)
+    action = "case_prefetched" if is_prefetch else "case_opened"
+    parts.reads.looked(who, action, site_id=row["site_id"], object_type="study", object_id=public_id)
     return view
 
 

@@ -109,6 +109,19 @@ class Preview(BaseModel):
     proposed: Proposal
 
 
+class AboutAnswer(BaseModel):
+    """Whose study a report is of, as it was when it was signed: a report without a name may be anybody's."""
+
+    patient: str
+    """The pseudonym by which the center knows the person."""
+    sex: str | None
+    age_years: float | None
+    study_date: str | None
+    """YYYYMMDD."""
+    accession_number: str | None
+    site_name: str
+
+
 class ReportAnswer(VersionAnswer):
     """A signed version in every language, and the report's other versions."""
 
@@ -116,6 +129,7 @@ class ReportAnswer(VersionAnswer):
     study: str
     previous_sha256: str
     is_latest: bool
+    about: AboutAnswer
     texts: dict[Language, Composed]
     content: Content | None
     """The coded report; readers only."""

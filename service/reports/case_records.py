@@ -11,6 +11,7 @@ from service.access import Caller
 from service.catalogue import Language
 from service.reading.case_records import list_priors
 from service.reports.content import Facts, Model, Question
+from service.results.visibility import Sight, impression_revision, reported_revision
 from service.tables import (
     account,
     clinical_question,
@@ -81,8 +82,11 @@ def find_case(rx: Connection, caller: Caller, public_id: str) -> Case | None:
     )
 
 
-def facts_of(rx: Connection, case: Case) -> Facts:
-    """Return what stands beside the author's words: identity, center, images, models, the center's question."""
+def facts_of(rx: Connection, case: Case, sight: Sight) -> Facts:
+    """Return what stands beside the author's words: identity, center, images, models, the center's question.
+
+    The models are told to who may know what they found in the images as they are now, and to nobody else.
+    """
     row = rx.execute(
         select(study, site.c.name.label("site_name"), site.c.time_zone)
         .join(site, site.c.id == study.c.site_id)
@@ -100,7 +104,7 @@ def facts_of(rx: Connection, case: Case) -> Facts:
         images=len(headers),
         is_radiograph=bool(headers) and all(header["modality"] in RADIOGRAPHS for header in headers),
         is_lossy=any(header.get("lossy_image_compression") == "01" for header in headers),
-        models=_models(rx, case),
+        models=_models(rx, case) if known_revision(rx, sight, case.study_id) >= case.revision else None,
         question=_question(rx, case.site_id, row.study_instance_uid),
     )
 
@@ -119,6 +123,13 @@ def image_headers(rx: Connection, study_id: int) -> list[dict[str, Any]]:
 
 def _known(modality: str | None) -> dict[str, str]:
     return {"modality": modality} if modality else {}
+
+
+def known_revision(rx: Connection, sight: Sight, study_id: int) -> int:
+    """Return the newest revision of a study whose images a reader has judged alone, or a final report covers; or 0."""
+    s = study.c.id
+    row = rx.execute(select(impression_revision(sight, s), reported_revision(s)).where(s == study_id)).one()
+    return max(row[0] or 0, row[1] or 0)
 
 
 def _models(rx: Connection, case: Case) -> list[Model]:

@@ -108,7 +108,7 @@ class _Writer:
     def notices(self) -> list[str]:
         """Return what stands at the foot of the report (STANDARDS REP-12), and whose words were not translated."""
         words = table("report")["notice"]
-        foot = [words["second_opinion"][self._language], self._models(words)]
+        foot = [words["second_opinion"][self._language], *self._models(words)]
         facts = self._facts
         if facts.is_lossy:
             foot.append(words["lossy"][self._language])
@@ -142,13 +142,15 @@ class _Writer:
             return [" ".join([said, words["new_images"][self._language]])]
         return [" ".join([said, *self._own(self._standing.reason or "", self._standing.reason_language)])]
 
-    def _models(self, words: dict[str, Any]) -> str:
+    def _models(self, words: dict[str, Any]) -> list[str]:
         models = self._facts.models
+        if models is None:
+            return []
         if not models:
-            return str(words["ai_not_used"][self._language])
+            return [words["ai_not_used"][self._language]]
         named = ", ".join(f"{model.package} {model.version}" for model in models)
         research = words["ai_research"][self._language]  # no package is approved as a medical device anywhere yet
-        return str(words["ai_used"][self._language].format(models=f"{named} ({research})"))
+        return [words["ai_used"][self._language].format(models=f"{named} ({research})")]
 
     def _findings(self) -> list[str]:
         content, language = self._content, self._language

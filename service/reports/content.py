@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from service.catalogue import FINDING_CODES, Language, findings, quality_reasons, table
+from service.catalogue import FINDING_CODES, ZONES, Language, findings, quality_reasons, table
 
 MAX_TEXT = 8_000
 MAX_FINDINGS = 60
@@ -32,6 +32,10 @@ def _reason(code: str) -> str:
     if code not in quality_reasons():
         raise ValueError("not a reason of the catalogue")
     return code
+
+
+def _in_order(zones: list[str]) -> list[str]:
+    return [zone for zone in ZONES if zone in zones]
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
@@ -66,7 +70,8 @@ class CodedFinding(_Part):
     presence: Literal["present", "absent", "uncertain"] = "present"
     certainty: Annotated[int, Field(ge=1, le=5)] | None = None
     side: Literal["right", "left", "both"] | None = None
-    zones: Annotated[list[Zone], Field(max_length=7)] = []
+    zones: Annotated[list[Zone], Field(max_length=7), AfterValidator(_in_order)] = []
+    """Each once, from above to below."""
     size_mm: Annotated[float, Field(gt=0, le=999, allow_inf_nan=False)] | None = None
     count: Annotated[int, Field(ge=1, le=99)] | None = None
     severity: Literal["mild", "moderate", "severe"] | None = None
@@ -153,7 +158,8 @@ class Facts(_Part):
     images: int
     is_radiograph: bool
     is_lossy: bool
-    models: list[Model]
+    models: list[Model] | None
+    """None: not to be told yet, since the reader has not judged these images alone; a signed report has a list."""
     question: Question | None
 
 

@@ -12,7 +12,14 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from preprocessing.header import InstanceHeader, read_header
 from service.archive import Archive
-from service.results.dicom_object import code, derived_uid, part10, study_modules
+from service.results.dicom_object import (
+    Predecessor,
+    code,
+    derived_uid,
+    hierarchical_references,
+    part10,
+    study_modules,
+)
 from service.results.records import NewResult
 
 SERIES_NUMBER = 9950
@@ -33,6 +40,8 @@ class Printed:
     pdf: bytes
     signed_at: datetime
     """In the center's time: the object's dates and times are told in its offset."""
+    predecessor: Predecessor | None = None
+    """The pages in the study that these take the place of."""
 
 
 def build_document(header: InstanceHeader, printed: Printed, sources: Sequence[tuple[str, str]]) -> Dataset:
@@ -63,6 +72,9 @@ def build_document(header: InstanceHeader, printed: Printed, sources: Sequence[t
     dataset.ConceptNameCodeSequence = [code("18748-4", "LN", "Diagnostic imaging report")]
     dataset.VerificationFlag = "VERIFIED"
     dataset.SourceInstanceSequence = [_reference(*source) for source in sources]
+    if printed.predecessor is not None:  # WL-50: a PACS that has both shows which one stands
+        before = hierarchical_references(dataset.StudyInstanceUID, [printed.predecessor.reference])
+        dataset.PredecessorDocumentsSequence = [before]
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
     dataset.EncapsulatedDocument = printed.pdf + b"\0" * (len(printed.pdf) % 2)
     dataset.EncapsulatedDocumentLength = len(printed.pdf)

@@ -14,11 +14,13 @@ from service.reports.case_records import Case, Signer
 from service.reports.compose import Standing, Status
 from service.reports.content import Addendum, Content
 from service.reports.fonts import unprintable
+from service.reports.merging import merged
 from service.reports.records import Version
 from service.reports.required import Missing, missing_parts, unreported
 from service.reports.signing import Basis, Desk
 from service.reports.suggest import held
 from service.reports.versions import STANDING, Author, Body, body_of, make_body, next_status
+from service.results.visibility import sight_of
 from service.roles import Permission
 from service.settings import Settings
 from service.worklist import claims
@@ -61,10 +63,10 @@ def sign(
         if problems := _in_the_way(rx, case, account_id, content):
             raise Incomplete(problems)
         basis, signer = signing.basis_of(rx, case), case_records.signer_of(rx, account_id)
-        facts = case_records.facts_of(rx, case)
+        facts = case_records.facts_of(rx, case, sight_of(who))
     stands = next_status(status, basis.stands)
     standing = _next_standing(stands, basis)
-    body = make_body(content, facts, standing, Author(name=signer.name, licence=signer.licence))
+    body = make_body(merged(content), facts, standing, Author(name=signer.name, licence=signer.licence))
     signed = signing.prepare(desk, basis, body, signer, status=stands, reason=None, study_revision=case.revision)
     with desk.database.transaction() as tx:
         claimed = claims.require(tx, who, public_id, token, desk.clock())
@@ -106,7 +108,7 @@ def amend(desk: Desk, settings: Settings, who: Caller, public_id: str, *, conten
     standing = Standing(
         status="amended", reason=reason, reason_language=content.language, addenda=before.standing.addenda
     )
-    body = make_body(content, before.facts, standing, Author(name=signer.name, licence=signer.licence))
+    body = make_body(merged(content), before.facts, standing, Author(name=signer.name, licence=signer.licence))
     signed = _prepared(desk, basis, body, signer, status="amended", reason=reason)
     with desk.database.transaction() as tx:
         return signing.write(desk, tx, signed, who, action="report_amended")

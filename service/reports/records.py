@@ -6,14 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, literal, select, true, update
 
 from service.access import Caller
 from service.reports.case_records import Case
 from service.reports.content import Content
-from service.results.visibility import Sight, impression_revision, reported_revision
+from service.results.dicom_object import Predecessor
+from service.results.visibility import Sight, sees_version
 from service.sites import policy_from_json
-from service.tables import instance, report, report_document, report_draft, report_read, report_version, site, study
+from service.tables import (
+    instance,
+    report,
+    report_document,
+    report_draft,
+    report_read,
+    report_version,
+    series,
+    site,
+    study,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +115,12 @@ def versions_of(rx: Connection, report_id: int) -> list[Version]:
     return [Version(*row) for row in rows]
 
 
-def known_revision(rx: Connection, sight: Sight, study_id: int) -> int:
-    """Return the newest revision of a study whose images a reader has judged alone, or a final report covers; or 0."""
-    s = study.c.id
-    row = rx.execute(select(impression_revision(sight, s), reported_revision(s)).where(s == study_id)).one()
-    return max(row[0] or 0, row[1] or 0)
+def versions_seen(rx: Connection, sight: Sight, shown: Report) -> list[Version]:
+    """Return the versions of a report that the caller may know of, the first first."""
+    t = report_version.alias()
+    columns = [t.c[name] for name in Version.__dataclass_fields__]
+    where = (t.c.report_id == shown.id, sees_version(sight, t, literal(shown.study_id)))
+    return [Version(*row) for row in rx.execute(select(*columns).where(*where).order_by(t.c.number))]
 
 
 _VERSION = [report_version.c[name] for name in Version.__dataclass_fields__]
@@ -140,6 +152,22 @@ def document_of(rx: Connection, version_id: int, language: str) -> RowMapping | 
     t = report_document
     query = select(t.c.site_id, t.c.pdf_sha256).where(t.c.report_version_id == version_id, t.c.language == language)
     return rx.execute(query).mappings().first()
+
+
+def newest_pages(rx: Connection, study_id: int) -> Predecessor | None:
+    """Return the object that holds the pages of the newest version of a study's report that is kept in the study."""
+    i, t = instance.c, report_document.c
+    row = rx.execute(
+        select(series.c.series_instance_uid, i.sop_instance_uid, i.sop_class_uid)
+        .join_from(report, report_version, report_version.c.report_id == report.c.id)
+        .join(report_document, t.report_version_id == report_version.c.id)
+        .join(instance, i.id == t.instance_id)
+        .join(series, series.c.id == i.series_id)
+        .where(report.c.study_id == study_id)
+        .order_by(report_version.c.number.desc())
+        .limit(1)
+    ).first()
+    return Predecessor(*row) if row else None
 
 
 def note_read(tx: Connection, shown: Report, version_id: int, *, account_id: int, language: str, now: float) -> bool:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from service.catalogue import FINDING_CODES, findings
 from service.reports.content import CodedFinding, Content
 from service.reports.fonts import unprintable
+from service.reports.merging import clashes
 
 MessageCode = Literal[
     "required", "unknown_finding", "side_not_possible", "zone_not_possible", "size_not_possible", "count_not_possible",
@@ -139,7 +140,8 @@ def _presence_problems(finding: CodedFinding) -> Iterator[MessageCode]:
 
 def _twice(content: Content) -> Iterator[Problem]:
     """A finding said twice of one place is a slip; said of a side and denied of it is a contradiction."""
-    seen: set[tuple[object, ...]] = set()
+    for field in clashes(content):
+        yield field, "found_twice"
     denied = {
         (finding.code, side)
         for finding in content.findings
@@ -147,10 +149,6 @@ def _twice(content: Content) -> Iterator[Problem]:
         for side in _DENIES[finding.side]
     }
     for index, finding in enumerate(content.findings):
-        place = (finding.code, finding.presence, finding.side, *sorted(finding.zones))
-        if place in seen:
-            yield f"findings.{index}", "found_twice"
-        seen.add(place)
         if finding.presence != "absent" and (finding.code, finding.side) in denied:
             yield f"findings.{index}", "contradicts"
 

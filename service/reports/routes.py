@@ -16,11 +16,12 @@ from service.reports.case_records import Case
 from service.reports.compose import Standing, compose_all
 from service.reports.content import Content, Quality
 from service.reports.life import Incomplete
+from service.reports.merging import merged
 from service.reports.required import missing_parts, proposal
-from service.reports.sight import versions_for
 from service.reports.suggest import Basis, suggest
 from service.reports.version_routes import desk_of, incomplete_answer
 from service.reports.versions import content_of
+from service.results.visibility import sight_of
 from service.roles import Permission
 from service.worklist import claims
 from service.worklist.claims import ClaimToken
@@ -70,7 +71,7 @@ def get_case_report(request: Request, public_id: str, who: Reader) -> CaseReport
             public_id=report.public_id if report else None,
             draft=content_of(draft["content"]) if draft else None,
             draft_updated_at=draft["updated_at"] if draft else None,
-            versions=[version_answer(v) for v in versions_for(rx, who, report)] if report else [],
+            versions=[version_answer(v) for v in records.versions_seen(rx, sight_of(who), report)] if report else [],
             suggestion=suggest(_basis(rx, case, who)),
         )
 
@@ -118,8 +119,8 @@ def preview(request: Request, public_id: str, written: Written, who: Reader) -> 
     """Return the report as it would stand in every language, and what keeps it from being signed."""
     with request.app.state.database.reading() as rx:
         case = _case(rx, who, public_id)
-        facts = case_records.facts_of(rx, case)
-    texts = compose_all(written.content, facts, Standing())
+        facts = case_records.facts_of(rx, case, sight_of(who))
+    texts = compose_all(merged(written.content), facts, Standing())
     return Preview(
         ko=texts["ko"],
         en=texts["en"],

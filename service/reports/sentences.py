@@ -167,6 +167,8 @@ def _vi_place(finding: CodedFinding, entry: FindingEntry) -> str:
     if finding.zones:
         zones = listed([str(_words("zone", zone, "vi")) for zone in finding.zones], "vi")
         lung = {"right": "phổi phải", "left": "phổi trái", "both": "hai phổi", None: ""}[finding.side]
+        if zones.endswith("phổi"):  # "rốn phổi", the hilum, names the lung itself; "rốn" alone is the navel
+            lung = {"phổi phải": "phải", "phổi trái": "trái", "hai phổi": "hai bên", "": ""}[lung]
         return _joined("ở", zones, lung)
     if finding.side is None:
         return ""

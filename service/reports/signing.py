@@ -184,6 +184,7 @@ def _encapsulate(
     with desk.database.reading() as rx:
         header = case_records.first_header(rx, case.study_id)
         sources = case_records.image_uids(rx, case.study_id)
+        predecessor = records.newest_pages(rx, case.study_id)
     if header is None:
         raise Conflict("The study holds no image that a report could be about.", code="no_images")
     printed = Printed(
@@ -194,6 +195,7 @@ def _encapsulate(
         language=language,
         pdf=pdfs[language],
         signed_at=moment_of(values["signed_at"], body.facts),
+        predecessor=predecessor,
     )
     return store_document(desk.archive, case.site_id, build_document(from_json(header), printed, sources))
 

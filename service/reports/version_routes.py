@@ -14,13 +14,13 @@ from service.access import Caller, may
 from service.catalogue import Language
 from service.errors import NotFound, error_body
 from service.reports import life, records
-from service.reports.answers import ReportAnswer, VersionAnswer, version_answer
+from service.reports.answers import AboutAnswer, ReportAnswer, VersionAnswer, version_answer
 from service.reports.content import MAX_TEXT, Content
 from service.reports.life import Incomplete
 from service.reports.records import Report, Version
-from service.reports.sight import versions_for
 from service.reports.signing import Desk
-from service.reports.versions import STANDING, content_of, texts_of
+from service.reports.versions import STANDING, content_of, facts_of, texts_of
+from service.results.visibility import sight_of
 from service.roles import Permission
 
 router = APIRouter(prefix="/api/reports", tags=["reports"])
@@ -80,6 +80,7 @@ def get_report(
         study=report.study_public_id,
         previous_sha256=chosen.previous_sha256,
         is_latest=chosen is all_seen[-1],
+        about=AboutAnswer.model_validate(facts_of(chosen), from_attributes=True),
         texts=texts_of(chosen),
         content=content_of(chosen.content["content"]) if who.can(Permission.READ_CASES) else None,
         may_correct=all_seen[-1].status in STANDING and life.may_correct(who, all_seen),
@@ -150,7 +151,7 @@ def _chosen(rx: Connection, who: Caller, public_id: str, number: int | None) -> 
     if report is None:
         raise NotFound
     sees_all = who.can(Permission.READ_CASES) or records.shows_preliminary(rx, report.site_id)
-    seen = [v for v in versions_for(rx, who, report) if sees_all or v.status in FOR_SITES]
+    seen = [v for v in records.versions_seen(rx, sight_of(who), report) if sees_all or v.status in FOR_SITES]
     for version in reversed(seen):
         if number is None or version.number == number:
             return report, version, seen

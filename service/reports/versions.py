@@ -70,6 +70,11 @@ def texts_of(version: Version) -> dict[Language, Composed]:
     return _TEXTS.validate_python(version.content["texts"])
 
 
+def facts_of(version: Version) -> Facts:
+    """Return what stood beside the author's words when a stored version was signed."""
+    return Facts.model_validate(version.content["facts"])
+
+
 def content_of(stored: Mapping[str, Any]) -> Content | None:
     """Return stored content as a form can show it; None when the catalogue no longer has one of its codes."""
     try:

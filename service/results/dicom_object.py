@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,6 +46,10 @@ class ResultKey:
         return derived_uid(name)
 
 
+Reference = tuple[str, str, str]
+"""Series Instance UID, SOP Instance UID, SOP Class UID."""
+
+
 @dataclass(frozen=True, slots=True)
 class Predecessor:
     """An earlier result of the same study that a new one takes the place of."""
@@ -52,6 +57,30 @@ class Predecessor:
     series_instance_uid: str
     sop_instance_uid: str
     sop_class_uid: str
+
+    @property
+    def reference(self) -> Reference:
+        """How a new object names it."""
+        return (self.series_instance_uid, self.sop_instance_uid, self.sop_class_uid)
+
+
+def hierarchical_references(study_uid: str, references: Iterable[Reference]) -> Dataset:
+    """Return references to instances of one study as Hierarchical SOP Instance Reference (PS3.3 C.17.2.1)."""
+    by_series: dict[str, list[Dataset]] = {}
+    for series_uid, instance_uid, class_uid in references:
+        item = Dataset()
+        item.ReferencedSOPClassUID = class_uid
+        item.ReferencedSOPInstanceUID = instance_uid
+        by_series.setdefault(series_uid, []).append(item)
+    study = Dataset()
+    study.ReferencedSeriesSequence = []
+    for series_uid, items in by_series.items():
+        series = Dataset()
+        series.ReferencedSOPSequence = items
+        series.SeriesInstanceUID = series_uid
+        study.ReferencedSeriesSequence.append(series)
+    study.StudyInstanceUID = study_uid
+    return study
 
 
 def derived_uid(name: str) -> str:

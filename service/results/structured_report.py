@@ -34,9 +34,11 @@ from preprocessing.header import InstanceHeader
 from service.results import concepts
 from service.results.dicom_object import (
     Predecessor,
+    Reference,
     ResultKey,
     add_series_and_equipment,
     derived_uid,
+    hierarchical_references,
     study_modules,
 )
 from service.results.findings import Finding, Presence, ai_priority
@@ -107,10 +109,9 @@ def build_report(
     ):
         dataset.CodingSchemeIdentificationSequence = [_private_scheme()]
     study_uid = images[0].header.study_instance_uid or ""
-    dataset.CurrentRequestedProcedureEvidenceSequence = [_references(study_uid, _evidence(images))]
+    dataset.CurrentRequestedProcedureEvidenceSequence = [hierarchical_references(study_uid, _evidence(images))]
     if predecessor is not None:
-        before = (predecessor.series_instance_uid, predecessor.sop_instance_uid, predecessor.sop_class_uid)
-        dataset.PredecessorDocumentsSequence = [_references(study_uid, [before])]
+        dataset.PredecessorDocumentsSequence = [hierarchical_references(study_uid, [predecessor.reference])]
     for element in _content(package, images, key):
         dataset.add(element)
     return dataset
@@ -259,11 +260,7 @@ def _summary(package: ModelPackage, images: Sequence[AnalysedImage]) -> Containe
     return container
 
 
-_Reference = tuple[str, str, str]
-"""Series Instance UID, SOP Instance UID, SOP Class UID."""
-
-
-def _evidence(images: Iterable[AnalysedImage]) -> list[_Reference]:
+def _evidence(images: Iterable[AnalysedImage]) -> list[Reference]:
     references = []
     for image in images:
         header, overlay = image.header, image.overlay
@@ -271,25 +268,6 @@ def _evidence(images: Iterable[AnalysedImage]) -> list[_Reference]:
         if overlay is not None:
             references.append((overlay.series_instance_uid, overlay.sop_instance_uid, overlay.sop_class_uid))
     return references
-
-
-def _references(study_uid: str, references: Iterable[_Reference]) -> Dataset:
-    """Hierarchical SOP Instance Reference (PS3.3 C.17.2.1)."""
-    by_series: dict[str, list[Dataset]] = {}
-    for series_uid, instance_uid, class_uid in references:
-        item = Dataset()
-        item.ReferencedSOPClassUID = class_uid
-        item.ReferencedSOPInstanceUID = instance_uid
-        by_series.setdefault(series_uid, []).append(item)
-    study = Dataset()
-    study.ReferencedSeriesSequence = []
-    for series_uid, items in by_series.items():
-        series = Dataset()
-        series.ReferencedSOPSequence = items
-        series.SeriesInstanceUID = series_uid
-        study.ReferencedSeriesSequence.append(series)
-    study.StudyInstanceUID = study_uid
-    return study
 
 
 def _private_scheme() -> Dataset:

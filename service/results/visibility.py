@@ -111,20 +111,40 @@ def sees_series(sight: Sight, of: Any = series) -> ColumnElement[bool]:
     return or_(of.c.is_result.is_(False), any_seen.correlate_except(instance, first_impression, report, report_version))
 
 
+def sees_version(sight: Sight, of: Any, study_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Keep to versions of a study's report that do not tell a reader what he must not know yet.
+
+    Final reports that stand are for all. A preliminary one, and one that was taken back, is for its signer, and for who
+    may know what the AI found in its images: the study waits for a reader whom they would lead.
+
+    Args:
+        sight: How far the caller sees.
+        of: An alias of the table `report_version`.
+        study_id: The study that the report is about; a column of the tables `report` and `report_version` themselves
+            would be taken for one of the subqueries'.
+    """
+    if sight.rule is not Rule.AFTER_IMPRESSION:
+        return true()
+    stands = and_(of.c.status.in_(FINAL), ~_is_retracted_by(of))
+    is_own = of.c.account_id == literal(sight.account_id)
+    return or_(stands, is_own, sees(sight, study_id, of.c.study_revision))
+
+
+def _is_retracted_by(of: Any) -> ColumnElement[bool]:
+    """Tell whether a version, or a later one of its report, took it back."""
+    later = report_version.alias()
+    later_ones = (later.c.report_id == of.c.report_id, later.c.number >= of.c.number, later.c.status == "cancelled")
+    return exists().where(*later_ones).correlate_except(later)
+
+
 def _is_taken_back() -> ColumnElement[bool]:
     """Tell whether an instance is the pages of a version that was retracted, or of its retraction."""
-    later = report_version.alias()
-    retracted = exists().where(
-        later.c.report_id == report_version.c.report_id,
-        later.c.number >= report_version.c.number,
-        later.c.status == "cancelled",
-    )
     query = (
         select(report_document.c.id)
         .join_from(report, report_version, report_version.c.report_id == report.c.id)
         .join(report_document, report_document.c.report_version_id == report_version.c.id)
         .where(report.c.study_id == instance.c.study_id, report_document.c.instance_id == instance.c.id)
-        .where(retracted.correlate_except(later))
+        .where(_is_retracted_by(report_version))
     )
     return query.correlate_except(report, report_version, report_document).exists()
 
@@ -136,13 +156,8 @@ def _is_reported(study_id: ColumnElement[Any], revision: ColumnElement[Any]) -> 
 
 def _standing(query: Select[Any], study_id: ColumnElement[Any]) -> Select[Any]:
     """Keep to final versions of a study's report that nobody has taken back since."""
-    later = report_version.alias()
-    retracted = exists().where(
-        later.c.report_id == report_version.c.report_id,
-        later.c.number > report_version.c.number,
-        later.c.status == "cancelled",
-    )
     return query.join_from(report_version, report, report.c.id == report_version.c.report_id).where(
         report.c.study_id == study_id,
-        and_(report_version.c.status.in_(FINAL), ~retracted.correlate_except(later)),
+        report_version.c.status.in_(FINAL),
+        ~_is_retracted_by(report_version),
     )

@@ -214,7 +214,8 @@ def _held(tx: Connection, caller: Caller, public_id: str, token: int | None, now
 
 
 def _claimed(held: Held) -> Conflict:
-    return Conflict(f"{held.claimed_by or 'Somebody else'} is reading this study.", code="claimed")
+    words = f"{held.claimed_by or 'Somebody else'} is reading this study."
+    return Conflict(words, code="claimed", detail={"claimed_by": held.claimed_by})
 
 
 def _lost() -> Conflict:

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -40,14 +39,14 @@ class Desk:
     tolerated: list[str] = field(default_factory=list)
     """Parts of faults that a test means to cause."""
 
-    def send(self, *datasets: Dataset, scored: bool = False, **scores: Any) -> str:
+    def send(self, *datasets: Dataset, scored: bool = False, said: films.Said | None = None) -> str:
         """Let one study arrive over STOW-RS and be ready to be read; returns its public id."""
         stow(self.house, datasets)
         with self.house.database.reading() as rx:
             where = tables.study.c.study_instance_uid == str(datasets[0].StudyInstanceUID)
             public_id = str(rx.execute(select(tables.study.c.public_id).where(where)).scalar_one())
         if scored:
-            films.score(self.house, public_id, **scores)
+            films.score(self.house, public_id, said)
         else:
             films.settle(self.house, public_id)
         return public_id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import imagecodecs
@@ -31,10 +33,6 @@ LUNG = (int(0.31 * SIZE), int(0.60 * SIZE))
 AIR = (6, 256)
 BITS = 12
 TOP = 2**BITS - 1
-PACKAGE = make_package(
-    outputs=[make_output(0, "nodule"), make_output(1, "effusion")],
-    input_shape=(1, 224, 224),
-)
 
 
 def chest() -> NDArray[np.uint16]:
@@ -95,12 +93,21 @@ def settle(house: House, public_id: str, state: str = "unscored", reason: str | 
         update_item(tx, study_id=study_id, now=now, settings=house.settings)
 
 
-def score(
-    house: House, public_id: str, *, logits: tuple[float, float] = (2.0, -2.0), shape: tuple[int, int] = (SIZE, SIZE)
-) -> None:
-    """Write of every image what a package with one activation, on the phantom's nodule, would leave behind."""
-    state = house.app.state
-    parts = Parts(house.settings, house.database, state.archive, state.intake, house.site_id, house.clock)
+@dataclass(frozen=True)
+class Said:
+    """What a package says of a film: its first finding is there, its second is not."""
+
+    findings: tuple[str, str] = ("nodule", "effusion")
+    logits: tuple[float, float] = (2.0, -2.0)
+    shape: tuple[int, int] = (SIZE, SIZE)
+    """Rows and columns of the film."""
+    spots: Mapping[tuple[int, int], float] = field(default_factory=lambda: {(2, 2): 2.0})
+    """Row and column of a cell of the heat map, counted over the longer edge of the film → its activation."""
+
+
+def score(house: House, public_id: str, said: Said | None = None) -> None:
+    """Write of every image what a package would leave behind; without a word on it, of the phantom's nodule."""
+    said = said or Said()
     settle(house, public_id, state="scored")
     with house.database.reading() as rx:
         images = rx.execute(
@@ -108,28 +115,35 @@ def score(
             .join(tables.study, tables.study.c.id == tables.instance.c.study_id)
             .where(tables.study.c.public_id == public_id)
         ).all()
+    state = house.app.state
+    parts = Parts(house.settings, house.database, state.archive, state.intake, house.site_id, house.clock)
     revision_id = add_revision(parts, images[0].study_id)
-    workspace = Workspace(house.settings.work_folder)
+    for image in images:
+        _run(parts, {"study_id": image.study_id, "instance_id": image.id, "revision_id": revision_id}, said)
+    with house.database.transaction() as tx:
+        tx.execute(update(tables.revision).where(tables.revision.c.id == revision_id).values(state="scored"))
+
+
+def _run(parts: Parts, ids: dict[str, int], said: Said) -> None:
+    outputs = [make_output(channel, finding) for channel, finding in enumerate(said.findings)]
+    package = make_package(outputs=outputs, input_shape=(1, 224, 224))
     maps = np.full((2, CELLS, CELLS), -0.2, np.float32)
-    maps[0, 2, 2] = 2.0
-    rows, columns = shape
-    placement = Placement(left=0.0, top=0.0, scale=max(shape) / 224, rows=rows, columns=columns)
-    tensor = np.zeros((1, 224, 224), np.float32)
-    shown = ("nodule", "effusion")
+    for (row, column), activation in said.spots.items():
+        maps[0, row, column] = activation
+    rows, columns = said.shape
+    placement = Placement(left=0.0, top=0.0, scale=max(said.shape) / 224, rows=rows, columns=columns)
     judged = judge_findings(
-        PACKAGE, np.array(logits, np.float32), age_years=56.0, unknown_age_as_adult=False, shown=shown,
+        package, np.array(said.logits, np.float32), age_years=56.0, unknown_age_as_adult=False, shown=said.findings,
         heat_map=maps, placement=placement,
     )  # fmt: skip
-    with house.database.transaction() as tx:
-        for image in images:
-            run = {
-                "site_id": parts.site_id, "study_id": image.study_id, "revision_id": revision_id,
-                "instance_id": image.id, "package": PACKAGE.name, "package_version": PACKAGE.version,
-                "package_sha256": PACKAGE.sha256, "recipe": PACKAGE.recipe, "outcome": "done", "notes": [],
-                "provider": "CPUExecutionProvider", "shown": list(shown), "started_at": house.clock(),
-                "finished_at": house.clock(), "tensor_sha256": workspace.put_tensor(tensor),
-                "heat_map_sha256": workspace.put_heat_map(maps, placement),
-            }  # fmt: skip
-            [run_id] = tx.execute(insert(tables.run).values(**run)).inserted_primary_key or [0]
-            records.save_findings(tx, run_id=run_id, findings=judged)
-        tx.execute(update(tables.revision).where(tables.revision.c.id == revision_id).values(state="scored"))
+    workspace = Workspace(parts.settings.work_folder)
+    run = {
+        **ids, "site_id": parts.site_id, "package": package.name, "package_version": package.version,
+        "package_sha256": package.sha256, "recipe": package.recipe, "outcome": "done", "notes": [],
+        "provider": "CPUExecutionProvider", "shown": list(said.findings), "started_at": parts.clock(),
+        "finished_at": parts.clock(), "tensor_sha256": workspace.put_tensor(np.zeros((1, 224, 224), np.float32)),
+        "heat_map_sha256": workspace.put_heat_map(maps, placement),
+    }  # fmt: skip
+    with parts.database.transaction() as tx:
+        [run_id] = tx.execute(insert(tables.run).values(**run)).inserted_primary_key or [0]
+        records.save_findings(tx, run_id=run_id, findings=judged)

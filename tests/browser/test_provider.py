@@ -12,7 +12,8 @@ from sqlalchemy import update
 
 from service import tables
 from service.roles import Role
-from tests.browser.desk import READY_MS, browser
+from tests.browser import films
+from tests.browser.desk import READY_MS, Desk, browser
 from tests.browser.test_amending import signed, versions
 from tests.service.access.test_oidc import hospital, user
 
@@ -59,5 +60,35 @@ def test_who_has_no_password_confirms_in_a_new_window_and_loses_nothing(tmp_path
 
         expect(page.locator(".report-sheet")).to_contain_text("seen with the earlier film", timeout=READY_MS)
         assert [row["status"] for row in versions(house)] == ["final", "appended"]
+        window.value.close()
+        page.close()
+
+
+def test_a_reader_without_a_password_signs_after_a_proof_in_a_new_window(tmp_path: Path, opened: Browser) -> None:
+    with hospital(tmp_path, user(auth_time=int(time.time()))) as (house, _):
+        account_id = house.new_account(Role.RADIOLOGIST, login="kim@example.kr")
+        with house.database.transaction() as tx:
+            own = tables.account.c.id == account_id
+            tx.execute(update(tables.account).where(own).values(password_hash=None, language="en"))
+        page = opened.new_page(locale="en")
+        page.goto(f"{house.address}/sign-in")
+        page.get_by_role("link", name="hospital account").click()
+        come_through(page)
+        with house.database.transaction() as tx:
+            tx.execute(update(tables.session).values(confirmed_at=None))
+        desk = Desk(house, page, account_id)
+        desk.open(desk.send(films.film()))
+        desk.impression("1")
+        page.locator("[data-panel=report]").wait_for()
+        desk.press("q", "s")
+        expect(page.locator("[data-command=sign_now]")).to_be_enabled(timeout=READY_MS)
+        desk.press("Enter")
+
+        with page.expect_popup() as window:
+            page.get_by_role("link", name="Confirm with your hospital account").click()
+        come_through(window.value)
+
+        page.wait_for_url("**/worklist", timeout=READY_MS)
+        assert [row["status"] for row in versions(house)] == ["final"]
         window.value.close()
         page.close()

@@ -231,5 +231,6 @@ def test_what_was_said_stands_when_the_case_is_opened_again(house: House, opened
 
     assert desk.page.locator("[data-impression=abnormal]").is_visible()
     desk.page.locator("[data-finding=nodule][data-judgement=uncertain]").wait_for()
-    expect(desk.page.locator("[data-panel=report] textarea").first).to_have_value("ground glass?")
+    field = desk.page.locator("[data-panel=report]").get_by_label("Findings in your words")
+    expect(field).to_have_value("ground glass?")
     stand_up(desk)

@@ -136,3 +136,17 @@ def test_the_page_speaks_four_languages(house: House, opened: Browser, language:
         here.go("/upload")
 
         expect(here.page.locator("h1")).to_have_text(title)
+
+
+def test_a_folder_that_is_dropped_anywhere_on_the_page_is_walked_to_its_ends(
+    page: Page, house: House, tmp_path: Path
+) -> None:
+    folder = a_cd(tmp_path / "cd", images=3)
+    session = page.context.new_cdp_session(page)  # a person's drop: scripts cannot make one with a folder
+    for kind in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 900, "y": 700, "data": data})
+
+    expect(page.locator("p.after")).to_contain_text("Studies arrived whole: 1")
+    expect(page.locator("#totals")).to_have_text("3 stored · 2 left out")
+    assert stored(house) == 3

@@ -302,10 +302,48 @@ def test_the_audit_is_proven_and_exported(pandok: Command) -> None:
 
     pandok.done("audit", "export", "--to", str(exported))
 
-    assert [json.loads(line)["resourceType"] for line in exported.read_text().splitlines()] == ["AuditEvent"]
+    assert [json.loads(line)["resourceType"] for line in exported.read_text().splitlines()] == ["AuditEvent"] * 2
     assert pandok("audit", "verify", "--head", head).returncode == 0
     assert pandok("audit", "verify", "--head", "ab" * 32).returncode == 1
     assert pandok("audit", "export", "--to", str(exported)).returncode == 1  # it overwrites nothing
+
+
+def test_whatever_changes_who_may_do_what_is_noted(pandok: Command) -> None:
+    pandok.done("sites", "add", "hanoi", *SITE)
+    pandok.done("sites", "set", "hanoi", "--reading-policy", "blind", "--unknown-age", "unscored")
+    pandok.done("sites", "set", "hanoi", "--reading-policy", "blind")  # as it is: nothing happened
+    pandok.done("peers", "add", "hanoi", "MODALITY", "--network", "192.0.2.0/24")
+    pandok.done("peers", "disable", "hanoi", "MODALITY")
+    pandok.done("keys", "add", "hanoi", "--name", "gateway")
+    prefix = pandok.rows("api_key")[0]["prefix"]
+    pandok.done("keys", "revoke", prefix)
+    package = pandok.rows("release")[0]["package"]
+    pandok.done("releases", "add", "hanoi", package)  # as it is
+    pandok.done("releases", "end", "hanoi", package)
+    pandok.done("audit", "verify")
+
+    events = pandok.rows("audit_event")
+
+    told = [(row["action"], row["object_type"], row["object_id"]) for row in events]
+    released = [("package_released", "package", row["package"]) for row in pandok.rows("release")]
+    assert told == [
+        ("site_added", "site", "hanoi"),
+        *released,
+        ("site_changed", "site", "hanoi"),
+        ("peer_added", "peer", "MODALITY"),
+        ("peer_disabled", "peer", "MODALITY"),
+        ("key_added", "key", prefix),
+        ("key_revoked", "key", prefix),
+        ("release_ended", "package", package),
+        ("audit_verified", None, None),
+    ]
+    assert {row["site_id"] for row in events[:-1]} == {pandok.rows("site")[0]["id"]}
+    detail = {row["action"]: row["detail"] for row in events}
+    assert detail["site_changed"] == {"reading_policy": {"from": "triage", "to": "blind"}}
+    assert detail["peer_added"]["network"] == "192.0.2.0/24"
+    assert detail["audit_verified"]["events"] == len(events) - 1
+    assert detail["audit_verified"]["head"] == events[-2]["sha256"]
+    assert events[-1]["previous_sha256"] == events[-2]["sha256"]
 
 
 def test_a_changed_audit_is_found(pandok: Command) -> None:

@@ -19,7 +19,7 @@ from tests.trials.recording import Tracer
 MOST_OF_A_CALL = 12
 """Of one call in one thread: further ones repeat the same loop over pages of a file."""
 _CALL = re.compile(r"(\d+) +(\w+)\(")
-_NAMED = re.compile(r'(?:openat|rename|unlink|mkdir)\([^"]*"([^"]*)"')
+_NAMED = re.compile(r'(?:openat|rename|link|unlink|mkdir)\([^"]*"([^"]*)"')
 _OPEN = re.compile(r"\(\d+<([^>]*)>")
 
 

@@ -81,6 +81,8 @@ class Disk:
     def __init__(self, root: Path) -> None:
         self._root = str(root)
         self._files: dict[str, _File] = {}
+        self._opened: dict[str, _File] = {}
+        """By the name that a file was opened under, which the kernel tells even when it is gone."""
         self._folders: dict[str, _Folder] = {str(root): _Folder()}
         for path in sorted(root.rglob("*")):
             parent = self._folders[str(path.parent)]
@@ -97,10 +99,10 @@ class Disk:
             return
         match event.kind:
             case "create" if path not in self._files:
-                self._files[path] = _File()
+                self._files[path] = self._opened[path] = _File()
                 self._enter(path, event, self._files[path])
             case "write":
-                self._files[path].pending.append(_Change(event.end, event.offset, event.data))
+                self._file(path).pending.append(_Change(event.end, event.offset, event.data))
             case "truncate":
                 self._files[path].pending.append(_Change(event.end, event.offset, None))
             case "mkdir":
@@ -110,13 +112,19 @@ class Disk:
                 self._files[event.target] = self._files.pop(path)
                 self._enter(event.target, event, self._files[event.target])
                 self._leave(path, event, of=(event.target, event.end))
+            case "link":
+                self._files[event.target] = self._files[path]
+                self._enter(event.target, event, self._files[path])
             case "unlink":
                 self._files.pop(path, None)
                 self._leave(path, event, of=None)
             case "sync" if path in self._folders:
                 self._sync_folder(self._folders[path], event.begin)
             case "sync":
-                self._files[path].sync(event.begin)
+                self._file(path).sync(event.begin)
+
+    def _file(self, path: str) -> _File:
+        return self._files[path] if path in self._files else self._opened[path]
 
     def after_power_loss(self, chance: random.Random, keep: float) -> dict[str, bytes]:
         """Return the files, by path, as they may be found when power comes back.

@@ -30,13 +30,13 @@ class Event:
     """One call that changed something, synced something, or spoke to a peer.
 
     Attributes:
-        kind: create, write, sync, rename, mkdir, unlink, truncate or answer.
-        path: What it was done to; of a rename the old name; empty for an answer.
+        kind: create, write, sync, rename, link, mkdir, unlink, truncate or answer.
+        path: What it was done to; of a rename or link the old name; empty for an answer.
         begin: Line of the trace in which the call began: what came before it in the trace happened before it.
         end: Line in which it had ended.
         offset: Of a write, in bytes; of a truncate the new size.
         data: What was written or said.
-        target: The new name of a rename.
+        target: The new name of a rename or link.
     """
 
     kind: str
@@ -133,6 +133,8 @@ def _events(call: str, words: str, when: tuple[int, int], positions: dict[str, i
             return [Event("sync", path, *when)]
         case "rename" | "renameat" | "renameat2":
             return [Event("rename", strings[0].decode(), *when, target=strings[-1].decode())]
+        case "link" | "linkat":
+            return [Event("link", strings[0].decode(), *when, target=strings[-1].decode())]
         case "unlink" | "unlinkat" | "rmdir":
             return [Event("unlink", strings[-1].decode(), *when)]
         case "mkdir" | "mkdirat":

@@ -12,7 +12,20 @@ from tests.trials.place import Place, film, make_place
 from tests.trials.recording import Tracer
 from tests.trials.trial import Counts, Trial
 
-CALLS = ("openat", "write", "writev", "fsync", "fdatasync", "rename", "pwrite64", "sendto", "close", "unlink", "mkdir")
+CALLS = (
+    "openat",
+    "write",
+    "writev",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "pwrite64",
+    "sendto",
+    "close",
+    "link",
+    "unlink",
+    "mkdir",
+)
 SHARE = 3
 """One seed takes each third point."""
 CASES = 40

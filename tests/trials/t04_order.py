@@ -73,7 +73,7 @@ def judge(events: Sequence[Event], place: Place, acknowledged: dict[str, str]) -
     counts = dict.fromkeys(("before_file", "before_directory", "before_rows"), 0)
     for uid, answered in answers_to(events, list(acknowledged)).items():
         target = place.settings.archive_folder / str(place.site_id) / acknowledged[uid][:2] / f"{acknowledged[uid]}.dcm"
-        named = [event for event in by_path[str(target)] if event.kind == "rename" and event.end < answered]
+        named = [event for event in by_path[str(target)] if event.kind in ("rename", "link") and event.end < answered]
         if not named:
             counts["before_directory"] += 1
             continue

@@ -23,6 +23,8 @@ export interface Asking {
   claim?: number | null;
   /** Asked by a clock and not by a person: does not keep a session alive. */
   background?: boolean;
+  /** Fetched ahead: nobody opened it. */
+  prefetch?: boolean;
   signal?: AbortSignal;
 }
 
@@ -34,9 +36,10 @@ export const listeners: { signedOut: () => void; passwordWanted: () => void } = 
 
 /** Returns what the service answers, `undefined` for 204; throws Refused. */
 export async function ask<T>(path: string, asking: Asking = {}): Promise<T> {
-  const { method = "GET", body, query, claim, background, signal } = asking;
+  const { method = "GET", body, query, claim, background, prefetch, signal } = asking;
   const headers: Record<string, string> = { Accept: "application/json", "X-Pandok": "1" };
   if (background) headers["X-Pandok-Background"] = "1";
+  if (prefetch) headers["X-Pandok-Prefetch"] = "1";
   if (claim != null) headers["X-Pandok-Claim"] = String(claim);
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const address = query ? `${path}?${toQuery(query)}` : path;

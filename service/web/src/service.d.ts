@@ -1375,6 +1375,24 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AboutAnswer
+         * @description Whose study a report is of, as it was when it was signed: a report without a name may be anybody's.
+         */
+        AboutAnswer: {
+            /** Accession Number */
+            accession_number: string | null;
+            /** Age Years */
+            age_years: number | null;
+            /** Patient */
+            patient: string;
+            /** Sex */
+            sex: string | null;
+            /** Site Name */
+            site_name: string;
+            /** Study Date */
+            study_date: string | null;
+        };
+        /**
          * AccountAnswer
          * @description An account as who manages accounts sees it.
          */
@@ -2606,7 +2624,7 @@ export interface components {
         };
         /**
          * PriorReport
-         * @description The report of an earlier study.
+         * @description The report of an earlier study, in the newest version that the caller may read; None where there is none.
          */
         PriorReport: {
             /** Public Id */
@@ -2754,6 +2772,7 @@ export interface components {
          * @description A signed version in every language, and the report's other versions.
          */
         ReportAnswer: {
+            about: components["schemas"]["AboutAnswer"];
             content: components["schemas"]["Content"] | null;
             /** Is Latest */
             is_latest: boolean;
@@ -3365,7 +3384,9 @@ export interface operations {
     get_case_api_cases__public_id__get: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                "X-Pandok-Prefetch"?: boolean;
+            };
             path: {
                 public_id: string;
             };

@@ -84,7 +84,7 @@ def reset(house: House, public_id: str) -> None:
 
 
 def let_it_idle(house: House, public_id: str) -> None:
-    house.clock.advance(60 * 60)
+    house.clock.advance(15 * 60)
 
 
 def let_it_age(house: House, public_id: str) -> None:

@@ -176,7 +176,8 @@ def test_a_changed_answer_is_refused(tmp_path: Path, change: str) -> None:
 
 
 def test_a_fresh_sign_in_there_confirms_a_session_here(tmp_path: Path) -> None:
-    with hospital(tmp_path, user(auth_time=int(time.time())), user("old", auth_time=1_000)) as (house, _):
+    people = user(auth_time=int(time.time())), user("old", auth_time=1_000)
+    with hospital(tmp_path, *people, session_idle_minutes=60) as (house, _):
         house.new_account(Role.RADIOLOGIST, login="kim@example.kr")
         browser = house.client(**{"X-Pandok": "1"})
         go(house, browser)

@@ -24,8 +24,8 @@ def test_a_look_is_noted_once_for_a_session_and_again_after_an_hour(house: House
     assert house.browser(account_id).get(STUDIES).status_code == 200
     assert house.with_key().get(STUDIES).status_code == 200
     assert looks(house) == 3
-    for _ in range(2):
-        house.clock.advance(31 * 60)
+    for _ in range(5):
+        house.clock.advance(13 * 60)
         assert reader.get(STUDIES).status_code == 200
     assert looks(house) == 4
 
@@ -39,6 +39,18 @@ def test_every_case_is_noted_by_itself(house: House) -> None:
         assert reader.get(f"/api/cases/{number:032x}").status_code == 200
 
     assert looks(house, "case_opened") == 2
+
+
+def test_a_case_that_a_page_fetches_ahead_is_noted_as_that_until_somebody_opens_it(house: House) -> None:
+    house.add_scored()
+    reader = house.signed_in(Role.RADIOLOGIST)
+    case = f"/api/cases/{1:032x}"
+
+    assert reader.get(case, headers={"X-Pandok-Prefetch": "1"}).status_code == 200
+    assert (looks(house, "case_prefetched"), looks(house, "case_opened")) == (1, 0)
+    assert reader.get(case).status_code == 200
+
+    assert (looks(house, "case_prefetched"), looks(house, "case_opened")) == (1, 1)
 
 
 def test_what_cannot_be_noted_is_not_shown(house: House) -> None:

@@ -204,12 +204,12 @@ def test_want_of_descriptors_passes_and_does_not_close_the_doors(parts: Parts, m
     assert (first.status, second.kind) == (0xA700, Kind.STORED)
 
 
-def test_interrupted_rename_passes_and_does_not_close_the_doors(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_naming_passes_and_does_not_close_the_doors(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(spooled: Path, target: Path) -> None:
         raise InterruptedError(errno.EINTR, "interrupted")
 
     with monkeypatch.context() as disk:
-        disk.setattr(Path, "replace", interrupted)
+        disk.setattr(os, "link", interrupted)
         first = parts.send(make_radiograph())
     second = parts.send(make_radiograph(seed=1))
 

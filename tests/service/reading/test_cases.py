@@ -9,6 +9,7 @@ import pytest
 from service import tables
 from service.roles import Role
 from tests.service.reading.room import CASES, LIST, Room, shown
+from tests.service.reports.desk import NORMAL, writer
 
 
 def names_of(ai: dict[str, Any]) -> list[tuple[str, str]]:
@@ -191,6 +192,7 @@ def test_nothing_is_written_without_the_claim(room: Room) -> None:
     errors = [(answer.status_code, answer.json()["error"]) for answer in refused]
     assert errors == [(409, "claim_lost")] * 3 + [(409, "claimed")]
     assert "Person 1" in refused[3].json()["message"]
+    assert refused[3].json()["claimed_by"] == "Person 1"
     assert taken.json()["token"] > token
     assert [(answer.status_code, answer.json()["error"]) for answer in (late, heartbeat)] == [(409, "claim_lost")] * 2
     assert not_allowed.status_code == 403
@@ -230,6 +232,41 @@ def test_earlier_studies_of_the_same_person_are_priors(room: Room) -> None:
     assert priors[2]["report"] == {"public_id": f"r{first[1:]}", "status": "final"}
     assert priors[0]["report"] is None
     assert later not in [p["public_id"] for p in priors]
+
+
+def test_a_priors_report_is_told_of_to_whom_it_opens_for(room: Room) -> None:
+    """Whatever a case says of a prior's report, its address gives to the same caller; nothing else is told of it."""
+    first = room.scored(StudyDate="20250101")
+    public_id = room.scored(StudyDate="20260101", seed=1)
+    author, other, center = writer(room), writer(room), room.house.with_key()
+    callers = {"author": author.client, "other": other.client, "center": center, "administrator": None}
+    callers["administrator"] = room.reader(role=Role.ADMINISTRATOR).client
+    author.confirm()
+    token = author.read(first)
+
+    def told() -> dict[str, str | None]:
+        found = {}
+        for name, client in callers.items():
+            report = client.get(f"{CASES}/{public_id}").json()["priors"][0]["report"]
+            found[name] = report and report["status"]
+            if report:
+                opened = client.get(f"/api/reports/{report['public_id']}")
+                assert (name, opened.status_code, opened.json()["status"]) == (name, 200, report["status"])
+        return found
+
+    none = told()
+    assert author.sign(first, token, NORMAL, status="preliminary").status_code == 200
+    preliminary = told()
+    assert author.sign(first, token, NORMAL).status_code == 200
+    final = told()
+    report_id = str(author.report(first)["public_id"])
+    assert author.correct(report_id, "retract", reason="another person's images").status_code == 200
+    retracted = told()
+
+    assert none == dict.fromkeys(callers)
+    assert preliminary == {**none, "author": "preliminary"}
+    assert final == {**dict.fromkeys(callers, "final"), "administrator": None}
+    assert retracted == {**none, "author": "cancelled", "center": "cancelled"}
 
 
 def test_the_newest_question_of_the_center_stands_in_the_case(room: Room) -> None:

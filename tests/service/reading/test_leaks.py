@@ -180,6 +180,23 @@ LISTS = [
 ]  # fmt: skip
 
 
+SEARCHES = [
+    "/dicomweb/studies?includefield=all", "/dicomweb/series?includefield=all", "/dicomweb/instances?includefield=all",
+    "/dicomweb/studies?ModalitiesInStudy=SR", "/dicomweb/studies?ModalitiesInStudy=OT",
+    *(f"/dicomweb/studies/1.2.3.{number}.0/{what}" for number in range(10) for what in ("series", "instances")),
+    *(f"/dicomweb/studies/1.2.3.{number}.0/metadata" for number in range(10)),
+]  # fmt: skip
+
+
+def without_address(room: Room, answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.text.replace(room.house.address, "")
+
+
+def claimed_next(reader: Reader) -> str:
+    """Take the next free study: its order must not follow the AI either."""
+    return str(reader.client.post(f"{LIST}/next", json={}).json()["public_id"])
+
+
 def test_under_blind_two_services_that_differ_by_what_the_ai_found_answer_alike(tmp_path: Path, tools: Tools) -> None:
     told: list[list[Any]] = []
     orders: list[list[str]] = []
@@ -190,6 +207,8 @@ def test_under_blind_two_services_that_differ_by_what_the_ai_found_answer_alike(
             told.append([reader.worklist(**query) for query in LISTS])
             told[-1] += [reader.case(f"{number:032x}") for number in range(1, 11)]
             told[-1] += [reader.get(f"{LIST}/{number:032x}").json() for number in range(1, 11)]
+            told[-1] += [without_address(room, reader.client.get(one, headers=DICOM_JSON)) for one in SEARCHES]
+            told[-1].append([claimed_next(reader) for _ in range(10)])
             orders.append([item["public_id"] for item in room.reader("triage").worklist()["items"]])
 
     assert told[0] == told[1]

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pydicom import Dataset, dcmread
 
 from service import tables
 from service.reports.versions import verify_reports
 from service.roles import Role
 from tests.service.reading.room import Room
 from tests.service.reports.desk import NODULE, NORMAL, Writer, writer
+from tests.service.results.makers import dciodvfy_errors
 
 
-def test_corrections_are_versions_that_follow_one_another_and_the_first_one_stays(room: Room) -> None:
+def path_of(room: Room, row: dict[str, Any]) -> Path:
+    return Path(room.house.app.state.archive.path(room.house.site_id, row["content_sha256"]))
+
+
+def kept_object(room: Room, row: dict[str, Any]) -> Dataset:
+    return dcmread(path_of(room, row), stop_before_pixels=True)
+
+
+def predecessor_of(dataset: Dataset) -> tuple[str, str, str, str]:
+    [study] = dataset.PredecessorDocumentsSequence
+    [series] = study.ReferencedSeriesSequence
+    [one] = series.ReferencedSOPSequence
+    return study.StudyInstanceUID, series.SeriesInstanceUID, one.ReferencedSOPInstanceUID, one.ReferencedSOPClassUID
+
+
+def test_corrections_are_versions_that_follow_one_another_and_the_first_one_stays(room: Room, tmp_path: Path) -> None:
     public_id = room.scored()
     reader = writer(room)
     report_id = reader.signed(public_id, NORMAL)
@@ -37,6 +56,12 @@ def test_corrections_are_versions_that_follow_one_another_and_the_first_one_stay
         assert verify_reports(rx) == []
     stored = [row for row in room.rows(tables.instance) if row["sop_class_uid"].endswith("104.1")]
     assert len({row["sop_instance_uid"] for row in stored}) == 3
+    kept = [kept_object(room, row) for row in stored]
+    assert "PredecessorDocumentsSequence" not in kept[0]
+    assert [predecessor_of(one) for one in kept[1:]] == [
+        (one.StudyInstanceUID, one.SeriesInstanceUID, one.SOPInstanceUID, one.SOPClassUID) for one in kept[:-1]
+    ]
+    assert [dciodvfy_errors(path_of(room, row).read_bytes(), tmp_path) for row in stored] == [[], [], []]
     assert len({row["series_id"] for row in stored}) == 1
     actions = [row["action"] for row in room.rows(tables.audit_event)]
     assert {"report_signed", "report_addended", "report_amended"} <= set(actions)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from service import tables
 from service.catalogue import FINDING_CODES, LANGUAGES
 from service.roles import Role
 from tests.service.house import House
-from tests.service.reading.room import Room
-from tests.service.reports.desk import NODULE, writer
+from tests.service.reading.room import Room, shown
+from tests.service.reports.desk import NODULE, Writer, writer
 
 
 def test_the_catalogue_names_every_code_in_every_language(house: House) -> None:
@@ -49,6 +50,70 @@ def test_a_preview_shows_what_would_be_signed_and_what_is_missing(room: Room) ->
     }
 
 
+@pytest.mark.parametrize("policy", ["triage", "blind"])
+def test_a_preview_names_no_model_before_the_impression_of_these_images(room: Room, policy: str) -> None:
+    public_id, film = room.send()
+    room.score("findings")
+    author = room.reader(policy)
+    reader = Writer(author.client, author.account_id, room)
+    url = f"/api/cases/{public_id}/report/preview"
+
+    def told() -> str:
+        preview = reader.client.post(url, json={"content": NODULE}).json()
+        words = [notice for language in LANGUAGES for notice in preview[language]["notices"]]
+        return " ".join(words)
+
+    before = told()
+    token = reader.has_read(public_id)
+    after = told()
+    reader.client.delete(f"/api/worklist/{public_id}/claim", headers=shown(token))
+    room.send(study=film, seed=5)
+    room.score("findings")
+    of_new_images = told()
+
+    package = room.rows(tables.run)[0]["package"]
+    assert package in after
+    for early in (before, of_new_images):
+        assert package not in early
+        assert "AI" not in early
+        assert "인공지능" not in early
+
+
+def test_a_free_technique_and_several_zones_stand_in_every_language(room: Room) -> None:
+    public_id = room.scored()
+    reader = writer(room)
+    said = {
+        **NODULE,
+        "language": "en",
+        "technique": {"code": "chest_pa", "text": "Inspiration and expiration."},
+        "findings": [{"code": "opacity", "side": "left", "zones": ["lower", "middle", "lower", "perihilar"]}],
+    }
+
+    report_id = reader.signed(public_id, said)
+
+    report = reader.get(f"/api/reports/{report_id}").json()
+    parts = {
+        language: {section["code"]: section["paragraphs"] for section in told["sections"]}
+        for language, told in report["texts"].items()
+    }
+    assert {language: told["technique"] for language, told in parts.items()} == {
+        "en": ["Chest radiograph, PA view.", "Inspiration and expiration."],
+        "ko": ["흉부 X선 촬영, 후전(PA) 방향.", "[영어] Inspiration and expiration."],
+        "vi": ["X quang ngực thẳng, tư thế sau – trước (PA).", "[tiếng Anh] Inspiration and expiration."],
+        "ru": [
+            "Рентгенография органов грудной клетки в прямой задне-передней проекции (PA).",
+            "[английский язык] Inspiration and expiration.",
+        ],
+    }
+    assert {language: told["impression"] for language, told in parts.items()} == {
+        "en": ["Lung opacity in the left middle, lower and perihilar zones."],
+        "ko": ["좌측 중폐야, 하폐야 및 폐문 주위에 폐음영 증가가 관찰됨."],
+        "vi": ["Có đám mờ phổi ở vùng giữa, vùng dưới và vùng quanh rốn phổi trái."],
+        "ru": ["В среднем, нижнем и прикорневом отделах левого лёгкого определяется затемнение."],
+    }
+    assert report["content"]["findings"][0]["zones"] == ["middle", "lower", "perihilar"]
+
+
 def test_the_suggestion_follows_the_verdicts_and_can_be_signed_as_it_is(room: Room) -> None:
     public_id = room.scored()
     reader = writer(room)
@@ -56,10 +121,10 @@ def test_the_suggestion_follows_the_verdicts_and_can_be_signed_as_it_is(room: Ro
     before = reader.report(public_id)
     token = reader.claim(public_id)
     assert reader.impression(public_id, token, "normal").status_code == 200
-    shown = [found for run in reader.case(public_id)["ai"]["runs"] for found in run["shown_findings"]]
+    found_now = [found for run in reader.case(public_id)["ai"]["runs"] for found in run["shown_findings"]]
     verdicts = [
         {"finding_id": found["finding_id"], "code": found["code"], "judgement": "rejected"}
-        for found in shown
+        for found in found_now
         if found["presence"] == "present"
     ]
     reader.verdicts(public_id, token, *verdicts, quality={"grade": "good", "reasons": []})

@@ -105,8 +105,10 @@ def test_nothing_is_said_and_denied_of_the_same_side(denied: Any, said: Any, con
 def test_the_same_finding_twice_is_a_slip_and_on_two_sides_is_not() -> None:
     right, left = (CodedFinding(code="effusion", side=side) for side in ("right", "left"))
 
-    assert codes(right, right) == [("findings.1", "found_twice")]
+    assert codes(right, right) == [("findings.1.side", "found_twice")]
     assert codes(right, left) == []
+    scoliosis = CodedFinding(code="scoliosis")
+    assert codes(scoliosis, scoliosis) == [("findings.1", "found_twice")]
 
 
 def test_urgency_follow_up_and_departments_come_from_the_rules() -> None:

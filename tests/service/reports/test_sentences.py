@@ -147,6 +147,24 @@ READS: list[tuple[CodedFinding, dict[Language, str]]] = [
         },
     ),
     (
+        CodedFinding(code="opacity", side="both", zones=["perihilar"]),
+        {
+            "en": "Lung opacities in the perihilar zones of both lungs.",
+            "ko": "양측 폐문 주위에 폐음영 증가가 관찰됨.",
+            "vi": "Có đám mờ phổi ở vùng quanh rốn phổi hai bên.",
+            "ru": "В прикорневых отделах обоих лёгких определяются затемнения.",
+        },
+    ),
+    (
+        CodedFinding(code="opacity", side="right", zones=["basal", "perihilar"]),
+        {
+            "en": "Lung opacity in the right perihilar and basal zones.",
+            "ko": "우측 폐문 주위 및 폐저부에 폐음영 증가가 관찰됨.",
+            "vi": "Có đám mờ phổi ở vùng quanh rốn phổi và vùng đáy phổi phải.",
+            "ru": "В прикорневом и базальном отделах правого лёгкого определяется затемнение.",
+        },
+    ),
+    (
         CodedFinding(code="pneumothorax", presence="absent", side="both"),
         {
             "en": "No pneumothorax on either side.",

@@ -327,14 +327,32 @@ def test_a_list_shows_who_reads_and_forgets_a_claim_that_ran_out(house: House) -
     assert [shown(other, claim=word) == shown(other) for word in ("free", "mine", "all")] == [False, False, True]
     before = house.app.state.watch.changes()
     house.clock.advance(LEASE_S)
+    with house.database.transaction() as tx:
+        tx.execute(update(tables.session).values(seen_at=house.clock()))  # they went on with something else meanwhile
 
     assert shown(other, claim="free") == [("scheduled", None)]
     house.app.state.watch._looked_at = float("-inf")
     assert house.app.state.watch.changes() == before + 1
-    with house.database.transaction() as tx:
-        tx.execute(update(tables.session).values(seen_at=house.clock()))
     late = mine.delete(f"{LIST}/{1:032x}/claim", headers={"X-Pandok-Claim": str(token)})
     assert (late.status_code, late.json()["error"]) == (409, "claim_lost")
+
+
+@pytest.mark.parametrize("is_touched", [True, False])
+def test_the_heartbeat_of_a_page_in_use_keeps_its_session_and_that_of_an_abandoned_one_does_not(
+    house: House, is_touched: bool
+) -> None:
+    """A CT is read for longer than 15 minutes without another request (RELIABILITY 4.1: viewer activity counts)."""
+    house.add_study(state="scored", modalities="CT")
+    [reader] = everybody(house, 1)
+    token = reader.post(f"{LIST}/{1:032x}/claim").json()["token"]
+    headers = {"X-Pandok-Claim": str(token)} | ({} if is_touched else {"X-Pandok-Background": "1"})
+
+    answers = []
+    for _ in range(40):
+        house.clock.advance(claims.HEARTBEAT_S)
+        answers.append(reader.put(f"{LIST}/{1:032x}/claim", headers=headers).status_code)
+
+    assert answers == ([200] * 40 if is_touched else [200] * 14 + [401] * 26)
 
 
 def test_a_case_is_given_back(house: House) -> None:

@@ -19,7 +19,7 @@ export function TotpSetup({ done }: { done: () => Promise<void> | void }) {
   const [code, setCode] = useState("");
   const [trouble, setTrouble] = useState("");
 
-  const { run, dialog } = useConfirmed();
+  const { run, dialog } = useConfirmed({ isSignature: false });
 
   const begin = () => run(async () => setSecret(await ask<Secret>("/api/me/totp", { method: "POST" })));
   const confirm = async (event: FormEvent) => {

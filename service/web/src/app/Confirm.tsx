@@ -9,9 +9,16 @@ import { ProviderConfirm, useOnlyProvider } from "./ProviderConfirm.tsx";
 import { queries } from "./queries.ts";
 import { refusalWords, showRefusal } from "./refusals.ts";
 
-/** Returns how to run an action that may need a fresh password, and the dialog to put on the page. */
-export function useConfirmed(): { run: (act: () => Promise<void>) => Promise<void>; dialog: ReactNode } {
-  const [open, setOpen] = useState(false);
+interface Confirmed {
+  run: (act: () => Promise<void>) => Promise<void>;
+  /** To be put on the page. */
+  dialog: ReactNode;
+  isAsking: boolean;
+}
+
+/** Returns how to run an action that may need a fresh proof of who sits here; `isSignature` when it is one. */
+export function useConfirmed({ isSignature }: { isSignature: boolean }): Confirmed {
+  const [isAsking, setAsking] = useState(false);
   const waiting = useRef<(() => Promise<void>) | null>(null);
   const run = useCallback(async (act: () => Promise<void>) => {
     try {
@@ -19,24 +26,26 @@ export function useConfirmed(): { run: (act: () => Promise<void>) => Promise<voi
     } catch (error) {
       if (!(error instanceof Refused && error.code === "confirm_first")) return showRefusal(error);
       waiting.current = act;
-      setOpen(true);
+      setAsking(true);
     }
     return undefined;
   }, []);
   const confirmed = async () => {
-    setOpen(false);
+    setAsking(false);
     await queries.invalidateQueries(meOptions);
     if (waiting.current) await run(waiting.current);
   };
-  return { run, dialog: open && <ConfirmDialog close={() => setOpen(false)} confirmed={confirmed} /> };
+  const close = () => setAsking(false);
+  return { run, isAsking, dialog: isAsking && <ConfirmDialog {...{ isSignature, close, confirmed }} /> };
 }
 
 interface DialogProps {
+  isSignature: boolean;
   close: () => void;
   confirmed: () => Promise<void>;
 }
 
-export function ConfirmDialog({ close, confirmed }: DialogProps) {
+function ConfirmDialog({ isSignature, close, confirmed }: DialogProps) {
   const { t } = useTranslation("access");
   return (
     <Modal opened onClose={close} title={t("confirm.title")} closeButtonProps={{ "aria-label": t("common:close") }}>
@@ -45,13 +54,13 @@ export function ConfirmDialog({ close, confirmed }: DialogProps) {
           <ProviderConfirm onConfirmed={() => void confirmed()} />
         </div>
       ) : (
-        <PasswordConfirm confirmed={confirmed} />
+        <PasswordConfirm isSignature={isSignature} confirmed={confirmed} />
       )}
     </Modal>
   );
 }
 
-function PasswordConfirm({ confirmed }: Pick<DialogProps, "confirmed">) {
+function PasswordConfirm({ isSignature, confirmed }: Omit<DialogProps, "close">) {
   const { t } = useTranslation("access");
   const me = useMe();
   const [password, setPassword] = useState("");
@@ -61,14 +70,14 @@ function PasswordConfirm({ confirmed }: Pick<DialogProps, "confirmed">) {
     event.preventDefault();
     try {
       await ask("/api/me/confirm", { method: "POST", body: { password, ...(code ? { code: code.replaceAll(" ", "") } : {}) } });
-      await confirmed();
     } catch (error) {
-      setTrouble(refusalWords(error));
+      return setTrouble(refusalWords(error));
     }
+    await confirmed();
   };
   return (
     <form className="door-form" onSubmit={(event) => void submit(event)}>
-      <p className="door-note">{t("confirm.how")}</p>
+      <p className="door-note">{isSignature ? t("confirm.sign", { name: me.name }) : t("confirm.how")}</p>
       <PasswordInput
         label={t("password")} autoComplete="current-password" required withAsterisk={false} data-autofocus maxLength={128}
         value={password} onChange={(event) => setPassword(event.currentTarget.value)}

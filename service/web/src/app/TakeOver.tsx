@@ -3,18 +3,13 @@ import { Button, Textarea } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ask } from "../api.ts";
+import type { Claim } from "./claims.ts";
 import { useMe } from "./me.ts";
 import { showRefusal } from "./refusals.ts";
 
-export interface TakenClaim {
-  token: number;
-  expires_at: number;
-  heartbeat_s: number;
-}
-
 interface Props {
   id: string;
-  onTaken: (claim: TakenClaim) => void;
+  onTaken: (claim: Claim) => void;
 }
 
 const LEAST_LETTERS = 3;
@@ -28,7 +23,7 @@ export function TakeOver({ id, onTaken }: Props) {
   const take = async () => {
     setBusy(true);
     try {
-      onTaken(await ask<TakenClaim>(`/api/worklist/${id}/claim/take`, { method: "POST", body: { reason: reason.trim() } }));
+      onTaken(await ask<Claim>(`/api/worklist/${id}/claim/take`, { method: "POST", body: { reason: reason.trim() } }));
     } catch (error) {
       showRefusal(error);
     } finally {

@@ -1,5 +1,6 @@
+import i18next from "i18next";
 import { describe, expect, it } from "vitest";
-import { age, dicomDate, hourAt, hourBeside, personName, span, zonePlace } from "./format.ts";
+import { age, daysBefore, dicomDate, hourAt, hourBeside, personName, span, zonePlace } from "./format.ts";
 
 const t = ((key: string, values: Record<string, number> = {}) => `${key} ${Object.values(values).join(" ")}`.trim()) as never;
 
@@ -41,6 +42,14 @@ describe("times", () => {
     expect(age(t, 61.9)).toBe("common:age.years 61");
     expect(age(t, null)).toBe("common:unknown");
   });
+});
+
+it("tells how long before a study a prior was made", async () => {
+  await i18next.init({ lng: "ru", resources: {} });
+  expect(daysBefore(800)).toBe("2 года назад");
+  expect(daysBefore(90)).toBe("2 месяца назад");
+  expect(daysBefore(0)).toBe("0 дней назад");
+  expect(daysBefore(null)).toBe("");
 });
 
 it("writes DICOM dates so that all read the same", () => {

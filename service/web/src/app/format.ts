@@ -13,6 +13,15 @@ export function dicomDate(date: string | null | undefined): string {
   return /^\d{8}$/.test(date ?? "") ? (date as string).replace(/^(\d{4})(\d\d)(\d\d)$/, "$1-$2-$3") : (date ?? "");
 }
 
+/** How long before this study a prior was made, in the largest unit. */
+export function daysBefore(days: number | null): string {
+  if (days === null) return "";
+  const format = new Intl.RelativeTimeFormat(currentLanguage(), { numeric: "always" });
+  if (days >= 730) return format.format(-Math.floor(days / 365.25), "year");
+  if (days >= 60) return format.format(-Math.floor(days / 30.44), "month");
+  return format.format(-days, "day");
+}
+
 export function sexAge(t: TFunction, sex: string | null | undefined, years: number | null | undefined): string {
   const known = sex === "M" || sex === "F" || sex === "O" ? t(`common:sex.${sex}`) : t("common:unknown");
   return `${known} · ${age(t, years)}`;

@@ -15,9 +15,9 @@ export function rememberList(ids: readonly string[], filters: Record<string, str
   lastList = { ids, filters };
 }
 
-/** The filters to send with `POST /api/worklist/next`. */
-export function lastFilters(): Record<string, string | null> {
-  return lastList.filters;
+/** The filters to send with `POST /api/worklist/next`: those that narrow the list. */
+export function lastFilters(): Record<string, string> {
+  return Object.fromEntries(Object.entries(lastList.filters).filter((one): one is [string, string] => Boolean(one[1])));
 }
 
 /** Returns the case that most likely comes after this one; the service decides when it is claimed. */
@@ -39,8 +39,9 @@ export function onPrefetch(how: Prefetcher): void {
   prefetchImages = how;
 }
 
-/** Fetches a case and its images while the reader is still at another one. */
+/** Fetches a case and its images while the reader is still at another one; the service notes that nobody opened it. */
 export async function prefetchCase(id: string): Promise<void> {
-  const view = await queries.fetchQuery(caseOptions<unknown>(id));
+  const ahead = () => ask<unknown>(`/api/cases/${id}`, { background: true, prefetch: true });
+  const view = await queries.fetchQuery({ ...caseOptions<unknown>(id), queryFn: ahead });
   await prefetchImages(view);
 }

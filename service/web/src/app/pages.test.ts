@@ -23,7 +23,7 @@ describe("firstLanguage", () => {
 
 describe("the next case", () => {
   it("is the one after the case on screen, and the first where that has left the list", () => {
-    rememberList(["a", "b", "c"], { modality: "DX" });
+    rememberList(["a", "b", "c"], { modality: "DX", site: null });
     expect(likelyNext("b")).toBe("c");
     expect(likelyNext("c")).toBeNull();
     expect(likelyNext("gone")).toBe("a");

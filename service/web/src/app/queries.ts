@@ -1,5 +1,5 @@
 /** What was asked of the service and is still fresh. */
-import { QueryClient } from "@tanstack/react-query";
+import { QueryClient, type QueryKey } from "@tanstack/react-query";
 import { Refused } from "../api.ts";
 
 export const queries = new QueryClient({
@@ -12,3 +12,8 @@ export const queries = new QueryClient({
     mutations: { retry: false },
   },
 });
+
+/** Whether the answer is there already: then a clock or an event asks for it again, and not a person. */
+export function isAgain(key: QueryKey): boolean {
+  return queries.getQueryData(key) !== undefined;
+}

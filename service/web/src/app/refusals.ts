@@ -5,8 +5,9 @@ import { Refused } from "../api.ts";
 
 export function refusalWords(error: unknown): string {
   if (error instanceof Refused) {
-    const key = `common:refused.${error.code}`;
-    return i18next.exists(key) ? (i18next.t as (key: string) => string)(key) : error.message;
+    const by = error.detail["claimed_by"];
+    const key = `common:refused.${error.code}${typeof by === "string" ? "_by" : ""}`;
+    return i18next.exists(key) ? (i18next.t as (key: string, values: object) => string)(key, { name: by }) : error.message;
   }
   return (i18next.t as (key: string) => string)("common:offline");
 }

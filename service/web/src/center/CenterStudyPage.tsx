@@ -9,7 +9,7 @@ import { ask } from "../api.ts";
 import { dicomDate, moment, personName, sexAge } from "../app/format.ts";
 import { currentLanguage } from "../app/language.ts";
 import { useMe } from "../app/me.ts";
-import { queries } from "../app/queries.ts";
+import { isAgain, queries } from "../app/queries.ts";
 import { showRefusal } from "../app/refusals.ts";
 import { ReportView } from "../reports/ReportPage.tsx";
 import type { CenterStudy } from "../shapes.ts";
@@ -19,9 +19,10 @@ import "./center.css";
 export default function CenterStudyPage() {
   const { t } = useTranslation("center");
   const { id } = useParams({ from: "/inside/center/$id" });
+  const queryKey = ["center", "study", id];
   const { data: study, error } = useQuery({
-    queryKey: ["center", "study", id],
-    queryFn: () => ask<CenterStudy>(`/api/center/studies/${id}`),
+    queryKey,
+    queryFn: () => ask<CenterStudy>(`/api/center/studies/${id}`, { background: isAgain(queryKey) }),
     refetchInterval: 15_000,
   });
   if (error) throw error;

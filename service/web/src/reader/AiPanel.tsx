@@ -5,9 +5,11 @@ import { currentLanguage } from "../app/language.ts";
 import { Opacity } from "../viewer/Opacity.tsx";
 import { useLabelOf } from "./keys.ts";
 import { Panel } from "./Panel.tsx";
-import styles from "./reader.module.css";
 import type { AiView, CaseView, Judgement } from "./types.ts";
 import { type Shown, type Step, unjudged, type VerdictState } from "./verdicts.ts";
+import styles from "./AiPanel.module.css";
+import panel from "./Panel.module.css";
+import choices from "./choices.module.css";
 
 type OnFinding = Exclude<Judgement, "missed">;
 const JUDGEMENTS: readonly [OnFinding, "confirm" | "reject" | "uncertain"][] = [
@@ -29,7 +31,7 @@ export function AiPanel({ state, ai, unscored, step }: AiPanelProps) {
   if (state.impression === null) {
     return (
       <Panel title={t("ai.title")} id="ai">
-        <p className={styles.quiet}>{t("ai.locked")}</p>
+        <p className="quiet">{t("ai.locked")}</p>
         <Unscored unscored={unscored} />
       </Panel>
     );
@@ -48,7 +50,7 @@ export function AiPanel({ state, ai, unscored, step }: AiPanelProps) {
       }
     >
       {state.shown.length === 0 && (
-        <p className={styles.quiet}>{hasRun ? t("ai.nothing_flagged") : t("ai.no_result")}</p>
+        <p className="quiet">{hasRun ? t("ai.nothing_flagged") : t("ai.no_result")}</p>
       )}
       <ol className={styles.findings}>
         {state.shown.map((shown, index) => (
@@ -66,10 +68,10 @@ export function AiPanel({ state, ai, unscored, step }: AiPanelProps) {
         ))}
       </ol>
       {left > 0 && state.impression === "normal" && (
-        <p className={styles.quiet}>{t("ai.accept_normal", { key: labelOf("accept") })}</p>
+        <p className="quiet">{t("ai.accept_normal", { key: labelOf("accept") })}</p>
       )}
       <Unscored unscored={unscored} />
-      {hasRun && <p className={styles.fine}>{ai?.runs.map((run) => `${run.package} ${run.version}`).join(", ")}</p>}
+      {hasRun && <p className={panel.fine}>{ai?.runs.map((run) => `${run.package} ${run.version}`).join(", ")}</p>}
     </Panel>
   );
 }
@@ -99,9 +101,9 @@ function Row({ shown: { finding }, judgement, isSelected, onSelect, onJudge }: R
           {finding.threshold !== null && <em style={{ left: `${finding.threshold * 100}%` }} />}
         </div>
       )}
-      {finding.experimental && <p className={styles.fine}>{t("ai.experimental")}</p>}
+      {finding.experimental && <p className={panel.fine}>{t("ai.experimental")}</p>}
       {finding.evidence && (
-        <p className={styles.fine}>
+        <p className={panel.fine}>
           {t("ai.evidence", {
             auroc: finding.evidence.auroc.toFixed(2),
             low: finding.evidence.low.toFixed(2),
@@ -110,7 +112,7 @@ function Row({ shown: { finding }, judgement, isSelected, onSelect, onJudge }: R
           })}
         </p>
       )}
-      <div className={styles.judge} role="group" aria-label={t("ai.judge", { name })}>
+      <div className={choices.judge} role="group" aria-label={t("ai.judge", { name })}>
         {JUDGEMENTS.map(([value, command]) => (
           <button
             key={value}

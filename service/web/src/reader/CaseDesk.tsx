@@ -3,6 +3,7 @@
 import { useNavigate } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { dicomDate } from "../app/format.ts";
 import { currentLanguage } from "../app/language.ts";
 import { useMe } from "../app/me.ts";
 import { likelyNext, prefetchCase } from "../app/nextCase.ts";
@@ -10,9 +11,9 @@ import { useViewer } from "../viewer/store.ts";
 import { Viewer } from "../viewer/Viewer.tsx";
 import { AiPanel } from "./AiPanel.tsx";
 import { useCatalogue } from "./catalogue.ts";
-import { dateText } from "./dates.ts";
 import { Films } from "./Films.tsx";
 import { Impressions } from "./Impressions.tsx";
+import { KeptPanel } from "./Kept.tsx";
 import { useLabelOf } from "./keys.ts";
 import { Missed } from "./Missed.tsx";
 import { Keyed } from "./Panel.tsx";
@@ -21,8 +22,7 @@ import { PatientBanner } from "./PatientBanner.tsx";
 import { PreviewDialog } from "./Preview.tsx";
 import { Question } from "./Question.tsx";
 import { comparisonWith, ReportPane } from "./ReportPane.tsx";
-import styles from "./reader.module.css";
-import { ConfirmDialog, SignSheet } from "./Signing.tsx";
+import { SignSheet } from "./Signing.tsx";
 import { useCommands } from "./useCommands.ts";
 import { useEvents } from "./useEvents.ts";
 import { pictureOf, useHanging } from "./useHanging.ts";
@@ -30,6 +30,8 @@ import { useReading } from "./useReading.ts";
 import { useReport } from "./useReport.ts";
 import { useSigning } from "./useSigning.ts";
 import { unjudged } from "./verdicts.ts";
+import panel from "./Panel.module.css";
+import desk from "./desk.module.css";
 
 interface CaseDeskProps {
   id: string;
@@ -41,7 +43,7 @@ interface CaseDeskProps {
 const PREFETCH_AFTER_MS = 1500;
 
 export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
-  const { t, i18n } = useTranslation(["reader", "report"]);
+  const { t } = useTranslation(["reader", "report"]);
   const { preferences } = useMe();
   const labelOf = useLabelOf();
   const navigate = useNavigate();
@@ -63,6 +65,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
     flush: reading.flush,
     goesOn: preferences.go_on ?? true,
     onLost,
+    onSigned: report.dropKept,
   });
   useEvents(id, token !== undefined, hasImpression);
   usePrefetch(id, view !== undefined);
@@ -70,6 +73,9 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
   const hasSettledFilm = useViewer((viewer) => viewer.hasSettledFilm);
   const canGive = token !== undefined && view !== undefined && (hasSettledFilm || hanging.shown === undefined);
   const left = unjudged(state).length;
+  /** What was said last is stored before the case is left; what cannot be stored stays in memory. */
+  const settle = () => Promise.allSettled([reading.flush(), report.flush()]);
+  const skip = () => void settle().then(signing.skip);
   const run = useCommands({
     reading,
     hanging,
@@ -80,11 +86,11 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
     onPreview: () => setPreviewing(true),
     onEdit: () => textField.current?.focus(),
     onSign: signing.open,
-    onSkip: () => signing.goOn(id),
-    onLeave: () => void navigate({ to: "/worklist" }),
+    onSkip: skip,
+    onLeave: () => void settle().then(() => navigate({ to: "/worklist" })),
   });
 
-  if (!view) return <p className={styles.waiting}>{reading.failure ?? t("loading")}</p>;
+  if (!view) return <p className={desk.waiting}>{reading.failure ?? t("loading")}</p>;
   const place = reading.places.at(-1);
   const picture = hasImpression ? pictureOf(state) : undefined;
   const beside = hanging.beside && {
@@ -92,12 +98,12 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
     isPrior: hanging.beside.prior !== undefined,
     isDoubtful: hanging.beside.prior?.identity_doubt ?? false,
     caption: hanging.beside.prior
-      ? t("films.prior_of", { date: dateText(hanging.beside.prior.study_date, i18n.language) })
-      : dateText(view.item.study_date, i18n.language),
+      ? t("films.prior_of", { date: dicomDate(hanging.beside.prior.study_date) })
+      : dicomDate(view.item.study_date),
   };
   return (
     <div
-      className={styles.desk}
+      className={desk.desk}
       data-testid="desk"
       data-stored={reading.isStoring ? "no" : "yes"}
       data-held={token !== undefined}
@@ -105,7 +111,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
       <PatientBanner view={view} />
       <Viewer
         stack={hanging.shown}
-        caption={dateText(view.item.study_date, i18n.language) || t("films.current")}
+        caption={dicomDate(view.item.study_date) || t("films.current")}
         beside={beside}
         canCompare={hanging.canCompare}
         picture={picture}
@@ -114,8 +120,8 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
         useCpu={preferences.cpu_rendering ?? false}
         run={run}
       />
-      <aside className={styles.side} aria-label={t("side")}>
-        <div className={styles.scroll} tabIndex={-1}>
+      <aside className={desk.side} aria-label={t("side")}>
+        <div className={desk.scroll} tabIndex={-1}>
           <Question view={view} />
           <Films
             stacks={hanging.stacks}
@@ -145,6 +151,16 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
             error={reading.verdictsError}
             step={reading.step}
           />
+          {report.kept && (
+            <KeptPanel
+              content={report.kept}
+              onTake={() => {
+                if (report.kept) report.edit({ kind: "restored", content: report.kept });
+                report.dropKept();
+              }}
+              onDrop={report.dropKept}
+            />
+          )}
           <ReportPane
             id={id}
             state={report.state}
@@ -154,9 +170,9 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
             onPreview={() => setPreviewing(true)}
             textField={textField}
           />
-          {report.failure && <p className={styles.warn}>{report.failure}</p>}
+          {report.failure && <p className={panel.warn}>{report.failure}</p>}
         </div>
-        <footer className={styles.sign}>
+        <footer className={desk.sign}>
           <Keyed
             command="sign"
             label={labelOf("sign")}
@@ -175,7 +191,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
           >
             {t("sign.preliminary", { ns: "report" })}
           </Keyed>
-          <Keyed command="skip" label={labelOf("skip")} tone="quiet" onClick={() => signing.goOn(id)}>
+          <Keyed command="skip" label={labelOf("skip")} tone="quiet" onClick={skip}>
             {t("skip")}
           </Keyed>
         </footer>
@@ -187,7 +203,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
         first={currentLanguage()}
         onClose={() => setPreviewing(false)}
       />
-      {signing.status && !signing.needsConfirmation && report.state.content && (
+      {signing.status && !signing.isAsking && report.state.content && (
         <SignSheet
           id={id}
           content={report.state.content}
@@ -202,14 +218,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
           onClose={signing.close}
         />
       )}
-      {signing.needsConfirmation && (
-        <ConfirmDialog
-          error={signing.error}
-          onConfirm={signing.confirm}
-          onProved={signing.proved}
-          onClose={signing.close}
-        />
-      )}
+      {signing.dialog}
     </div>
   );
 }

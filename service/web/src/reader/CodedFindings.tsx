@@ -1,11 +1,12 @@
 /** Findings as codes: what every language's sentence is made from. Only what a finding can have is asked. */
 
-import { NativeSelect, NumberInput, Select } from "@mantine/core";
+import { MultiSelect, NativeSelect, NumberInput, Select } from "@mantine/core";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type Catalogue, entryOf, type Named, nameIn, reportable, severitiesOf } from "./catalogue.ts";
-import styles from "./reader.module.css";
+import { OwnWords } from "./OwnWords.tsx";
 import { newFinding, type ReportFinding, type ReportStep } from "./report.ts";
+import styles from "./lines.module.css";
 
 interface CodedFindingsProps {
   findings: readonly ReportFinding[];
@@ -142,12 +143,15 @@ function Detail({ finding, catalogue, onChange }: DetailProps) {
         onChange={(event) => onChange({ presence: event.target.value as ReportFinding["presence"] })}
       />
       {choice(t("side"), entry?.sides ?? [], catalogue.sides, finding.side, (side) => onChange({ side }))}
-      {choice(
-        t("zone"),
-        entry?.zones ? codesOf(catalogue.zones) : [],
-        catalogue.zones,
-        finding.zones[0] ?? null,
-        (zone) => onChange({ zones: zone ? [zone] : [] }),
+      {entry?.zones && (
+        <MultiSelect
+          size="xs"
+          label={t("zone")}
+          placeholder={finding.zones.length === 0 ? t("unsaid") : undefined}
+          data={catalogue.zones.map(({ code }) => ({ value: code, label: nameIn(catalogue.zones, code) }))}
+          value={finding.zones}
+          onChange={(zones) => onChange({ zones })}
+        />
       )}
       {choice(t("severity"), codesOf(severities), severities, finding.severity, (severity) => onChange({ severity }))}
       {choice(t("change"), codesOf(catalogue.changes), catalogue.changes, finding.change, (change) =>
@@ -180,6 +184,7 @@ function Detail({ finding, catalogue, onChange }: DetailProps) {
           onChange={(count) => onChange({ count: Number(count) || null })}
         />
       )}
+      <OwnWords className={styles.wide} label={t("finding_text")} value={finding.text} onChange={(text) => onChange({ text })} />
     </div>
   );
 }

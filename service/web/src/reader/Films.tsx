@@ -1,13 +1,15 @@
 /** The images of this study and the priors beside it; a prior is loaded only when it is wanted. */
 
 import { useTranslation } from "react-i18next";
+import { daysBefore, dicomDate } from "../app/format.ts";
 import { type Stack, viewLabel } from "../viewer/hanging.ts";
-import { beforeText, dateText } from "./dates.ts";
 import { useLabelOf } from "./keys.ts";
 import { Panel } from "./Panel.tsx";
-import styles from "./reader.module.css";
 import type { Prior } from "./types.ts";
 import { hangable } from "./useHanging.ts";
+import styles from "./Films.module.css";
+import panel from "./Panel.module.css";
+import choices from "./choices.module.css";
 
 interface FilmsProps {
   stacks: readonly Stack[];
@@ -19,14 +21,14 @@ interface FilmsProps {
 }
 
 export function Films({ stacks, shown, onShow, priors, hung, onHang }: FilmsProps) {
-  const { t, i18n } = useTranslation("reader");
+  const { t } = useTranslation("reader");
   const labelOf = useLabelOf();
   const byKey = hangable(priors)[0];
   if (stacks.length < 2 && priors.length === 0) return null;
   return (
     <Panel title={t("films.title")} id="films">
       {stacks.length > 1 && (
-        <div className={styles.chips} role="group" aria-label={t("films.images")}>
+        <div className={choices.chips} role="group" aria-label={t("films.images")}>
           {stacks.map((stack, index) => (
             <button key={stack.id} type="button" aria-pressed={stack === shown} onClick={() => onShow(index)}>
               {[stack.modality, viewLabel(stack)].filter(Boolean).join(" ")}
@@ -44,9 +46,9 @@ export function Films({ stacks, shown, onShow, priors, hung, onHang }: FilmsProp
                 aria-pressed={prior.public_id === hung}
                 onClick={() => onHang(prior.public_id === hung ? undefined : prior.public_id)}
               >
-                <span>{dateText(prior.study_date, i18n.language) || t("films.no_date")}</span>
-                <span className={styles.quiet}>{beforeText(prior.days_before, i18n.language)}</span>
-                <span className={styles.quiet}>{prior.modalities.join(" ")}</span>
+                <span>{dicomDate(prior.study_date) || t("films.no_date")}</span>
+                <span className="quiet">{daysBefore(prior.days_before)}</span>
+                <span className="quiet">{prior.modalities.join(" ")}</span>
                 {prior === byKey && <kbd aria-hidden>{labelOf("compare")}</kbd>}
               </button>
               {prior.report && (
@@ -54,7 +56,7 @@ export function Films({ stacks, shown, onShow, priors, hung, onHang }: FilmsProp
                   {t("films.report")}
                 </a>
               )}
-              {prior.identity_doubt && <p className={styles.warn}>{t("films.identity_doubt")}</p>}
+              {prior.identity_doubt && <p className={panel.warn}>{t("films.identity_doubt")}</p>}
             </li>
           ))}
         </ul>

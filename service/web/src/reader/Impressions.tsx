@@ -3,8 +3,9 @@
 import { useTranslation } from "react-i18next";
 import { useLabelOf } from "./keys.ts";
 import { Keyed, Panel } from "./Panel.tsx";
-import styles from "./reader.module.css";
 import type { Impression } from "./types.ts";
+import styles from "./Impressions.module.css";
+import panel from "./Panel.module.css";
 
 export const IMPRESSIONS: readonly Impression[] = ["normal", "abnormal", "cannot_tell"];
 
@@ -35,11 +36,11 @@ export function Impressions({ given, places, error, canGive, hasNewImages, onGiv
   return (
     <Panel title={t("impression.title")} id="impression">
       {hasNewImages && (
-        <p role="alert" className={styles.warn} data-testid="new-images">
+        <p role="alert" className={panel.warn} data-testid="new-images">
           {t("impression.new_images")}
         </p>
       )}
-      <p className={styles.quiet}>{t("impression.why")}</p>
+      <p className="quiet">{t("impression.why")}</p>
       <div className={styles.three}>
         {IMPRESSIONS.map((impression) => (
           <Keyed
@@ -53,11 +54,11 @@ export function Impressions({ given, places, error, canGive, hasNewImages, onGiv
           </Keyed>
         ))}
       </div>
-      <p className={styles.quiet}>
+      <p className="quiet">
         {places > 0 ? t("impression.places", { count: places }) : t("impression.point", { key: labelOf("tool_place") })}
       </p>
       {error && (
-        <p role="alert" className={styles.warn}>
+        <p role="alert" className={panel.warn}>
           {error}
         </p>
       )}

@@ -7,11 +7,11 @@ import { type Catalogue, entryOf, type Named, nameIn, reportable, severitiesOf }
 import { useLabelOf } from "./keys.ts";
 import { Keyed, Panel } from "./Panel.tsx";
 import { boxAround } from "./places.ts";
-import styles from "./reader.module.css";
-import type { CaseInstance, Grade, Place, Verdict } from "./types.ts";
+import { QualityChoice } from "./QualityChoice.tsx";
+import type { CaseInstance, Place, Verdict } from "./types.ts";
 import type { Step, VerdictState } from "./verdicts.ts";
-
-export const GRADES: readonly Grade[] = ["good", "limited", "insufficient"];
+import panel from "./Panel.module.css";
+import lines from "./lines.module.css";
 
 interface MissedProps {
   state: VerdictState;
@@ -45,13 +45,13 @@ export function Missed({ state, catalogue, isAdding, setAdding, place, image, on
         )
       }
     >
-      <ul className={styles.lines}>
+      <ul className={lines.lines}>
         {state.missed.map((verdict, index) => (
           <li key={`${verdict.code}/${verdict.side}/${index}`} data-missed={verdict.code}>
             <span>{lineOf(verdict, catalogue)}</span>
             <button
               type="button"
-              className={styles.drop}
+              className={lines.drop}
               aria-label={t("missed.drop", { name: nameIn(catalogue?.findings, verdict.code) })}
               onClick={() => step({ kind: "drop", index })}
             >
@@ -74,38 +74,11 @@ export function Missed({ state, catalogue, isAdding, setAdding, place, image, on
         />
       )}
       {error && (
-        <p role="alert" className={styles.warn} data-testid="verdicts-error">
+        <p role="alert" className={panel.warn} data-testid="verdicts-error">
           {error}
         </p>
       )}
-      <div className={styles.quality} role="group" aria-label={t("quality.title")}>
-        <span className={styles.quiet}>{t("quality.title")}</span>
-        {GRADES.map((grade) => (
-          <button
-            key={grade}
-            type="button"
-            data-grade={grade}
-            aria-pressed={state.quality?.grade === grade}
-            onClick={() => step({ kind: "grade", grade })}
-          >
-            {t(`quality.${grade}`)}
-          </button>
-        ))}
-      </div>
-      {state.quality && state.quality.grade !== "good" && (
-        <div className={styles.chips} role="group" aria-label={t("quality.reasons")}>
-          {catalogue?.quality_reasons.map(({ code }) => (
-            <button
-              key={code}
-              type="button"
-              aria-pressed={state.quality?.reasons.includes(code) ?? false}
-              onClick={() => step({ kind: "reason", reason: code })}
-            >
-              {nameIn(catalogue.quality_reasons, code)}
-            </button>
-          ))}
-        </div>
-      )}
+      <QualityChoice quality={state.quality} catalogue={catalogue} onChange={(quality) => step({ kind: "quality", quality })} />
     </Panel>
   );
 }
@@ -156,7 +129,7 @@ function AddForm({ catalogue, place, image, onAdd, onClose }: AddFormProps) {
 
   return (
     <form
-      className={styles.form}
+      className={panel.form}
       onSubmit={(event) => {
         event.preventDefault();
         add();
@@ -196,11 +169,11 @@ function AddForm({ catalogue, place, image, onAdd, onClose }: AddFormProps) {
           onChange={(event) => setSeverity(event.target.value)}
         />
       )}
-      <p className={styles.fine}>
+      <p className={panel.fine}>
         {place ? t("missed.has_place") : t("missed.no_place", { key: labelOf("tool_place") })}
       </p>
-      <div className={styles.row}>
-        <button type="submit" className={styles.keyed} data-tone="primary" disabled={!code}>
+      <div className={panel.row}>
+        <button type="submit" className={panel.keyed} data-tone="primary" disabled={!code}>
           {t("missed.add")}
         </button>
         <Keyed label="Esc" tone="quiet" onClick={onClose}>

@@ -1,7 +1,7 @@
 /** One part of the panel beside the films, under its heading. */
 
 import type { ReactNode } from "react";
-import styles from "./reader.module.css";
+import styles from "./Panel.module.css";
 
 interface PanelProps {
   title: string;

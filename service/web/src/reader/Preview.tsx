@@ -4,8 +4,9 @@ import { Modal, Tabs } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { LANGUAGES as LANGUAGE_NAMES } from "../app/language.ts";
-import { asks, type PreviewText } from "./asks.ts";
-import styles from "./reader.module.css";
+import { refusalWords } from "../app/refusals.ts";
+import { ReportText } from "../reports/ReportText.tsx";
+import { asks } from "./asks.ts";
 import type { Content } from "./report.ts";
 import { LANGUAGES, type Language } from "./types.ts";
 
@@ -39,7 +40,7 @@ export function PreviewDialog({ id, content, isOpen, first, onClose }: PreviewPr
       size="lg"
       closeButtonProps={{ "aria-label": t("sign.back") }}
     >
-      {error && <p role="alert">{error.message}</p>}
+      {error && <p role="alert">{refusalWords(error)}</p>}
       {data && (
         <Tabs defaultValue={first}>
           <Tabs.List>
@@ -51,32 +52,11 @@ export function PreviewDialog({ id, content, isOpen, first, onClose }: PreviewPr
           </Tabs.List>
           {LANGUAGES.map((language) => (
             <Tabs.Panel key={language} value={language} lang={language} data-preview={language}>
-              <ReportText text={data[language]} />
+              <ReportText composed={data[language]} language={language} />
             </Tabs.Panel>
           ))}
         </Tabs>
       )}
     </Modal>
-  );
-}
-
-export function ReportText({ text }: { text: PreviewText }) {
-  return (
-    <article className={styles.sheet} tabIndex={0}>
-      <h3>{text.title}</h3>
-      {text.sections.map((section) => (
-        <section key={section.code}>
-          <h4>{section.title}</h4>
-          {section.paragraphs.map((paragraph) => (
-            <p key={paragraph}>{paragraph}</p>
-          ))}
-        </section>
-      ))}
-      {text.notices.map((notice) => (
-        <p key={notice} className={styles.fine}>
-          {notice}
-        </p>
-      ))}
-    </article>
   );
 }

@@ -4,8 +4,8 @@ import { useDebouncedValue } from "@mantine/hooks";
 import { useTranslation } from "react-i18next";
 import { type Catalogue, nameIn } from "./catalogue.ts";
 import { usePreview } from "./Preview.tsx";
-import styles from "./reader.module.css";
 import type { Content, Follow } from "./report.ts";
+import styles from "./ReportPane.module.css";
 
 const SETTLED_MS = 900;
 

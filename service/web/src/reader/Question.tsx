@@ -2,15 +2,15 @@
 
 import { useTranslation } from "react-i18next";
 import { Panel } from "./Panel.tsx";
-import styles from "./reader.module.css";
 import type { CaseView } from "./types.ts";
+import styles from "./Panel.module.css";
 
 export function Question({ view: { question } }: { view: CaseView }) {
   const { t } = useTranslation("reader");
   if (!question || !(question.question || question.history)) {
     return (
       <Panel title={t("question.title")} id="question">
-        <p className={styles.quiet}>{t("question.none")}</p>
+        <p className="quiet">{t("question.none")}</p>
       </Panel>
     );
   }
@@ -22,7 +22,7 @@ export function Question({ view: { question } }: { view: CaseView }) {
         </p>
       )}
       {question.history && (
-        <p className={styles.quiet} lang={question.language}>
+        <p className="quiet" lang={question.language}>
           {question.history}
         </p>
       )}

@@ -3,13 +3,17 @@
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { useCallback, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { handClaim } from "../app/claims.ts";
 import { useMe } from "../app/me.ts";
 import { TakeOver } from "../app/TakeOver.tsx";
 import { useViewer } from "../viewer/store.ts";
 import { CaseDesk } from "./CaseDesk.tsx";
 import { Keyed } from "./Panel.tsx";
-import styles from "./reader.module.css";
-import { handClaim, type Held, useClaim } from "./useClaim.ts";
+import { KeptText } from "./Kept.tsx";
+import { keptWords } from "./kept.ts";
+import { type Held, useClaim } from "./useClaim.ts";
+import panel from "./Panel.module.css";
+import desk from "./desk.module.css";
 
 export default function ReaderPage() {
   const { id } = useParams({ strict: false }) as { id: string };
@@ -57,15 +61,22 @@ interface RefusalProps {
 function Refusal({ id, held, onAgain }: RefusalProps) {
   const { t } = useTranslation("reader");
   const navigate = useNavigate();
+  const kept = keptWords(useMe().public_id, id);
   return (
     <div
-      className={held.state === "lost" ? styles.lost : styles.refused}
+      className={held.state === "lost" ? desk.lost : desk.refused}
       role="alert"
       data-testid={`claim-${held.state}`}
     >
       <strong>{t(`claim.${held.state}`)}</strong>
       <p>{held.message}</p>
-      <div className={styles.row}>
+      {kept && (
+        <div className={desk.kept} data-testid="kept-words">
+          <p>{t("claim.kept")}</p>
+          <KeptText content={kept} />
+        </div>
+      )}
+      <div className={panel.row}>
         <Keyed label="" tone="primary" onClick={onAgain}>
           {t("claim.again")}
         </Keyed>

@@ -1,16 +1,19 @@
 /** The report: template, coded findings, the reader's own words, what to do next; in the reader's language. */
 
-import { MultiSelect, NativeSelect, Textarea } from "@mantine/core";
+import { MultiSelect, NativeSelect } from "@mantine/core";
 import { useTranslation } from "react-i18next";
+import { dicomDate } from "../app/format.ts";
 import { type Catalogue, type Named, nameIn } from "./catalogue.ts";
 import { CodedFindings } from "./CodedFindings.tsx";
-import { dateText } from "./dates.ts";
 import { useLabelOf } from "./keys.ts";
+import { OwnWords } from "./OwnWords.tsx";
 import { Keyed, Panel } from "./Panel.tsx";
 import { Proposed } from "./Proposed.tsx";
-import styles from "./reader.module.css";
+import { QualityChoice } from "./QualityChoice.tsx";
 import { type Content, isUnsaved, type ReportState, type ReportStep } from "./report.ts";
 import type { Prior } from "./types.ts";
+import panel from "./Panel.module.css";
+import styles from "./ReportPane.module.css";
 
 interface ReportPaneProps {
   id: string;
@@ -20,13 +23,13 @@ interface ReportPaneProps {
   edit: (step: ReportStep) => void;
   onPreview: () => void;
   textField: { current: HTMLTextAreaElement | null };
-  /** The service keeps what is written as it is written. */
-  isDraftKept?: boolean;
+  /** A signed report is amended: no draft is kept, and how good the film is can be said here alone. */
+  isAmendment?: boolean;
 }
 
 export function ReportPane(props: ReportPaneProps) {
-  const { id, state, catalogue, priors, edit, onPreview, textField, isDraftKept = true } = props;
-  const { t, i18n } = useTranslation("report");
+  const { id, state, catalogue, priors, edit, onPreview, textField, isAmendment = false } = props;
+  const { t } = useTranslation("report");
   const labelOf = useLabelOf();
   const { content } = state;
   if (!content || !catalogue) return null;
@@ -37,7 +40,7 @@ export function ReportPane(props: ReportPaneProps) {
       id="report"
       aside={
         <>
-          {isDraftKept && <span className={styles.fine}>{saved}</span>}
+          {!isAmendment && <span className={panel.fine}>{saved}</span>}
           <Keyed command="preview" label={labelOf("preview")} tone="quiet" onClick={onPreview}>
             {t("preview")}
           </Keyed>
@@ -54,29 +57,52 @@ export function ReportPane(props: ReportPaneProps) {
         />
         <NativeSelect
           size="xs"
-          label={t("technique")}
-          data={optional(catalogue.techniques, t("no_technique"))}
-          value={content.technique.code ?? ""}
-          onChange={(event) => edit({ kind: "technique", code: event.target.value || null })}
-        />
-        <NativeSelect
-          size="xs"
-          className={styles.wide}
           label={t("comparison")}
           data={[
             ...(content.comparison ? [] : [{ value: "", label: t("comparison_open") }]),
             { value: NONE, label: t("no_comparison") },
             ...priors.map((one) => ({
               value: one.public_id,
-              label: dateText(one.study_date, i18n.language) || t("undated"),
+              label: dicomDate(one.study_date) || t("undated"),
             })),
           ]}
           value={content.comparison ? (content.comparison.study ?? NONE) : ""}
           onChange={(event) => edit(comparisonWith(priors, event.target.value))}
         />
+        <NativeSelect
+          size="xs"
+          className={styles.wide}
+          label={t("technique")}
+          data={optional(catalogue.techniques, t("no_technique"))}
+          value={content.technique.code ?? ""}
+          onChange={(event) => edit({ kind: "technique", change: { code: event.target.value || null } })}
+        />
+        <OwnWords
+          className={styles.wide}
+          label={t("technique_text")}
+          value={content.technique.text}
+          onChange={(text) => edit({ kind: "technique", change: { text } })}
+        />
       </div>
+      {isAmendment && (
+        <QualityChoice
+          quality={content.quality}
+          catalogue={catalogue}
+          onChange={(quality) => edit({ kind: "quality", quality })}
+        />
+      )}
       <CodedFindings findings={content.findings} catalogue={catalogue} edit={edit} />
-      <Words content={content} edit={edit} textField={textField} />
+      <OwnWords
+        field={textField}
+        label={t("findings_text")}
+        value={content.findings_text}
+        onChange={(text) => edit({ kind: "write", field: "findings_text", text })}
+      />
+      <OwnWords
+        label={t("impression_text")}
+        value={content.impression_text}
+        onChange={(text) => edit({ kind: "write", field: "impression_text", text })}
+      />
       <Proposed id={id} content={content} catalogue={catalogue} onTake={(follow) => edit({ kind: "follow", follow })} />
       <Follow content={content} catalogue={catalogue} edit={edit} />
     </Panel>
@@ -98,37 +124,11 @@ function isoDate(date: string | null): string | null {
 
 interface PartProps {
   content: Content;
+  catalogue: Catalogue;
   edit: (step: ReportStep) => void;
 }
 
-function Words({ content, edit, textField }: PartProps & Pick<ReportPaneProps, "textField">) {
-  const { t } = useTranslation("report");
-  return (
-    <>
-      <Textarea
-        ref={textField}
-        size="xs"
-        autosize
-        minRows={1}
-        maxRows={8}
-        label={t("findings_text")}
-        value={content.findings_text}
-        onChange={(event) => edit({ kind: "write", field: "findings_text", text: event.target.value })}
-      />
-      <Textarea
-        size="xs"
-        autosize
-        minRows={1}
-        maxRows={6}
-        label={t("impression_text")}
-        value={content.impression_text}
-        onChange={(event) => edit({ kind: "write", field: "impression_text", text: event.target.value })}
-      />
-    </>
-  );
-}
-
-function Follow({ content, catalogue, edit }: PartProps & { catalogue: Catalogue }) {
+function Follow({ content, catalogue, edit }: PartProps) {
   const { t } = useTranslation("report");
   const options = (named: readonly Named[]) => named.map(({ code }) => ({ value: code, label: nameIn(named, code) }));
   return (
@@ -142,14 +142,10 @@ function Follow({ content, catalogue, edit }: PartProps & { catalogue: Catalogue
         onChange={(codes) => edit({ kind: "recommendations", codes })}
         searchable
       />
-      <Textarea
-        size="xs"
-        autosize
-        minRows={1}
-        maxRows={4}
+      <OwnWords
         label={t("recommendation_text")}
         value={content.recommendation_text}
-        onChange={(event) => edit({ kind: "write", field: "recommendation_text", text: event.target.value })}
+        onChange={(text) => edit({ kind: "write", field: "recommendation_text", text })}
       />
       <div className={styles.pair}>
         <MultiSelect

@@ -1,19 +1,19 @@
-/** Signing: what is about to be signed is read once more, then Enter signs. A stale sign-in asks for the password. */
+/** Signing: what is about to be signed is read once more, then Enter signs. */
 
-import { Modal, PasswordInput, TextInput } from "@mantine/core";
+import { Modal } from "@mantine/core";
 import type { TFunction } from "i18next";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { type FormEvent, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { useMe } from "../app/me.ts";
-import { ProviderConfirm, useOnlyProvider } from "../app/ProviderConfirm.tsx";
 import { refusalWords } from "../app/refusals.ts";
 import { allMissing, type Missing } from "./asks.ts";
 import { nameIn, useCatalogue } from "./catalogue.ts";
 import { Keyed } from "./Panel.tsx";
-import { ReportText, usePreview } from "./Preview.tsx";
-import styles from "./reader.module.css";
+import { ReportText } from "../reports/ReportText.tsx";
+import { usePreview } from "./Preview.tsx";
 import type { Content } from "./report.ts";
 import type { Language } from "./types.ts";
+import panel from "./Panel.module.css";
+import styles from "./ReportPane.module.css";
 
 export type SignStatus = "preliminary" | "final";
 
@@ -68,10 +68,10 @@ export function SignSheet(props: SignSheetProps) {
       closeButtonProps={{ "aria-label": t("sign.back") }}
     >
       <div ref={opening} tabIndex={-1} data-autofocus className={styles.unframed} onFocus={offer}>
-        {data && <ReportText text={data[language]} />}
+        {data && <ReportText composed={data[language]} language={language} />}
       </div>
       {(missing.length > 0 || left > 0) && (
-        <ul className={styles.warn} role="alert" data-testid="missing">
+        <ul className={panel.warn} role="alert" data-testid="missing">
           {left > 0 && <li>{t("missing.verdicts", { count: left })}</li>}
           {missing.map((one) => (
             <li key={`${one.field}/${one.message_code}`}>{word(one)}</li>
@@ -79,15 +79,15 @@ export function SignSheet(props: SignSheetProps) {
         </ul>
       )}
       {(error ?? noPreview) && (
-        <p role="alert" className={styles.warn}>
+        <p role="alert" className={panel.warn}>
           {error ?? refusalWords(noPreview)}
         </p>
       )}
-      <form className={styles.row} onSubmit={sign} onKeyDown={(event) => event.repeat && event.preventDefault()}>
+      <form className={panel.row} onSubmit={sign} onKeyDown={(event) => event.repeat && event.preventDefault()}>
         <button
           ref={button}
           type="submit"
-          className={styles.keyed}
+          className={panel.keyed}
           data-tone="primary"
           data-command="sign_now"
           disabled={!canSign}
@@ -113,78 +113,4 @@ function fieldText(
   const index = /^findings\.(\d+)/.exec(field)?.[1];
   const finding = index === undefined ? undefined : content.findings[Number(index)];
   return finding ? findingName(finding.code) : t(`field.${field}` as "field.findings", { defaultValue: field });
-}
-
-interface ConfirmProps {
-  error: string | undefined;
-  onConfirm: (password: string, code: string) => void;
-  /** The proof was given at the hospital's sign-in. */
-  onProved: () => void;
-  onClose: () => void;
-}
-
-/** Asks who sits here, once in a while: a signature is a person's. */
-export function ConfirmDialog({ error, onConfirm, onProved, onClose }: ConfirmProps) {
-  const { t } = useTranslation("report");
-  return (
-    <Modal
-      opened
-      onClose={onClose}
-      title={t("confirm.title")}
-      size="sm"
-      closeButtonProps={{ "aria-label": t("sign.back") }}
-    >
-      {useOnlyProvider() ? (
-        <div className={styles.form}>
-          <ProviderConfirm onConfirmed={onProved} />
-        </div>
-      ) : (
-        <PasswordForm error={error} onConfirm={onConfirm} />
-      )}
-    </Modal>
-  );
-}
-
-function PasswordForm({ error, onConfirm }: Pick<ConfirmProps, "error" | "onConfirm">) {
-  const { t } = useTranslation("report");
-  const me = useMe();
-  const [password, setPassword] = useState("");
-  const [code, setCode] = useState("");
-
-  function confirm(event: FormEvent) {
-    event.preventDefault();
-    onConfirm(password, code);
-  }
-
-  return (
-    <form className={styles.form} onSubmit={confirm}>
-      <p className={styles.quiet}>{t("confirm.why", { name: me.name })}</p>
-      <PasswordInput
-        label={t("confirm.password")}
-        value={password}
-        autoComplete="current-password"
-        data-autofocus
-        required
-        onChange={(event) => setPassword(event.target.value)}
-      />
-      {me.has_totp && (
-        <TextInput
-          label={t("confirm.code")}
-          value={code}
-          inputMode="numeric"
-          autoComplete="one-time-code"
-          required
-          onChange={(event) => setCode(event.target.value)}
-        />
-      )}
-      {error && (
-        <p role="alert" className={styles.warn}>
-          {error}
-        </p>
-      )}
-      <button type="submit" className={styles.keyed} data-tone="primary">
-        {t("confirm.go_on")}
-      </button>
-    </form>
-  );
 }

@@ -1,8 +1,10 @@
 /** What the reading room asks of the service. */
 
 import { ask } from "../api.ts";
+import type { Claim } from "../app/claims.ts";
+import type { Composed } from "../shapes.ts";
 import type { Content } from "./report.ts";
-import type { AiView, CaseView, Claim, Impression, Language, Place, Quality, Verdict } from "./types.ts";
+import type { AiView, CaseView, Impression, Language, Place, Quality, Verdict } from "./types.ts";
 
 export interface ReportVersion {
   number: number;
@@ -19,12 +21,6 @@ export interface ReportView {
   draft: Content | null;
   versions: ReportVersion[];
   suggestion: Content;
-}
-
-export interface PreviewText {
-  title: string;
-  sections: { code: string; title: string; paragraphs: string[] }[];
-  notices: string[];
 }
 
 export interface Missing {
@@ -45,11 +41,7 @@ export interface Proposal {
   departments: string[];
 }
 
-export type Preview = Record<Language, PreviewText> & { missing: Missing[]; proposed: Proposal };
-
-export interface NextCase extends Claim {
-  public_id: string;
-}
+export type Preview = Record<Language, Composed> & { missing: Missing[]; proposed: Proposal };
 
 export interface ReadingEvent {
   kind: "overlay_on" | "overlay_off" | "opened" | "closed";
@@ -65,9 +57,10 @@ export const asks = {
   /** Asked again by a clock, to see images and AI results that came meanwhile. */
   caseAgain: (id: string) => ask<CaseView>(caseAt(id), { background: true }),
   claim: (id: string) => ask<Claim>(claimAt(id), { method: "POST" }),
-  heartbeat: (id: string, claim: number) => ask<Claim>(claimAt(id), { method: "PUT", claim, background: true }),
+  /** Of a page that nobody touches it keeps the claim and not the session. */
+  heartbeat: (id: string, claim: number, isTouched: boolean) =>
+    ask<Claim>(claimAt(id), { method: "PUT", claim, background: !isTouched }),
   release: (id: string, claim: number) => ask<void>(claimAt(id), { method: "DELETE", claim }),
-  next: (filters: Record<string, unknown>) => ask<NextCase>("/api/worklist/next", { method: "POST", body: filters }),
   impression: (id: string, claim: number, body: ImpressionBody) =>
     ask<{ ai: AiView | null }>(`${caseAt(id)}/impression`, { method: "POST", claim, body }),
   verdicts: (id: string, claim: number, body: VerdictBody) =>
@@ -81,8 +74,6 @@ export const asks = {
     ask<Preview>(`${caseAt(id)}/report/preview`, { method: "POST", body: { content } }),
   sign: (id: string, claim: number, body: SignBody) =>
     ask<ReportVersion>(`${caseAt(id)}/report/sign`, { method: "POST", claim, body }),
-  confirm: (password: string, code: string) =>
-    ask<void>("/api/me/confirm", { method: "POST", body: code ? { password, code } : { password } }),
 };
 
 /** Each of the three names the images it was made on: the service refuses it when others came meanwhile. */

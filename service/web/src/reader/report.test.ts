@@ -97,3 +97,12 @@ describe("the report", () => {
     expect(content?.recommendations).toEqual(["none", "follow"]);
   });
 });
+
+it("takes the technique in words beside its code, and puts back what was lost", () => {
+  const worded = reportStep(opened(suggestion), { kind: "technique", change: { text: "lordotic" } });
+  expect(worded.content?.technique).toEqual({ code: "chest_pa", text: "lordotic" });
+  expect(isUnsaved(worded)).toBe(true);
+  const restored = reportStep(opened(suggestion), { kind: "restored", content: worded.content as Content });
+  expect(restored.content).toEqual(worded.content);
+  expect(isUnsaved(restored)).toBe(true);
+});

@@ -63,7 +63,9 @@ export type ReportStep =
   | { kind: "saved"; content: Content }
   | { kind: "write"; field: TextField; text: string }
   | { kind: "template"; code: string | null }
-  | { kind: "technique"; code: string | null }
+  | { kind: "technique"; change: Partial<Content["technique"]> }
+  | { kind: "quality"; quality: Quality }
+  | { kind: "restored"; content: Content }
   | { kind: "macro"; macro: Macro }
   | { kind: "finding"; index: number; change: Partial<ReportFinding> }
   | { kind: "add"; finding: ReportFinding }
@@ -131,7 +133,11 @@ function edited(content: Content, step: Edit): Content {
     case "template":
       return { ...content, template: step.code };
     case "technique":
-      return { ...content, technique: { ...content.technique, code: step.code } };
+      return { ...content, technique: { ...content.technique, ...step.change } };
+    case "quality":
+      return { ...content, quality: step.quality };
+    case "restored":
+      return step.content;
     case "macro":
       return withMacro(content, step.macro);
     case "finding":

@@ -144,9 +144,3 @@ export interface CaseView {
   unscored: { reason: string; instance: string | null }[];
   ai: AiView | null;
 }
-
-export interface Claim {
-  token: number;
-  expires_at: number;
-  heartbeat_s: number;
-}

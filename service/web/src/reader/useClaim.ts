@@ -2,9 +2,10 @@
 
 import { useEffect, useState } from "react";
 import { Refused } from "../api.ts";
+import { touchedSince } from "../app/activity.ts";
+import { isGivenBack, takeHanded } from "../app/claims.ts";
 import { refusalWords } from "../app/refusals.ts";
 import { asks, releaseClaim } from "./asks.ts";
-import type { Claim } from "./types.ts";
 
 export type Held =
   | { state: "asking" }
@@ -12,21 +13,6 @@ export type Held =
   | { state: "taken"; message: string }
   | { state: "lost"; message: string }
   | { state: "failed"; message: string };
-
-/** Claims that `next` has already made, by case: a case is not claimed twice on its way to the screen. */
-const handed = new Map<string, Claim>();
-
-/** Notes a claim for the page that opens the case. */
-export function handClaim(id: string, claim: Claim): void {
-  handed.set(id, claim);
-}
-
-const SIGNED = new Set<string>();
-
-/** Signing has given the case back already. */
-export function noteSigned(id: string): void {
-  SIGNED.add(id);
-}
 
 /** Claims the case, keeps the lease alive, and releases it when the page goes. `attempt` asks anew. */
 export function useClaim(id: string, attempt: number): Held {
@@ -49,6 +35,7 @@ export function useClaim(id: string, attempt: number): Held {
 class Lease {
   private token: number | undefined;
   private timer: number | undefined;
+  private beatAt = Date.now();
   private isOver = false;
 
   constructor(
@@ -59,9 +46,7 @@ class Lease {
   async start(): Promise<void> {
     this.tell({ state: "asking" });
     try {
-      const claim = handed.get(this.id) ?? (await asks.claim(this.id));
-      handed.delete(this.id);
-      SIGNED.delete(this.id);
+      const claim = takeHanded(this.id) ?? (await asks.claim(this.id));
       if (this.isOver) return releaseClaim(this.id, claim.token);
       this.token = claim.token;
       this.timer = window.setInterval(() => void this.beat(), claim.heartbeat_s * 1000);
@@ -74,15 +59,17 @@ class Lease {
   release(): void {
     this.isOver = true;
     window.clearInterval(this.timer);
-    if (this.token !== undefined && !SIGNED.has(this.id)) releaseClaim(this.id, this.token);
+    if (this.token !== undefined && !isGivenBack(this.id, this.token)) releaseClaim(this.id, this.token);
     this.token = undefined;
   }
 
   /** A link that fails for a while is borne: only the service's word ends the claim. */
   private async beat(): Promise<void> {
     if (this.token === undefined) return;
+    const isTouched = touchedSince(this.beatAt);
+    this.beatAt = Date.now();
     try {
-      await asks.heartbeat(this.id, this.token);
+      await asks.heartbeat(this.id, this.token, isTouched);
     } catch (error) {
       if (this.isOver || !(error instanceof Refused) || error.status !== 409) return;
       window.clearInterval(this.timer);
@@ -93,7 +80,6 @@ class Lease {
 }
 
 function refusalOf(error: unknown): Held {
-  // The service's own sentence names who reads it.
-  if (error instanceof Refused && error.code === "claimed") return { state: "taken", message: error.message };
-  return { state: "failed", message: refusalWords(error) };
+  const isTaken = error instanceof Refused && error.code === "claimed";
+  return { state: isTaken ? "taken" : "failed", message: refusalWords(error) };
 }

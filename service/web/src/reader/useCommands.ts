@@ -5,9 +5,9 @@ import { type KeyAction, useKeys } from "../app/keys.ts";
 import { runOnFilm } from "../viewer/commands.ts";
 import { useViewer } from "../viewer/store.ts";
 import { type Command, keysAt, settingOf } from "./keys.ts";
-import { GRADES } from "./Missed.tsx";
+import { nextGraded } from "./quality.ts";
 import type { SignStatus } from "./Signing.tsx";
-import type { Grade, Impression, Quality } from "./types.ts";
+import type { Impression } from "./types.ts";
 import type { Hanging } from "./useHanging.ts";
 import type { Reading } from "./useReading.ts";
 
@@ -69,7 +69,7 @@ function actsOf(parts: Parts): Partial<Record<Command, () => void>> {
     uncertain: () => step({ kind: "judge", judgement: "uncertain" }),
     accept: () => step({ kind: "accept" }),
     add_missed: parts.onAdd,
-    quality: () => step({ kind: "grade", grade: nextGrade(reading.state.quality) }),
+    quality: () => step({ kind: "quality", quality: nextGraded(reading.state.quality) }),
     edit_report: whenReady(parts.onEdit),
     preview: whenReady(parts.onPreview),
     sign: whenReady(() => parts.onSign("final")),
@@ -86,10 +86,6 @@ function actsOf(parts: Parts): Partial<Record<Command, () => void>> {
     image_next: () => hanging.showBy(1),
     image_previous: () => hanging.showBy(-1),
   };
-}
-
-function nextGrade(quality: Quality | null): Grade {
-  return GRADES[(quality ? GRADES.indexOf(quality.grade) + 1 : 0) % GRADES.length] ?? "good";
 }
 
 /** Escape leaves a text field, and puts the first tool back in the hand. */

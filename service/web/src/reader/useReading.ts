@@ -2,10 +2,11 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useReducer, useRef, useState } from "react";
-import { Refused } from "../api.ts";
 import { caseOptions } from "../app/nextCase.ts";
 import { refusalWords } from "../app/refusals.ts";
 import { asks, type ImpressionBody } from "./asks.ts";
+import { freePlaces } from "./places.ts";
+import { isLost, isOutdated } from "./refused.ts";
 import type { CaseView, Impression, Place } from "./types.ts";
 import { type Step, UNREAD, verdictsOf, type VerdictState, verdictStep } from "./verdicts.ts";
 
@@ -42,7 +43,7 @@ export function useReading(id: string, token: number | undefined, onLost: (messa
   const [state, step] = useReducer(verdictStep, UNREAD);
   const [places, setPlaces] = useState<readonly Place[]>([]);
   const opened = useOpened(view, step, setPlaces);
-  const hasNewImages = useRenewed(view, step);
+  const hasNewImages = useRenewed(view, step, setPlaces);
   const impression = useImpression(id, token, { places, opened, revision: view?.item.revision, step, onLost });
   const { flush, storedTimes, isUnsaved, error: verdictsError } = useVerdicts(id, token, { view, state, opened, onLost });
   const point = useCallback((place: Place) => setPlaces((before) => [...before, place]), []);
@@ -71,12 +72,16 @@ export function useReading(id: string, token: number | undefined, onLost: (messa
 
 /** The case as it is now: images may still arrive, and the AI may finish, while it is read. */
 function useCase(id: string, isHeld: boolean) {
-  const queries = useQueryClient();
-  const options = caseOptions<CaseView>(id);
+  const wasOpened = useRef(false);
   const { data: view, error } = useQuery({
-    ...options,
-    queryFn: () => (queries.getQueryData(options.queryKey) ? asks.caseAgain(id) : options.queryFn()),
+    ...caseOptions<CaseView>(id),
+    queryFn: async () => {
+      const answer = await (wasOpened.current ? asks.caseAgain(id) : asks.case(id));
+      wasOpened.current = true;
+      return answer;
+    },
     enabled: isHeld,
+    staleTime: 0, // what was fetched ahead is shown at once; the service hears of it that the case is open
     refetchInterval: LOOK_AGAIN_MS,
   });
   return { view, error: view ? null : error };
@@ -95,23 +100,26 @@ function useOpened(view: CaseView | undefined, step: (step: Step) => void, setPl
     if (!view || opened.current) return;
     opened.current = Date.now();
     step(openingOf(view));
-    if (view.reading.impression) setPlaces(view.reading.impression.places);
+    const given = impressionOf(view);
+    if (given) setPlaces(freePlaces(given.places, view.reading.verdicts));
   }, [view, step, setPlaces]);
   return opened;
 }
 
-/** Brings later images and AI results into the reading; returns whether images came. */
-function useRenewed(view: CaseView | undefined, step: (step: Step) => void): boolean {
+/** Brings later images and AI results into the reading, without the places of before; returns whether images came. */
+function useRenewed(view: CaseView | undefined, step: (step: Step) => void, setPlaces: (places: Place[]) => void): boolean {
   const first = useRef<number>(undefined);
   const seen = useRef<CaseView>(undefined);
   useEffect(() => {
     if (!view || view === seen.current) return;
-    const isFirst = seen.current === undefined;
+    const before = seen.current;
     seen.current = view;
     const { revision } = view.item;
     first.current ??= revision;
-    if (!isFirst) step({ kind: "renewed", revision, impression: impressionOf(view), ai: view.ai });
-  }, [view, step]);
+    if (!before) return;
+    if (before.item.revision !== revision) setPlaces([]); // they belong to the impression of the earlier images
+    step({ kind: "renewed", revision, impression: impressionOf(view), ai: view.ai });
+  }, [view, step, setPlaces]);
   return view !== undefined && first.current !== undefined && view.item.revision !== first.current;
 }
 
@@ -239,15 +247,6 @@ function contentOf(state: VerdictState): string {
 }
 
 const EMPTY = contentOf(UNREAD);
-
-function isLost(error: unknown): error is Refused {
-  return error instanceof Refused && error.code === "claim_lost";
-}
-
-/** The service has images that were not on the screen. */
-function isOutdated(error: unknown): boolean {
-  return error instanceof Refused && error.code === "new_images";
-}
 
 function secondsSince(start: number): number {
   return Math.round((Date.now() - start) / 100) / 10;

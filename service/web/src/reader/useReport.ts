@@ -1,11 +1,14 @@
 /** The report of the case being read: its draft is kept by the service while the reader writes. */
 
 import { useQuery } from "@tanstack/react-query";
+import { useBlocker } from "@tanstack/react-router";
 import { useCallback, useEffect, useReducer, useRef, useState } from "react";
-import { Refused } from "../api.ts";
+import { useMe } from "../app/me.ts";
 import { refusalWords } from "../app/refusals.ts";
 import { asks, type ReportVersion } from "./asks.ts";
-import { isUnsaved, NO_REPORT, type ReportState, type ReportStep, reportStep } from "./report.ts";
+import { forgetWords, keepWords, keptWords } from "./kept.ts";
+import { isLost } from "./refused.ts";
+import { type Content, isUnsaved, NO_REPORT, type ReportState, type ReportStep, reportStep } from "./report.ts";
 
 const QUIET_MS = 1200;
 
@@ -17,6 +20,11 @@ export interface Report {
   isFresh: boolean;
   failure: string | undefined;
   edit: (step: ReportStep) => void;
+  /** Stores what is not stored yet; throws what the service refuses. */
+  flush: () => Promise<void>;
+  /** What was written here earlier and never stored. */
+  kept: Content | undefined;
+  dropKept: () => void;
 }
 
 interface ReportParts {
@@ -51,7 +59,7 @@ export function useReport({ id, token, isOpen, storedTimes, revision, onLost }: 
     setFollowed(data);
   }, [data]);
 
-  const keep = useCallback(async () => {
+  const flush = useCallback(async () => {
     if (token === undefined || !isUnsaved(state) || !state.content) return;
     await asks.draft(id, token, state.content);
     edit({ kind: "saved", content: state.content });
@@ -60,12 +68,13 @@ export function useReport({ id, token, isOpen, storedTimes, revision, onLost }: 
   useEffect(() => {
     if (!isUnsaved(state)) return;
     const timer = setTimeout(() => {
-      keep().catch((refused: unknown) => {
-        if (refused instanceof Refused && refused.code === "claim_lost") onLost(refusalWords(refused));
+      flush().catch((refused: unknown) => {
+        if (isLost(refused)) onLost(refusalWords(refused));
       });
     }, QUIET_MS);
     return () => clearTimeout(timer);
-  }, [state, keep, onLost]);
+  }, [state, flush, onLost]);
+  useBlocker({ shouldBlockFn: () => false, enableBeforeUnload: () => isUnsaved(state) });
 
   return {
     state,
@@ -74,5 +83,25 @@ export function useReport({ id, token, isOpen, storedTimes, revision, onLost }: 
     isFresh: data !== undefined && !isPlaceholderData && followed === data,
     failure: error ? refusalWords(error) : undefined,
     edit,
+    flush,
+    ...useKeptWords(id, state),
+  };
+}
+
+/** Keeps what is written until the service has it, and brings back what it never got. */
+function useKeptWords(id: string, state: ReportState) {
+  const by = useMe().public_id;
+  const [kept, setKept] = useState(() => keptWords(by, id));
+  useEffect(() => {
+    if (isUnsaved(state) && state.content) keepWords(by, id, state.content);
+    else if (state.isEdited && !kept) forgetWords(by, id);
+  }, [by, id, state, kept]);
+  const isOther = kept !== undefined && state.content !== null && JSON.stringify(kept) !== JSON.stringify(state.content);
+  return {
+    kept: isOther ? kept : undefined,
+    dropKept: useCallback(() => {
+      forgetWords(by, id);
+      setKept(undefined);
+    }, [by, id]),
   };
 }

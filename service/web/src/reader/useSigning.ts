@@ -1,15 +1,16 @@
 /** The way from "sign" to the next case. */
 
 import { useNavigate } from "@tanstack/react-router";
-import { useEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { Refused } from "../api.ts";
-import { lastFilters } from "../app/nextCase.ts";
+import { type Left, noteGivenBack, useNext } from "../app/claims.ts";
+import { useConfirmed } from "../app/Confirm.tsx";
 import { queries } from "../app/queries.ts";
-import { refusalWords } from "../app/refusals.ts";
+import { refusalWords, showRefusal } from "../app/refusals.ts";
 import { asks, type Missing } from "./asks.ts";
+import { isLost, isOutdated } from "./refused.ts";
 import type { Content } from "./report.ts";
 import type { SignStatus } from "./Signing.tsx";
-import { handClaim, noteSigned } from "./useClaim.ts";
 
 interface SigningParts {
   id: string;
@@ -22,149 +23,107 @@ interface SigningParts {
   flush: () => Promise<void>;
   goesOn: boolean;
   onLost: (message: string) => void;
+  /** The words stand in a signed report now. */
+  onSigned: () => void;
 }
 
 export interface Signing {
   /** Which sheet is open. */
   status: SignStatus | undefined;
-  needsConfirmation: boolean;
   isBusy: boolean;
   error: string | undefined;
   missing: readonly Missing[];
   open: (status: SignStatus) => void;
   close: () => void;
   sign: () => void;
-  confirm: (password: string, code: string) => void;
-  /** The person has proved elsewhere who they are. */
-  proved: () => void;
-  goOn: (afterRelease?: string) => void;
+  /** Gives this case back and opens the next one, or the list when nothing is left. */
+  skip: () => Promise<void>;
+  /** Asks who sits here when the service wants to know. */
+  dialog: ReactNode;
+  isAsking: boolean;
 }
 
 export function useSigning(parts: SigningParts): Signing {
-  const { id, token, content, revision, isSettled, flush, goesOn, onLost } = parts;
+  const { id, content, flush } = parts;
   const [status, setStatus] = useState<SignStatus>();
-  const [needsConfirmation, setNeeds] = useState(false);
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<string>();
   const [missing, setMissing] = useState<readonly Missing[]>([]);
-  const goOn = useGoOn();
-  /** What the reader agreed to sign: after the password nothing else may be signed. */
-  const agreed = useRef<Content>(null);
-  const settled = useRef(isSettled);
+  const { run, dialog, isAsking } = useConfirmed({ isSignature: true });
+  const navigate = useNavigate();
+  const next = useNext();
+  const now = useRef(parts);
   useEffect(() => {
-    settled.current = isSettled;
+    now.current = parts;
   });
 
   function refused(reason: unknown) {
-    const code = reason instanceof Refused ? reason.code : "";
-    if (code === "confirm_first") return setNeeds(true);
-    if (code === "claim_lost") return onLost(refusalWords(reason));
-    if (code === "new_images") setStatus(undefined);
-    if (code === "new_images" || code === "incomplete") void queries.refetchQueries({ queryKey: ["case", id] });
-    if (reason instanceof Refused && code === "incomplete") setMissing(missingOf(reason));
+    if (isLost(reason)) return parts.onLost(refusalWords(reason));
+    const isIncomplete = reason instanceof Refused && reason.code === "incomplete";
+    if (isOutdated(reason)) setStatus(undefined);
+    if (isIncomplete) setMissing(missingOf(reason));
+    if (isIncomplete || isOutdated(reason)) void queries.refetchQueries({ queryKey: ["case", id] });
     setError(refusalWords(reason));
   }
 
-  /** A final signature gives the case back by itself; after a preliminary one somebody else may go on. */
-  async function giveBack(signed: SignStatus, claim: number) {
-    if (signed === "preliminary") await asks.release(id, claim).catch(() => undefined);
-    noteSigned(id);
-  }
-
-  async function store() {
+  async function goOn(left?: Left) {
     try {
-      await flush();
+      await next(left);
     } catch (reason) {
-      refused(reason);
+      showRefusal(reason);
+      await navigate({ to: "/worklist" });
     }
   }
 
-  async function doSign() {
-    if (!status || !content || token === undefined || revision === undefined || isBusy || !settled.current) return;
-    if (agreed.current !== content) return setNeeds(false); // it changed meanwhile: read it again
+  /** Signs what the reader agreed to: after the password nothing else may be signed. */
+  async function sign(agreed: Content, wanted: SignStatus) {
+    const { token, revision, isSettled, goesOn, onSigned } = now.current;
+    if (token === undefined || revision === undefined || !isSettled) return;
+    if (now.current.content !== agreed) return; // it changed meanwhile: read it again
     setBusy(true);
     setError(undefined);
     try {
-      await asks.sign(id, token, { content, status, revision });
-      await giveBack(status, token);
-      queries.removeQueries({ queryKey: ["case", id] });
-      setStatus(undefined);
-      await goOn(goesOn, status === "preliminary" ? id : undefined);
+      await asks.sign(id, token, { content: agreed, status: wanted, revision });
+      await giveBack(id, token, wanted);
     } catch (reason) {
-      refused(reason);
+      if (reason instanceof Refused && reason.code === "confirm_first") throw reason;
+      return refused(reason);
     } finally {
       setBusy(false);
     }
-  }
-
-  async function confirm(password: string, code: string) {
-    try {
-      setError(undefined);
-      await asks.confirm(password, code);
-      setNeeds(false);
-      await doSign();
-    } catch (reason) {
-      setError(refusalWords(reason));
-    }
+    onSigned();
+    queries.removeQueries({ queryKey: ["case", id] });
+    setStatus(undefined);
+    if (goesOn) await goOn(wanted === "preliminary" ? { id, token: undefined } : undefined);
+    else await navigate({ to: "/worklist" });
   }
 
   return {
     status,
-    needsConfirmation,
     isBusy,
     error,
     missing,
+    dialog,
+    isAsking,
     open: (wanted) => {
       setError(undefined);
       setMissing([]);
       if (!content) return;
       setStatus(wanted);
-      void store();
+      flush().catch(refused);
     },
-    close: () => {
-      setStatus(undefined);
-      setNeeds(false);
-    },
+    close: () => setStatus(undefined),
     sign: () => {
-      agreed.current = content;
-      void doSign();
+      if (content && status && !isBusy) void run(() => sign(content, status));
     },
-    confirm: (password, code) => void confirm(password, code),
-    proved: () => {
-      setNeeds(false);
-      void doSign();
-    },
-    goOn: (afterRelease) => void goOn(true, afterRelease),
+    skip: () => goOn({ id, token: parts.token }),
   };
 }
 
-/** Opens the next case that is free under the list's filters, or the list when nothing is left. */
-function useGoOn() {
-  const navigate = useNavigate();
-  const isGoing = useRef(false);
-  return async (wanted: boolean, afterRelease?: string) => {
-    if (!wanted) return navigate({ to: "/worklist" });
-    if (isGoing.current) return;
-    isGoing.current = true;
-    try {
-      const { public_id, ...claim } = await asks.next({
-        ...givenFilters(),
-        ...(afterRelease && { after_release: afterRelease }),
-      });
-      handClaim(public_id, claim);
-      return navigate({ to: "/read/$id", params: { id: public_id } });
-    } catch {
-      return navigate({ to: "/worklist" });
-    } finally {
-      isGoing.current = false;
-    }
-  };
-}
-
-/** The list's filters without those that are open. */
-function givenFilters(): Record<string, string> {
-  const given = Object.entries(lastFilters()).filter((entry): entry is [string, string] => Boolean(entry[1]));
-  return Object.fromEntries(given);
+/** A final signature gives the case back by itself; after a preliminary one somebody else may go on. */
+async function giveBack(id: string, claim: number, signed: SignStatus): Promise<void> {
+  if (signed === "preliminary") await asks.release(id, claim).catch(() => undefined);
+  noteGivenBack(id, claim);
 }
 
 function missingOf(reason: Refused): Missing[] {

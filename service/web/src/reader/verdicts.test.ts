@@ -93,10 +93,4 @@ describe("verdicts", () => {
     expect(verdictsOf(state)).toEqual(verdicts);
     expect(unjudged(state)).toHaveLength(2);
   });
-
-  it("take reasons back when the film is good again", () => {
-    const limited = verdictStep(after("normal"), { kind: "reason", reason: "rotation" });
-    expect(limited.quality).toEqual({ grade: "limited", reasons: ["rotation"] });
-    expect(verdictStep(limited, { kind: "grade", grade: "good" }).quality).toEqual({ grade: "good", reasons: [] });
-  });
 });

@@ -1,6 +1,6 @@
 /** The reader's judgements on one case, as pure steps: what is judged, what is left, what one key does. */
 
-import type { AiView, Finding, Grade, Impression, Judgement, Quality, StoredImpression, Verdict } from "./types.ts";
+import type { AiView, Finding, Impression, Judgement, Quality, StoredImpression, Verdict } from "./types.ts";
 
 export interface Shown {
   finding: Finding;
@@ -39,8 +39,7 @@ export type Step =
   | { kind: "accept" }
   | { kind: "add"; verdict: Verdict }
   | { kind: "drop"; index: number }
-  | { kind: "grade"; grade: Grade }
-  | { kind: "reason"; reason: string };
+  | { kind: "quality"; quality: Quality };
 
 export const UNREAD: VerdictState = {
   impression: null,
@@ -94,10 +93,8 @@ export function verdictStep(state: VerdictState, step: Step): VerdictState {
       return { ...state, missed: [...state.missed, step.verdict] };
     case "drop":
       return { ...state, missed: state.missed.filter((_, index) => index !== step.index) };
-    case "grade":
-      return { ...state, quality: { grade: step.grade, reasons: step.grade === "good" ? [] : reasonsOf(state) } };
-    case "reason":
-      return { ...state, quality: withReason(state.quality, step.reason) };
+    case "quality":
+      return { ...state, quality: step.quality };
   }
 }
 
@@ -169,14 +166,4 @@ function nextUnjudged(state: VerdictState, from: number): number {
 
 function inside(index: number, count: number): number {
   return Math.max(0, Math.min(count - 1, index));
-}
-
-function reasonsOf(state: VerdictState): string[] {
-  return state.quality?.reasons ?? [];
-}
-
-function withReason(quality: Quality | null, reason: string): Quality {
-  const reasons = quality?.reasons ?? [];
-  const grade = quality && quality.grade !== "good" ? quality.grade : "limited";
-  return { grade, reasons: reasons.includes(reason) ? reasons.filter((one) => one !== reason) : [...reasons, reason] };
 }

@@ -1,7 +1,7 @@
 /** Says what a signed report shall say instead, and why: the reading room's own editor, over what stands now. */
 import { Button, Textarea } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { useReducer, useRef, useState } from "react";
+import { useEffect, useReducer, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ask, Refused } from "../api.ts";
 import { useConfirmed } from "../app/Confirm.tsx";
@@ -21,11 +21,13 @@ interface Props {
   report: Report;
   content: Content;
   onSigned: () => Promise<void>;
+  /** Something is written that nobody signed. */
+  onUnsaved: (isUnsaved: boolean) => void;
 }
 
 type Sheet = "preview" | "sign" | null;
 
-export default function Amendment({ report, content: before, onSigned }: Props) {
+export default function Amendment({ report, content: before, onSigned, onUnsaved }: Props) {
   const { t } = useTranslation("center");
   const catalogue = useCatalogue();
   const [state, edit] = useReducer(reportStep, before, (stands) =>
@@ -36,13 +38,15 @@ export default function Amendment({ report, content: before, onSigned }: Props) 
   const [error, setError] = useState<string>();
   const [isBusy, setBusy] = useState(false);
   const textField = useRef<HTMLTextAreaElement>(null);
-  const { run, dialog } = useConfirmed();
+  const { run, dialog } = useConfirmed({ isSignature: true });
   const { data: seen } = useQuery({
     queryKey: ["amended-case", report.study],
     queryFn: () => asks.case(report.study),
     gcTime: 0,
     staleTime: Number.POSITIVE_INFINITY,
   });
+  const hasWork = reason.trim() !== "" || isUnsaved(state);
+  useEffect(() => onUnsaved(hasWork), [hasWork, onUnsaved]);
   usePreviewKey(sheet === null, () => setSheet("preview"));
   if (!catalogue || !seen) return <p className="quiet">{t("common:loading")}</p>;
   const { content } = state;
@@ -67,7 +71,7 @@ export default function Amendment({ report, content: before, onSigned }: Props) 
   return (
     <div className="amendment">
       <ReportPane
-        id={report.study} state={state} catalogue={catalogue} priors={seen.priors} edit={edit} isDraftKept={false}
+        id={report.study} state={state} catalogue={catalogue} priors={seen.priors} edit={edit} isAmendment
         onPreview={() => setSheet("preview")} textField={textField}
       />
       <Textarea

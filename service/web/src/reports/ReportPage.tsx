@@ -23,6 +23,7 @@ export function ReportView({ id }: { id: string }) {
   const me = useMe();
   const [language, setLanguage] = useState<Language>(currentLanguage);
   const [version, setVersion] = useState<number | null>(null);
+  const [isCorrecting, setCorrecting] = useState(false);
   const { data: report, error } = useQuery({
     queryKey: ["report", id, version],
     queryFn: () => ask<Report>(`/api/reports/${id}`, { query: { version } }),
@@ -40,7 +41,7 @@ export function ReportView({ id }: { id: string }) {
         />
         {report.versions.length > 1 && (
           <NativeSelect
-            size="xs" aria-label={t("report.version")} value={String(report.number)}
+            size="xs" aria-label={t("report.version")} value={String(report.number)} disabled={isCorrecting}
             data={report.versions.map((one) => ({
               value: String(one.number),
               label: t("report.version_line", { number: one.number, status: t(`report.status.${one.status}` as "report.status.final") }),
@@ -54,7 +55,7 @@ export function ReportView({ id }: { id: string }) {
         </Button>
       </header>
       {!report.is_latest && <p className="report-older">{t("report.older")}</p>}
-      {composed && <ReportText composed={composed} language={language} status={report.status} />}
+      {composed && <ReportText composed={composed} language={language} status={report.status} about={report.about} />}
       <footer className="report-foot">
         <p>
           {t(`report.status.${report.status}` as "report.status.final")} · {report.signer}
@@ -63,7 +64,9 @@ export function ReportView({ id }: { id: string }) {
         {report.reason && <p>{t("report.reason", { reason: report.reason })}</p>}
         <p className="quiet report-hash">SHA-256 {report.sha256}</p>
       </footer>
-      {report.may_correct && report.is_latest && <Corrections key={report.number} report={report} onSigned={() => setVersion(null)} />}
+      {report.may_correct && report.is_latest && (
+        <Corrections key={report.number} report={report} onSigned={() => setVersion(null)} onUnsaved={setCorrecting} />
+      )}
     </article>
   );
 }

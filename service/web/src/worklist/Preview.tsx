@@ -8,6 +8,7 @@ import { ask } from "../api.ts";
 import { dicomDate, moment, personName, sexAge } from "../app/format.ts";
 import { currentLanguage, wordsFor } from "../app/language.ts";
 import { useMe } from "../app/me.ts";
+import { isAgain } from "../app/queries.ts";
 import { showRefusal } from "../app/refusals.ts";
 import { TakeOver } from "../app/TakeOver.tsx";
 import type { Item, ItemDetail, Priority } from "../shapes.ts";
@@ -22,7 +23,11 @@ interface Props {
 
 export function Preview({ id, mayRead, close, open }: Props) {
   const { t } = useTranslation("worklist");
-  const { data: item } = useQuery({ queryKey: ["worklist", "item", id], queryFn: () => ask<ItemDetail>(`/api/worklist/${id}`) });
+  const queryKey = ["worklist", "item", id];
+  const { data: item } = useQuery({
+    queryKey,
+    queryFn: () => ask<ItemDetail>(`/api/worklist/${id}`, { background: isAgain(queryKey) }),
+  });
   return (
     <aside className="preview" aria-labelledby="preview-name">
       {item && (

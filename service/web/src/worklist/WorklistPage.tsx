@@ -5,8 +5,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useCallback, useEffect, useMemo, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { ask } from "../api.ts";
 import { Aside } from "../app/Aside.tsx";
+import { useNext } from "../app/claims.ts";
 import { useServiceNow } from "../app/clock.ts";
 import { useKeys } from "../app/keys.ts";
 import { useMe } from "../app/me.ts";
@@ -44,26 +44,13 @@ export default function WorklistPage() {
       if (!mayRead) useView.setState({ selected: item.public_id, previewOpen: true });
       else if (item.claim && !item.claim.mine && item.item_state === "in progress") {
         useView.setState({ selected: item.public_id, previewOpen: true });
-        notifications.show({ color: "yellow", message: t("claim.taken", { name: item.claim.by }) });
+        notifications.show({ color: "yellow", message: t("common:refused.claimed_by", { name: item.claim.by }) });
       } else void navigate({ to: "/read/$id", params: { id: item.public_id } });
     },
     [mayRead, navigate, t],
   );
-  const isClaiming = useRef(false);
-  const next = useCallback(async () => {
-    if (isClaiming.current) return;
-    isClaiming.current = true;
-    try {
-      const { state, priority, modality, site, due, q, sort } = filters;
-      const wanted = { state: state === "signed" ? null : state, priority, modality, site, due, q, ...(sort ? { sort } : {}) };
-      const { public_id } = await ask<{ public_id: string }>("/api/worklist/next", { method: "POST", body: wanted });
-      await navigate({ to: "/read/$id", params: { id: public_id } });
-    } catch (error) {
-      showRefusal(error);
-    } finally {
-      isClaiming.current = false;
-    }
-  }, [filters, navigate]);
+  const claimNext = useNext();
+  const next = () => claimNext().catch(showRefusal);
 
   const at = items.findIndex((item) => item.public_id === selected);
   const move = (step: number) => {
