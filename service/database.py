@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,10 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+_SYNC_REFUSED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
+_PRIMARY_CODE = 0xFF
+_DISK_FULL_SQLSTATE = "53100"
+"""PostgreSQL's disk_full. When its own disk refuses a sync, its server stops by itself."""
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process' writer on SQLite before it gives up."""
 SQLITE_CONNECTIONS = 64
@@ -67,6 +72,20 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def is_refused_by_disk(failure: Exception) -> bool:
+    """Tell whether a statement or commit failed because the tables' disk is full or does not read or write."""
+    cause = getattr(failure, "orig", failure)
+    primary = getattr(cause, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    return primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) or (
+        getattr(cause, "sqlstate", None) == _DISK_FULL_SQLSTATE
+    )
+
+
+def is_refused_sync(failure: Exception) -> bool:
+    """Tell whether a commit failed because the tables' disk refused a sync: what it holds since is unknown."""
+    return getattr(getattr(failure, "orig", failure), "sqlite_errorcode", 0) in _SYNC_REFUSED
 
 
 def _engine(url: str) -> Engine:

@@ -30,6 +30,9 @@ log = logging.getLogger("pandok.serve")
 
 Ready = Callable[[], None]
 
+ORPHAN_S = 2.0
+"""How long a part outlives its parent: the next parent wants its ports. What was acknowledged stands all the same."""
+
 
 class WebServer(uvicorn.Server):
     """uvicorn, stopped by us: it would end with the signal's own exit status and wait for open event streams."""
@@ -157,7 +160,7 @@ def run_part(part: Part, settings: Settings) -> int:
     return 0
 
 
-def follow_parent(settings: Settings) -> None:
+def follow_parent() -> None:
     """Stop when the parent is gone: its end of our standard input closes, even when it was killed."""
 
     def wait() -> None:
@@ -165,7 +168,7 @@ def follow_parent(settings: Settings) -> None:
             while os.read(0, 1024):
                 pass
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(settings.shutdown_s + 2.0)
+        time.sleep(ORPHAN_S)
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -190,5 +193,5 @@ def _say_ready() -> None:
 
 def main(part: Part, settings: Settings) -> int:
     """Run one part in a process that the parent forked for it; returns the exit status."""
-    follow_parent(settings)
+    follow_parent()
     return run_part(part, settings)

@@ -14,6 +14,7 @@ from service.engine import Engine, State
 from service.inference import records, revision_records, worker_records
 from service.inference.scoring import Scoring
 from service.intake.settling import is_any_due, settle_due
+from service.intake.spool import clear_spool
 from service.interventions import end_as_failed
 from service.metrics import QUEUE_DEPTH, STUDIES_SETTLED_TOTAL
 from service.pipeline import Parts
@@ -36,6 +37,7 @@ CLOCK_WORDS = (
     "the machine's clock differs from the time by which the service works; set the clock right, then start the whole "
     "service again"
 )
+SPOOL_S = 60.0
 KEEP_ENDED_S = 7 * 86_400.0
 KEEP_WORK_S = 3 * 86_400.0
 
@@ -71,6 +73,7 @@ class Rounds:
             self.reconcile: RECONCILE_S,
             self.reap: SILENT_S / 4,
             self.end_claims: CLAIMS_S,
+            self.clear_spool: SPOOL_S,
             self.sweep: SWEEP_S,
         }
         due = dict.fromkeys(duties, 0.0)
@@ -176,6 +179,10 @@ class Rounds:
         """Tidy away claims that ran out: their studies were free from that moment on, now the lists are told."""
         with self._database.transaction() as tx:
             claims.expire(tx, now=self._parts.clock())
+
+    def clear_spool(self) -> None:
+        """Remove half-received files of doors that died: a door that started again at once found them too young."""
+        clear_spool(self._parts.settings.spool_folder)
 
     def sweep(self) -> None:
         """Remove what nobody needs any more: ended workflows, tensors that can be made again."""

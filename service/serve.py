@@ -40,7 +40,7 @@ from service.startup import (
 log = logging.getLogger("pandok.serve")
 
 LONGEST_BACK_OFF_S = 30.0
-STEADY_S = 60.0
+STEADY_S = 10.0
 """A child that ran this long starts with a short wait again."""
 POLL_S = 0.05
 

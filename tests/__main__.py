@@ -15,6 +15,7 @@ PEERS = {
     "/usr/sbin/Orthanc": "orthanc",
     "/usr/share/orthanc/plugins/libOrthancDicomWeb.so": "orthanc-dicomweb",
     "/usr/bin/chromium": "chromium",
+    "/usr/bin/strace": "strace",
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc": "fonts-noto-cjk",
 }
 EXTRAS = ("cpu", "demo", "training", "test")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.archive import Archive
-from service.database import Database
+from service.database import Database, is_refused_by_disk, is_refused_sync
 from service.intake import records
 from service.intake.outcomes import IntakeReason, Kind
 from service.intake.spool import Spooled
@@ -25,8 +25,8 @@ BATCH = 64
 
 _THREADS = 5
 """One of them commits, the others have files synced."""
-_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""Want of room, of descriptors or of memory: nothing that was written is in doubt."""
+_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
+"""Want of room, of descriptors or of memory, or a signal: nothing that was written is in doubt."""
 _ROW_FAILURES = (SQLAlchemyError, OSError, ValueError, TypeError, ArithmeticError)
 """What the tables or their driver raise for one instance's values."""
 
@@ -109,8 +109,10 @@ class Committer:
         try:
             try:
                 endings = self._write_rows(batch)
-            except _ROW_FAILURES:
-                endings = [self._write_row(pending) for pending in batch]  # one bad instance takes no other with it
+            except _ROW_FAILURES as failure:
+                # One bad instance takes no other with it; a disk that refused is not asked again.
+                alone = len(batch) > 1 and not is_refused_by_disk(failure)
+                endings = [self._write_row(p) for p in batch] if alone else [self._failed(failure)] * len(batch)
         except Exception as failure:  # noqa: BLE001 - every sender gets an answer, whatever went wrong
             log.error("commit failed", extra={"error": type(failure).__name__})  # noqa: TRY400
             endings = [FAILED] * len(batch)
@@ -126,8 +128,12 @@ class Committer:
         try:
             [ending] = self._write_rows([pending])
         except _ROW_FAILURES as failure:
-            log.error(  # noqa: TRY400 - a trace of SQL would carry the patient's attributes
-                "commit failed", extra={"error": type(failure).__name__}
-            )
-            return FULL if "is full" in str(failure) else FAILED
+            return self._failed(failure)
         return ending
+
+    def _failed(self, failure: Exception) -> Ending:
+        """Say how instances end whose rows could not be written."""
+        self.is_suspect = self.is_suspect or is_refused_sync(failure)
+        # No trace: one of SQL would carry the patient's attributes.
+        log.error("commit failed", extra={"error": type(failure).__name__, "is_suspect": self.is_suspect})
+        return FULL if is_refused_by_disk(failure) else FAILED

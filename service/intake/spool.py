@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -18,7 +19,8 @@ DATASET_OFFSET = 640
 """Where every data set begins in our files: group 2 is padded to a fixed size, since the UIDs in it are known
 only after the bytes behind it have been read."""
 
-STALE_AFTER_S = 3_600.0
+STALE_AFTER_S = 300.0
+"""No sender may be silent, and no commit may take, nearly as long: who wrote such a file is gone."""
 
 
 class DatasetTooLarge(Exception):
@@ -116,8 +118,14 @@ def _element(element: int, vr: bytes, value: bytes) -> bytes:
 
 
 def prepare_spool(folder: Path) -> None:
-    """Make the spool folder and clear what a crash left behind long ago."""
+    """Make the spool folder and clear what a crash left behind."""
     make_durable_folder(folder)
+    clear_spool(folder)
+
+
+def clear_spool(folder: Path) -> None:
+    """Remove what processes left behind that died; none of it was acknowledged."""
     for leftover in folder.glob("*.part"):
-        if time.time() - leftover.stat().st_mtime > STALE_AFTER_S:
-            leftover.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process was quicker, or it has its name in the archive
+            if time.time() - leftover.stat().st_mtime > STALE_AFTER_S:
+                leftover.unlink()

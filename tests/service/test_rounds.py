@@ -1,3 +1,4 @@
+import os
 import sqlite3
 import threading
 import time
@@ -219,3 +220,14 @@ def test_a_jump_of_the_machine_s_clock_is_noted_once_and_shown_while_it_lasts(st
     with stepped.parts.database.reading() as tx:
         assert tx.execute(select(tables.executor.c.alarm)).scalar_one() is None
         assert tx.execute(select(tables.problem.c.count)).scalar_one() == 2
+
+
+def test_half_received_files_of_doors_that_died_are_removed_while_young_ones_stay(stepped: Stepped) -> None:
+    spool = stepped.parts.settings.spool_folder
+    for name, age_s in (("old", 301), ("young", 10)):
+        (spool / f"{name}.part").write_bytes(b"half")
+        os.utime(spool / f"{name}.part", (time.time() - age_s,) * 2)
+
+    stepped.rounds.clear_spool()
+
+    assert [path.name for path in spool.iterdir()] == ["young.part"]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
 from service import tables
-from service.intake import settling
+from service.intake import records, settling
 from service.intake.outcomes import Door, IntakeReason, Kind
 from service.intake.spool import DatasetTooLarge
 from service.intake.studies import fold
@@ -200,6 +202,38 @@ def test_want_of_descriptors_passes_and_does_not_close_the_doors(parts: Parts, m
     second = parts.send(make_radiograph(seed=1))
 
     assert (first.status, second.kind) == (0xA700, Kind.STORED)
+
+
+def test_interrupted_naming_passes_and_does_not_close_the_doors(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(spooled: Path, target: Path) -> None:
+        raise InterruptedError(errno.EINTR, "interrupted")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "link", interrupted)
+        first = parts.send(make_radiograph())
+    second = parts.send(make_radiograph(seed=1))
+
+    assert (first.status, second.kind) == (0xA700, Kind.STORED)
+
+
+@pytest.mark.parametrize(
+    ("code", "takes_more"),
+    [(sqlite3.SQLITE_IOERR_FSYNC, False), (sqlite3.SQLITE_IOERR_WRITE, True), (sqlite3.SQLITE_FULL, True)],
+)
+def test_disk_under_the_tables_that_refuses_is_told_as_full_and_a_refused_sync_is_final(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, code: int, takes_more: bool
+) -> None:
+    def refused(*_: object) -> None:
+        cause = sqlite3.OperationalError("disk I/O error")
+        cause.sqlite_errorcode = code
+        raise OperationalError("COMMIT", None, cause)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(records, "keep", refused)
+        first = parts.send(make_radiograph())
+
+    assert first.status == 0xA700
+    assert parts.intake.has_room() is takes_more
 
 
 @pytest.mark.parametrize("keyword", ["InstanceNumber", "SeriesNumber"])
