@@ -30,9 +30,14 @@ from models.outputs import OperatingPoint as OperatingPoint
 from models.outputs import Output as Output
 from models.outputs import check_output
 from preprocessing.errors import Reason
-from preprocessing.recipes import RECIPES, Recipe
+from preprocessing.recipes import RECIPES, SERIES_RECIPES, Recipe, SeriesRecipe
 
 Described = TypeVar("Described")
+
+INSTALLED: Mapping[str, Recipe | SeriesRecipe] = {**RECIPES, **SERIES_RECIPES}
+"""Every recipe of this installation."""
+IMAGE_AXES, VOLUME_AXES = 3, 4
+"""Axes of the tensor of an image (channels, rows, columns) and of a volume (channels, z, y, x)."""
 
 SHIPPED = Path(__file__).parent
 """Holds the packages that come with the service."""
@@ -67,8 +72,8 @@ class ModelPackage:
     recipe: str
     """`name/version`, such as `chest_radiograph/1`."""
     recipe_sha256: str
-    input_shape: tuple[int, int, int]
-    """(channels, rows, columns) of the tensor `image`, float32."""
+    input_shape: tuple[int, ...]
+    """(channels, rows, columns) of the tensor `image`, float32; (channels, z, y, x) of one that reads volumes."""
     outputs: tuple[Output, ...]
     """For kind `findings`: the channels of `logits`."""
     scope_classes: tuple[str, ...]
@@ -87,6 +92,11 @@ class ModelPackage:
     half_sha256: str | None = None
     """SHA-256 of models/model_fp16.onnx, the same network in half precision for a GPU; None: there is none."""
 
+    @property
+    def reads_series(self) -> bool:
+        """It scores a series as one volume, and not image by image."""
+        return len(self.input_shape) == VOLUME_AXES
+
 
 @dataclass(frozen=True, slots=True)
 class PackageDescription:
@@ -96,7 +106,7 @@ class PackageDescription:
     kind: Literal["findings", "scope_gate"]
     recipe: str
     recipe_sha256: str
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     has_heat_map: bool
     gate: str | None
     applies_to: AppliesTo
@@ -113,7 +123,7 @@ class OutputsDescription:
     scope_threshold: float | None
 
 
-def load_package(folder: Path, *, recipes: Mapping[str, Recipe] = RECIPES) -> ModelPackage:
+def load_package(folder: Path, *, recipes: Mapping[str, Recipe | SeriesRecipe] = INSTALLED) -> ModelPackage:
     """Read and check a package folder (a MONAI Bundle, DESIGN section 6).
 
     Args:
@@ -184,12 +194,17 @@ def _parse(adapter: TypeAdapter[Described], value: object, where: str) -> Descri
         raise PackageRefused(f"{where}: {place or 'block'}: {first['msg']}") from error
 
 
-def _check_recipe(described: PackageDescription, recipes: Mapping[str, Recipe]) -> None:
+def _check_recipe(described: PackageDescription, recipes: Mapping[str, Recipe | SeriesRecipe]) -> None:
     recipe = recipes.get(described.recipe)
     if recipe is None:
         raise PackageRefused(f"recipe {described.recipe!r} is not in this installation")
     if recipe.sha256 != described.recipe_sha256:
         raise PackageRefused(f"recipe {described.recipe!r} differs from the one that the package was made with")
+    reads_series = described.recipe in SERIES_RECIPES
+    if len(described.input_shape) != (VOLUME_AXES if reads_series else IMAGE_AXES):
+        raise PackageRefused(f"input_shape does not have the axes of what recipe {described.recipe!r} makes")
+    if reads_series and (described.has_heat_map or described.kind != "findings" or described.gate is not None):
+        raise PackageRefused("a package for volumes gives findings only: no heat map, and no scope gate")
 
 
 def _check_outputs(described: PackageDescription, outputs: OutputsDescription) -> None:

@@ -101,7 +101,7 @@ class Session:
         """Score a batch.
 
         Args:
-            batch: float32 (n, c, h, w) as the package's recipe makes it, values 0..1.
+            batch: float32 (n, c, h, w), of volumes (n, c, z, y, x), as the package's recipe makes it, values 0..1.
 
         Returns:
             Logits, and heat maps when the package has them.
@@ -109,7 +109,7 @@ class Session:
         Raises:
             ScoringFailed: The batch has another shape or type, the network stopped, or its outputs are not usable.
         """
-        if batch.dtype != np.float32 or batch.ndim != 4 or batch.shape[1:] != self.package.input_shape:
+        if batch.dtype != np.float32 or batch.shape[1:] != self.package.input_shape or not len(batch):
             raise ScoringFailed(
                 f"the batch is {batch.dtype} {batch.shape}, not float32 (n, *{self.package.input_shape})"
             )

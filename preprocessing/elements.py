@@ -35,8 +35,9 @@ _LONG_VRS: Final = frozenset(
 )
 _BULK_VRS: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"})
 
-Wanted: TypeAlias = Mapping[int, frozenset[int] | None]
-"""Tag → None for a plain value, → the item's tags for a sequence whose first item is wanted."""
+Wanted: TypeAlias = Mapping[int, frozenset[int] | Mapping[int, frozenset[int]] | None]
+"""Tag → None for a plain value, → the item's tags for a sequence whose first item is wanted, → sequences and their
+tags for one of functional groups, every item of which is wanted (PS3.3 C.7.6.16)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,14 @@ class Elements:
     Attributes:
         values: Wanted top-level values, by tag.
         items: For each wanted sequence its first item's wanted values, by tag; present when the sequence has an item.
+        groups: For each wanted sequence of functional groups, item by item, the values of its groups, flat.
         byte_order: `<` or `>`, for `struct`.
         pixel_data: Where the pixels are; None when the data set has none.
     """
 
     values: dict[int, bytes]
     items: dict[int, dict[int, bytes]]
+    groups: dict[int, list[dict[int, bytes]]]
     byte_order: Literal["<", ">"]
     pixel_data: PixelData | None
 
@@ -91,6 +94,8 @@ class _Frame:
     is_implicit: bool
     wanted: Wanted
     target: dict[int, bytes] | None
+    every: list[dict[int, bytes]] | None = None
+    """Of a sequence of which every item is wanted: what was read of each."""
 
 
 _NOTHING: Final[Wanted] = {}
@@ -110,6 +115,7 @@ class _Walk:
         self.item_count = 0
         self.values: dict[int, bytes] = {}
         self.items: dict[int, dict[int, bytes]] = {}
+        self.groups: dict[int, list[dict[int, bytes]]] = {}
         self.pixel_data: PixelData | None = None
         first = window.peek(0, 6)
         if len(first) == 6:
@@ -140,7 +146,7 @@ class _Walk:
                 self._step_in_sequence(frame)
             else:
                 self._step_in_data_set(frame)
-        return Elements(self.values, self.items, self.order, self.pixel_data)
+        return Elements(self.values, self.items, self.groups, self.order, self.pixel_data)
 
     def _leave_at_end(self, frame: _Frame) -> None:
         """Close a container whose bytes are used up; an undelimited one that nothing bounds was cut off."""
@@ -183,8 +189,12 @@ class _Walk:
                 vr = self.window.data[at + 12 : at + 14]
                 # Implicit items in an explicit data set happen (PS3.5 6.2.2 note); FFFE is an empty item's end.
                 is_implicit = not _is_vr(vr) and self.window.data[at + 8 : at + 12] != self._item_end()
+            if frame.every is not None:
+                frame.target = {}
+                frame.every.append(frame.target)
             self._push(_Frame(False, end, is_open, is_implicit, frame.wanted, frame.target), position + 8)
-            frame.wanted, frame.target = _NOTHING, None  # the first item only
+            if frame.every is None:
+                frame.wanted, frame.target = _NOTHING, None  # the first item only
         elif tag == _SEQUENCE_END:
             self.position = position + 8 if frame.is_open else frame.end
             self.stack.pop()
@@ -249,11 +259,17 @@ class _Walk:
             return
         is_open = length == _UNDEFINED
         end = frame.end if is_open else start + length
-        wanted, target = _NOTHING, None
-        if len(self.stack) == 1 and frame.wanted.get(tag) is not None:
-            target = self.items[tag] = {}
-            wanted = dict.fromkeys(frame.wanted[tag] or ())
-        self._push(_Frame(True, end, is_open, is_implicit, wanted, target), start)
+        inner = frame.wanted.get(tag)
+        made = _Frame(True, end, is_open, is_implicit, _NOTHING, None)
+        if isinstance(inner, Mapping):
+            made.wanted, made.every = inner, self.groups.setdefault(tag, [])
+        elif inner is not None:
+            made.wanted = dict.fromkeys(inner)
+            # At the top an item stands by itself; inside functional groups its values lie flat in the group.
+            made.target = frame.target
+            if len(self.stack) == 1:
+                made.target = self.items[tag] = {}
+        self._push(made, start)
 
     def _enter_undefined(self, frame: _Frame, tag: int, vr: bytes, start: int) -> None:
         is_pixel_data = tag in _PIXEL_TAGS and len(self.stack) == 1

@@ -27,6 +27,8 @@ class Reason(StrEnum):
     DECODER_DIED = "decoder_died"
     LIMIT_EXCEEDED = "limit_exceeded"
     NO_RELEASE = "no_release"
+    NO_VOLUME_PACKAGE = "no_volume_package"
+    GEOMETRY_REFUSED = "geometry_refused"
     MODEL_FAILED = "model_failed"
     STORED_FILE_DAMAGED = "stored_file_damaged"
     PIPELINE_FAILED = "pipeline_failed"

@@ -11,6 +11,16 @@ from datetime import date
 from typing import Any, BinaryIO, Final
 
 from preprocessing.elements import Elements, Wanted, read_elements
+from preprocessing.planes import (
+    GROUPS,
+    SINGLE_TAGS,
+    VOLUME_CLASSES,
+    Plane,
+    numbers,
+    planes_from_json,
+    planes_to_json,
+    read_planes,
+)
 from preprocessing.text import Charset
 from preprocessing.windows import open_window
 
@@ -99,6 +109,14 @@ class InstanceHeader:
     """Why the text may not be what the sender meant: "undeclared", "mislabelled:<what it looks like>",
     "unknown:<term>"; None when every text decoded as declared."""
 
+    frame_of_reference_uid: str | None = None
+    convolution_kernel: str | None = None
+    gantry_tilt_degrees: float | None = None
+    pixel_padding_value: int | None = None
+    """As a bit pattern, whatever its sign."""
+    planes: tuple[Plane, ...] = ()
+    """Where the frames of a CT or MR image lie, one for each; of any other image none."""
+
 
 _ANATOMIC_REGION_SEQUENCE: Final = 0x00082218
 _VIEW_CODE_SEQUENCE: Final = 0x00540220
@@ -132,6 +150,8 @@ _PLAIN: Final[Mapping[str, int]] = {
     "lossy_image_compression": 0x00282110,
     "photometric_interpretation": 0x00280004,
     "presentation_lut_shape": 0x20500020,
+    "frame_of_reference_uid": 0x00200052,
+    "convolution_kernel": 0x00181210,
 }
 _TEXT: Final[Mapping[str, int]] = {
     "patient_id": 0x00100020,
@@ -161,7 +181,9 @@ _SHORT: Final[Mapping[str, int]] = {
     "bits_stored": 0x00280101,
     "high_bit": 0x00280102,
     "pixel_representation": 0x00280103,
+    "pixel_padding_value": 0x00280120,
 }
+_GANTRY_TILT: Final = 0x00181120
 _LIST: Final[Mapping[str, int]] = {"image_type": 0x00080008, "patient_orientation": 0x00200020}
 _SPACING: Final[Mapping[str, int]] = {"pixel_spacing_mm": 0x00280030, "imager_pixel_spacing_mm": 0x00181164}
 
@@ -170,6 +192,8 @@ WANTED: Final[Wanted] = {
     **{tag: None for table in (_PLAIN, _TEXT, _INTEGER_TEXT, _SHORT, _LIST, _SPACING) for tag in table.values()},
     _ANATOMIC_REGION_SEQUENCE: _CODE_TAGS,
     _VIEW_CODE_SEQUENCE: _CODE_TAGS,
+    **dict.fromkeys((_GANTRY_TILT, *SINGLE_TAGS)),
+    **GROUPS,
 }
 
 
@@ -216,6 +240,9 @@ def _to_header(elements: Elements, transfer_syntax_uid: str) -> InstanceHeader:
     )
     values["pixel_data_length_bytes"] = pixels.length_bytes if pixels is not None else None
     values["charset_flag"] = charset.flag
+    tilt = numbers(get(_GANTRY_TILT), 1)
+    values["gantry_tilt_degrees"] = tilt[0] if tilt else None
+    values["planes"] = read_planes(elements) if values["sop_class_uid"] in VOLUME_CLASSES else ()
     return InstanceHeader(**values)
 
 
@@ -313,7 +340,8 @@ def _day(text: str | None) -> date | None:
 
 def to_json(header: InstanceHeader) -> dict[str, object]:
     """Return the header as plain JSON values, for the instance row."""
-    return {name: _json_value(getattr(header, name)) for name in _FIELDS}
+    values = {name: _json_value(getattr(header, name)) for name in _FIELDS}
+    return values | {"planes": planes_to_json(header.planes)}
 
 
 def _json_value(value: object) -> object:
@@ -329,6 +357,7 @@ def from_json(values: dict[str, object]) -> InstanceHeader:
         read[name] = tuple(read[name]) if read[name] is not None else None if name in _SPACING else ()
     for name in ("anatomic_region", "view_code"):
         read[name] = Code(**read[name]) if read[name] else None
+    read["planes"] = planes_from_json(read["planes"])
     read["has_pixel_data"] = bool(read["has_pixel_data"])
     return InstanceHeader(**read)
 

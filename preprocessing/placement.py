@@ -39,3 +39,31 @@ class Prepared:
     placement: Placement
     notes: tuple[str, ...]
     decoder: str
+
+
+@dataclass(frozen=True, slots=True)
+class VolumePlacement:
+    """Where the tensor of a volume lies in the patient: (x, y, z) of its last three axes, turned round → LPS, mm.
+
+    Attributes:
+        affine: Four rows of four numbers; see `preprocessing.geometry`.
+    """
+
+    affine: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedVolume:
+    """What a recipe makes of one series.
+
+    Attributes:
+        tensor: float32 (channels, z, y, x), values 0..1, C order; z to the head, y to the back, x to the left.
+        placement: The way back to the patient.
+        notes: Words worth keeping with the run: "lossy", "tilted", "cropped", ...
+        decoder: Which decoder gave the pixels.
+    """
+
+    tensor: NDArray[np.float32]
+    placement: VolumePlacement
+    notes: tuple[str, ...]
+    decoder: str

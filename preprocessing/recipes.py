@@ -6,7 +6,7 @@ import ast
 import hashlib
 import io
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -15,10 +15,23 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing import decoders, display, pixels, radiograph
+from preprocessing import (
+    decoders,
+    display,
+    frames,
+    geometry,
+    pixels,
+    planes,
+    problems,
+    radiograph,
+    series,
+    stacking,
+    volume,
+)
 from preprocessing.header import InstanceHeader
-from preprocessing.placement import Placement, Prepared
+from preprocessing.placement import Placement, Prepared, PreparedVolume, VolumePlacement
 from preprocessing.radiograph import RadiographParameters
+from preprocessing.volume import VolumeParameters
 
 
 class Recipe(Protocol):
@@ -46,8 +59,37 @@ class Recipe(Protocol):
         ...
 
 
+class SeriesRecipe(Protocol):
+    """A pure, versioned path from the stored files of a series to the tensor of a volume."""
+
+    @property
+    def name(self) -> str:
+        """`ct_volume/1`."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash of its code and parameters; a model package pins it."""
+        ...
+
+    def prepare_series(self, paths: Sequence[Path]) -> PreparedVolume:
+        """Order, check and decode the files, in any order, and make the tensor. Raises UnsupportedImage."""
+        ...
+
+
 _PIXEL_MODULES: Final[tuple[ModuleType, ...]] = (decoders, display, pixels, radiograph)
 """The modules that decide what a pixel becomes. Scope rules and header parsing refuse, but never change a value."""
+_VOLUME_MODULES: Final[tuple[ModuleType, ...]] = (
+    decoders,
+    planes,
+    geometry,
+    problems,
+    stacking,
+    series,
+    frames,
+    volume,
+)
+"""Those that decide what a voxel becomes; where a slice lies is read by `planes`."""
 
 
 class RadiographRecipe:
@@ -65,11 +107,7 @@ class RadiographRecipe:
     @cached_property
     def sha256(self) -> str:
         """Hash of its code and parameters."""
-        return recipe_hash(
-            self.name,
-            repr(self.parameters),
-            *(Path(module.__file__ or "").read_text(encoding="utf-8") for module in _PIXEL_MODULES),
-        )
+        return recipe_hash(self.name, repr(self.parameters), *map(_source, _PIXEL_MODULES))
 
     def prepare(self, path: Path, header: InstanceHeader) -> Prepared:
         """Decode the file and make the tensor. Raises UnsupportedImage."""
@@ -78,6 +116,32 @@ class RadiographRecipe:
     def prepare_array(self, grey: NDArray[np.uint8]) -> Prepared:
         """Make the tensor of an 8-bit picture. Raises UnsupportedImage."""
         return radiograph.prepare_picture(grey, self.parameters)
+
+
+class VolumeRecipe:
+    """The recipe for CT series.
+
+    Args:
+        name: Name and version.
+        parameters: What it does with a series besides its code.
+    """
+
+    def __init__(self, name: str, parameters: VolumeParameters) -> None:
+        self.name = name
+        self.parameters = parameters
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of its code and parameters."""
+        return recipe_hash(self.name, repr(self.parameters), *map(_source, _VOLUME_MODULES))
+
+    def prepare_series(self, paths: Sequence[Path]) -> PreparedVolume:
+        """Order, check and decode the files, in any order, and make the tensor. Raises UnsupportedImage."""
+        return volume.prepare_series(paths, self.parameters)
+
+
+def _source(module: ModuleType) -> str:
+    return Path(module.__file__ or "").read_text(encoding="utf-8")
 
 
 def recipe_hash(name: str, parameters: str, *sources: str) -> str:
@@ -104,7 +168,18 @@ def bare_code(source: str) -> str:
 
 
 _CHEST_RADIOGRAPH: Final[Recipe] = RadiographRecipe("chest_radiograph/1", RadiographParameters())
+_CT_VOLUME: Final[SeriesRecipe] = VolumeRecipe("ct_volume/1", VolumeParameters())
 
 RECIPES: Final[Mapping[str, Recipe]] = {recipe.name: recipe for recipe in (_CHEST_RADIOGRAPH,)}
+SERIES_RECIPES: Final[Mapping[str, SeriesRecipe]] = {recipe.name: recipe for recipe in (_CT_VOLUME,)}
 
-__all__ = ["RECIPES", "Placement", "Prepared", "Recipe"]
+__all__ = [
+    "RECIPES",
+    "SERIES_RECIPES",
+    "Placement",
+    "Prepared",
+    "PreparedVolume",
+    "Recipe",
+    "SeriesRecipe",
+    "VolumePlacement",
+]

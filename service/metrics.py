@@ -15,11 +15,9 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the folder in which the processes of one service keep their numbers; `service.serve` sets it for them.
-Without it (tests, a process by itself) the numbers live in this process."""
+from service.settings import METRICS_FOLDER_VARIABLE
 
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SLOW_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -31,6 +29,12 @@ STUDIES_SETTLED_TOTAL = Counter("pandok_studies_settled_total", "Studies that se
 RUNS_TOTAL = Counter("pandok_runs_total", "Runs of model packages, by outcome.", ("package", "outcome"))
 RUN_SECONDS = Histogram("pandok_run_seconds", "Seconds in one stage of a run.", ("package", "stage"), buckets=_SLOW_S)
 UNSCORED_TOTAL = Counter("pandok_unscored_total", "Study revisions that ended unscored, by reason.", ("reason",))
+SERIES_ARRANGED_TOTAL = Counter(
+    "pandok_series_arranged_total", "CT and MR series whose slices were put in order, by outcome.", ("outcome",)
+)
+SERIES_PROBLEMS_TOTAL = Counter(
+    "pandok_series_problems_total", "Problems of CT and MR series, each once a series, by code.", ("code",)
+)
 QUEUE_DEPTH = Gauge(
     "pandok_queue_depth", "Study revisions that wait for a worker or are with one.", multiprocess_mode="livemostrecent"
 )
@@ -45,7 +49,7 @@ HTTP_SECONDS = Histogram(
 
 def exposition() -> bytes:
     """Return the numbers of every process of this service in Prometheus' text format."""
-    if not os.environ.get(FOLDER_VARIABLE):
+    if not os.environ.get(METRICS_FOLDER_VARIABLE):
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library's constructor has no annotations

@@ -11,11 +11,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import uvicorn
 import uvloop
-from pydantic import ValidationError
 
 from service.archive import Archive
 from service.database import Database
@@ -24,7 +23,7 @@ from service.intake.receive import Intake
 from service.logs import start_logs
 from service.receiving import make_intake
 from service.settings import Settings
-from service.startup import EXIT_CONFIGURATION, PARTS, READY_LINE, SUPERVISED, CannotStart, Part, check_settings
+from service.startup import EXIT_CONFIGURATION, READY_LINE, CannotStart, Part, check_settings
 
 log = logging.getLogger("pandok.serve")
 
@@ -185,18 +184,7 @@ def _say_ready() -> None:
         os.write(1, READY_LINE)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run one part: `python -m service.serve web`."""
-    part = next((known for known in PARTS if known in arguments), None)
-    if part is None:
-        print(f"usage: python -m service.serve {'|'.join(PARTS)}", file=sys.stderr)  # noqa: T201
-        return 2
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        fields = ", ".join(f"PANDOK_{str(e['loc'][0]).upper()}" for e in error.errors() if e["loc"])
-        print(f"pandok {part}: not as expected: {fields}", file=sys.stderr)  # noqa: T201
-        return EXIT_CONFIGURATION
-    if SUPERVISED in arguments:
-        follow_parent(settings)
+def main(part: Part, settings: Settings) -> int:
+    """Run one part in a process that the parent forked for it; returns the exit status."""
+    follow_parent(settings)
     return run_part(part, settings)

@@ -17,10 +17,11 @@ from service.archive import Archive
 from service.attempt import Attempt, Step, StepFailed
 from service.database import Database
 from service.inference import records, revision_records
-from service.inference.plan import Planned, most_telling, plan
+from service.inference.plan import Planned, Site, most_telling
 from service.inference.records import Run
 from service.inference.revision_records import UNFINISHED, Revision
 from service.inference.run import Runner
+from service.inference.volumes import find_volumes, plan_study
 from service.interventions import end_as_failed, note_dead_letter
 from service.metrics import RUNS_TOTAL, UNSCORED_TOTAL
 from service.results.findings import ai_priority, judge_findings
@@ -130,25 +131,23 @@ class Pipeline:
         return [instance.id for instance in damaged]
 
     def plan(self, revision: Revision, damaged: list[int]) -> list[dict[str, object]]:
-        """Decide which packages run on which instances; write down at once why others do not."""
+        """Put slices in order; decide which packages run on which images and series, write down why others do not."""
         now = self._clock()
         with self._database.reading() as tx:
             instances = records.list_instances(tx, revision.study_id, revision.number)
             releases = records.list_releases(tx, revision.site_id, now)
             policy = records.site_policy(tx, revision.site_id)
-        planned, ended = plan(
-            instances,
-            damaged=frozenset(damaged),
-            releases=releases,
-            packages=self._parts.packages,
-            unknown_age_as_adult=policy.get("unknown_age") == "adult",
-            now=now,
-        )
+        archive, packages = self._parts.archive, self._parts.packages
+        volumes = find_volumes(instances, lambda one: archive.path(one.site_id, one.content_sha256))
+        site = Site(releases, packages, unknown_age_as_adult=policy.get("unknown_age") == "adult")
+        planned, ended = plan_study(instances, volumes, damaged=frozenset(damaged), site=site, now=now)
         keep = {(one.instance_id, self._parts.packages[one.package_sha256].name) for one in planned}
         with self._database.transaction() as tx:
             records.drop_runs(tx, revision, but=keep | {(run.instance_id, run.package) for run in ended})
             for run in ended:
                 records.save_run(tx, revision, run)
+            for volume in volumes:
+                records.save_geometry(tx, volume.series_id, volume.to_json(), volume.faults())
         return [one.to_json() for one in planned]
 
     def prepare(self, revision: Revision, planned: list[dict[str, object]]) -> None:

@@ -1,17 +1,24 @@
-"""Runs the service: one process for the web, one for DICOM, one for the work, and a parent that keeps them up."""
+"""Runs the service: one process for the web, one for DICOM, one for the work, and a parent that keeps them up.
+
+The parent loads what the parts need and forks them, so that the programs stand in memory once, and a part that died is
+back at once. It runs no thread of its own, so that nothing is lost in a fork.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import logging
 import os
 import signal
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from setproctitle import setproctitle
 
 from service.access import public_address
 from service.logs import start_logs
@@ -20,7 +27,6 @@ from service.startup import (
     EXIT_CONFIGURATION,
     PARTS,
     READY_LINE,
-    SUPERVISED,
     Part,
     check_settings,
     first_sign_in_link,
@@ -35,7 +41,14 @@ log = logging.getLogger("pandok.serve")
 LONGEST_BACK_OFF_S = 30.0
 STEADY_S = 60.0
 """A child that ran this long starts with a short wait again."""
-POLL_S = 0.1
+POLL_S = 0.05
+
+_ROOMS: Final[Mapping[Part, tuple[str, ...]]] = {
+    "worker": ("service.worker",),
+    "listener": ("service.parts", "service.intake.dimse.listener"),
+    "web": ("service.parts", "service.app"),
+}
+"""What each part loads. The worker comes first: its children load the models while we load the pages."""
 
 
 @dataclass(slots=True)
@@ -43,11 +56,27 @@ class Child:
     """One supervised process and when it may start again."""
 
     part: Part
-    process: subprocess.Popen[bytes] | None = None
-    is_ready: threading.Event = field(default_factory=threading.Event)
+    pid: int | None = None
+    lifeline: int = -1
+    """Our end of its standard input, which ends when this process ends, however that happens."""
+    says: int = -1
+    """Our end of its standard output."""
+    is_ready: bool = False
     started_at: float = 0.0
     start_at: float = 0.0
     back_off_s: float = 1.0
+
+    def hear(self) -> None:
+        """Take what it said since."""
+        with contextlib.suppress(BlockingIOError):
+            self.is_ready = self.is_ready or READY_LINE in os.read(self.says, 4096)
+
+    def close(self) -> None:
+        """Close our ends of its pipes."""
+        for descriptor in (self.lifeline, self.says):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.lifeline = self.says = -1
 
 
 class Supervisor:
@@ -68,80 +97,114 @@ class Supervisor:
         on_ready: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._children = [Child(part) for part in parts]
-        self._shutdown_s = settings.shutdown_s
+        self._children = [Child(part) for part in _ROOMS if part in parts]
+        self._settings = settings
         self._on_ready = on_ready
         self._monotonic = monotonic
-        self._stop = threading.Event()
+        self._is_stopping = False
         self._told_ready = False
 
     def stop(self) -> None:
         """Let `run` end; may be called from a signal handler."""
-        self._stop.set()
+        self._is_stopping = True
 
     def run(self) -> int:
         """Run until stopped; returns the exit status: 0, or that of a part that can never start."""
         status = 0
         try:
-            while not self._stop.is_set() and status == 0:
+            while not self._is_stopping and status == 0:
                 status = self._look()
-                self._stop.wait(POLL_S)
+                time.sleep(POLL_S)
         finally:
             self._end_children()
         return status
 
     def _look(self) -> int:
         for child in self._children:
-            if child.process is None:
+            if child.pid is None:
                 if self._monotonic() >= child.start_at:
                     self._start(child)
-            elif (code := child.process.poll()) is not None:
+                continue
+            child.hear()
+            if (code := _ended(child.pid)) is not None:
                 self._bury(child, code)
                 if code == EXIT_CONFIGURATION:
                     return code
-        if not self._told_ready and all(child.is_ready.is_set() for child in self._children):
+        if not self._told_ready and all(child.is_ready for child in self._children):
             self._told_ready = True
             self._on_ready()
         return 0
 
     def _start(self, child: Child) -> None:
-        command = [sys.executable, "-m", "service.serve", child.part, SUPERVISED]
-        # Standard input is the lifeline: it ends when this process ends, however that happens.
-        child.process = subprocess.Popen(  # noqa: S603 - our own program
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        child.started_at = self._monotonic()
-        child.is_ready = threading.Event()
-        threading.Thread(target=_hear, args=(child.process, child.is_ready), daemon=True).start()
-        log.info("part started", extra={"part": child.part, "pid": child.process.pid})
+        for room in _ROOMS[child.part]:
+            importlib.import_module(room)
+        gc.collect()
+        gc.freeze()  # the collector would touch, and so copy, every page that parent and children share
+        hears, child.lifeline = os.pipe()
+        child.says, speaks = os.pipe()
+        os.set_blocking(child.says, False)
+        child.started_at, child.is_ready = self._monotonic(), False
+        if (pid := os.fork()) == 0:
+            self._be(child.part, hears, speaks)
+        os.close(hears)
+        os.close(speaks)
+        child.pid = pid
+        log.info("part started", extra={"part": child.part, "pid": pid})
+
+    def _be(self, part: Part, hears: int, speaks: int) -> None:
+        """Be a part, in the forked process, which ends here."""
+        code = 1
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)
+            os.dup2(hears, 0)
+            os.dup2(speaks, 1)
+            os.close(hears)
+            os.close(speaks)
+            for other in self._children:  # a lifeline that a brother holds too would never end
+                other.close()
+            setproctitle(f"pandok {part}")
+            from service.parts import main
+
+            code = main(part, self._settings)
+        finally:
+            with contextlib.suppress(OSError):
+                sys.stderr.flush()
+            os._exit(code)
 
     def _bury(self, child: Child, code: int) -> None:
         """Note a death and when the part starts again."""
-        assert child.process is not None  # noqa: S101 - narrows for mypy; the caller looked
-        _close(child.process)
-        forget_process(child.process.pid)
+        assert child.pid is not None  # noqa: S101 - narrows for mypy; the caller looked
+        child.close()
+        forget_process(child.pid)
         if self._monotonic() - child.started_at >= STEADY_S:
             child.back_off_s = 1.0
-        child.process = None
+        child.pid = None
         child.start_at = self._monotonic() + child.back_off_s
         log.error("part died", extra={"part": child.part, "status": code, "back_off_s": child.back_off_s})
         child.back_off_s = min(child.back_off_s * 2, LONGEST_BACK_OFF_S)
 
     def _end_children(self) -> None:
-        running = [child.process for child in self._children if child.process is not None]
-        for process in running:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + self._shutdown_s + 2.0
-        for process in running:
-            try:
-                process.wait(max(deadline - time.monotonic(), 0.1))
-            except subprocess.TimeoutExpired:
-                log.error("part did not stop in time", extra={"pid": process.pid})  # noqa: TRY400 - no stack to show
-                process.kill()
-                process.wait()
-            _close(process)
-            forget_process(process.pid)
+        running = {child.pid: child for child in self._children if child.pid is not None}
+        for pid in running:
+            os.kill(pid, signal.SIGTERM)  # not yet waited for, so the number is still its own
+        deadline = time.monotonic() + self._settings.shutdown_s + 2.0
+        while running:
+            for pid, child in list(running.items()):
+                if _ended(pid) is not None:
+                    child.close()
+                    forget_process(pid)
+                    del running[pid]
+                elif time.monotonic() > deadline:
+                    log.error("part did not stop in time", extra={"pid": pid})
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(POLL_S)
+
+
+def _ended(pid: int) -> int | None:
+    """Return the exit status of a child that has ended, negative for a signal; None while it runs."""
+    found, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if found else None
 
 
 def serve(settings: Settings, parts: Sequence[Part], *, say: Callable[[str], None]) -> int:
@@ -169,23 +232,3 @@ def serve(settings: Settings, parts: Sequence[Part], *, say: Callable[[str], Non
     finally:
         if set(parts) == set(PARTS):  # where parts run by themselves, another one may be starting in that folder
             leave_no_metrics(settings)
-
-
-def _hear(process: subprocess.Popen[bytes], is_ready: threading.Event) -> None:
-    assert process.stdout is not None  # noqa: S101 - asked for when it was started
-    with contextlib.suppress(OSError, ValueError):  # closed while we read: the process is being buried
-        for line in process.stdout:
-            if line == READY_LINE:
-                is_ready.set()
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        with contextlib.suppress(OSError):
-            process.stdin.close()
-
-
-if __name__ == "__main__":
-    from service.parts import main  # a part, not the parent: it needs what the parent does not load
-
-    sys.exit(main(sys.argv[1:]))

@@ -18,6 +18,10 @@ from service.roles import Role
 
 GIB = 1024**3
 
+METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder in which the processes of one service keep their numbers. `service.serve` sets it before anything
+loads prometheus_client, which looks once; without it (tests, a process by itself) the numbers live in the process."""
+
 
 def is_https_or_loopback(address: str) -> bool:
     """Tell whether what is sent to an address cannot be read on the way."""

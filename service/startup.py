@@ -10,7 +10,6 @@ import zlib
 from pathlib import Path
 from typing import Literal, get_args
 
-from prometheus_client.multiprocess import mark_process_dead
 from sqlalchemy.exc import SQLAlchemyError
 
 from service import audit
@@ -18,16 +17,13 @@ from service.access.account_records import administrator
 from service.access.manage import make_link
 from service.access.records import anyone_can_sign_in
 from service.database import Database
-from service.metrics import FOLDER_VARIABLE
-from service.settings import Settings
+from service.settings import METRICS_FOLDER_VARIABLE, Settings
 
 Part = Literal["web", "listener", "worker"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 EXIT_CONFIGURATION = 78
 """sysexits.h EX_CONFIG: starting again changes nothing, so the parent stops instead of trying."""
-SUPERVISED = "--supervised"
-"""Given to a part whose standard input ends when its parent does."""
 READY_LINE = b"ready\n"
 """What a part writes to its standard output, once."""
 
@@ -96,7 +92,7 @@ def metrics_environment(settings: Settings) -> dict[str, str]:
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise CannotStart(f"{folder} belongs to somebody else")
     _sweep(folder)
-    return {FOLDER_VARIABLE: str(folder)}
+    return {METRICS_FOLDER_VARIABLE: str(folder)}
 
 
 def leave_no_metrics(settings: Settings) -> None:
@@ -110,12 +106,14 @@ def leave_no_metrics(settings: Settings) -> None:
 def _sweep(folder: Path) -> None:
     for file in folder.glob("*.db"):
         pid = file.stem.rsplit("_", 1)[-1]
-        if not (pid.isdigit() and _is_alive(int(pid))):
+        if not (pid.isdigit() and int(pid) != os.getpid() and _is_alive(int(pid))):
             file.unlink(missing_ok=True)
 
 
 def forget_process(pid: int) -> None:
     """Let the numbers of a process that ended no longer count as present ones; its counts stay."""
+    from prometheus_client.multiprocess import mark_process_dead  # once loaded, it keeps no numbers by process
+
     mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library's function has no annotations
 
 

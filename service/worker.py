@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -59,8 +60,10 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
         scoring = _make_scoring(settings, packages, required)
         stack.callback(scoring.close)
         try:
-            pool.start()
-            scoring.start()
+            with ThreadPoolExecutor(1) as beside:
+                pool_started = beside.submit(pool.start)
+                scoring.start()  # in this thread: the scoring child ends with the thread that started it
+                pool_started.result()
         except PackageUnusable as error:
             raise CannotStart(str(error)) from error
         parts = _make_parts(settings, database, packages, pool, scoring)

@@ -28,7 +28,7 @@ NOT_SCORED = {
     "radiography_other/OutOfBoundsOverlay.dcm": {"wrong_modality"},
     "radiography_other/XA1_J2KR.dcm": {"wrong_modality"},
     "radiography_other/HasFragmentSequence.dcm": {"wrong_modality"},
-    "ct/CT1_RLE.dcm": {"wrong_modality"},
+    "ct/CT1_RLE.dcm": {"no_volume_package"},
 }
 TWINS = ("chest/gdcm-CR-MONO1-10-chest.dcm", "chest_derived/chest_monochrome2_twin.dcm")
 

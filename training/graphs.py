@@ -20,7 +20,7 @@ OPSET = 18
 BATCH = 8
 
 
-def to_onnx(network: nn.Module, *, input_shape: tuple[int, int, int], output_names: Sequence[str]) -> bytes:
+def to_onnx(network: nn.Module, *, input_shape: tuple[int, ...], output_names: Sequence[str]) -> bytes:
     """Return the network as ONNX bytes with a free batch axis and all weights inside."""
     network.eval()
     example = torch.rand(2, *input_shape)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel
@@ -17,7 +18,8 @@ PRIORITIES: dict[int, Literal["stat", "urgent", "routine"]] = {1: "stat", 2: "ur
 class Attention(BaseModel):
     """One thing that somebody at the center should know of or put right."""
 
-    code: Literal["refused", "held", "damaged", "images_missing", "images_after_report", "repeat_advised"]
+    code: Literal["refused", "held", "damaged", "images_missing", "images_after_report", "repeat_advised",
+                  "slices_missing", "slices_conflict", "slices_unplaced"]  # fmt: skip
     reason: str | None
     """Why objects were refused or are held: a word of the intake."""
     count: int
@@ -89,14 +91,19 @@ class CenterPage(BaseModel):
 
 
 def study_answer(
-    row: RowMapping, *, problems: Sequence[RowMapping], question: RowMapping | None, read: set[int]
+    row: RowMapping,
+    *,
+    problems: Sequence[RowMapping],
+    question: RowMapping | None,
+    read: set[int],
+    faults: Mapping[str, int],
 ) -> CenterStudy:
     """Return one study's answer from its columns and what belongs to it."""
     return CenterStudy(
         public_id=row["public_id"],
         study_instance_uid=row["study_instance_uid"],
         stage=Stage(row["stage"]),
-        attention=_attention(row, problems),
+        attention=_attention(row, problems, faults),
         patient=CenterPatient(
             id=row["patient_id"], name=row["patient_name"], sex=row["patient_sex"], age_years=row["age_years"]
         ),
@@ -117,8 +124,19 @@ def study_answer(
     )
 
 
-def _attention(row: RowMapping, problems: Sequence[RowMapping]) -> list[Attention]:
+_SLICES: Mapping[str, Literal["slices_missing", "slices_conflict"]] = {
+    "slices_missing": "slices_missing",
+    "duplicates_differ": "slices_conflict",
+}
+"""What a fault of a CT or MR series asks of its center; all others: positions that are absent or make no sense."""
+
+
+def _attention(row: RowMapping, problems: Sequence[RowMapping], faults: Mapping[str, int]) -> list[Attention]:
     found = [Attention(code=p["kind"], reason=p["reason"], count=p["count"]) for p in problems]
+    slices = Counter[Literal["slices_missing", "slices_conflict", "slices_unplaced"]]()
+    for code, count in faults.items():
+        slices[_SLICES.get(code, "slices_unplaced")] += count
+    found += [Attention(code=code, reason=None, count=count) for code, count in slices.items()]
     missing = (row["expected_instances"] or 0) - row["instance_count"]
     if missing > 0 and row["state"] != "arriving":
         found.append(Attention(code="images_missing", reason=None, count=missing))

@@ -110,6 +110,20 @@ def questions_of(rx: Connection, rows: list[RowMapping]) -> dict[tuple[int, str]
     return {(row["site_id"], row["study_instance_uid"]): row for row in rx.execute(query).mappings()}
 
 
+def faults_of(rx: Connection, rows: list[RowMapping]) -> dict[int, dict[str, int]]:
+    """Return, by study id, what is wrong with the slices of its CT and MR series, and with how many."""
+    s = series.c
+    query = select(s.study_id, s.slice_faults).where(
+        s.study_id.in_([row["id"] for row in rows]), s.slice_faults.is_not(None)
+    )
+    found: dict[int, dict[str, int]] = {}
+    for row in rx.execute(query):
+        own = found.setdefault(row.study_id, {})
+        for code, count in row.slice_faults.items():
+            own[code] = own.get(code, 0) + count
+    return found
+
+
 def versions_read(rx: Connection, caller: Caller, version_ids: list[int]) -> set[int]:
     """Return those of these versions that the caller was shown."""
     query = select(report_read.c.report_version_id).where(

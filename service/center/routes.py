@@ -92,8 +92,15 @@ def get_study(request: Request, public_id: str, who: Center) -> CenterStudy:
 def _answers(rx: Connection, who: Caller, rows: list[RowMapping]) -> list[CenterStudy]:
     problems, questions = records.open_problems(rx, rows), records.questions_of(rx, rows)
     read = records.versions_read(rx, who, [row["version_id"] for row in rows if row["version_id"] is not None])
+    faults = records.faults_of(rx, rows)
     return [
-        study_answer(row, problems=problems.get(key, []), question=questions.get(key), read=read)
+        study_answer(
+            row,
+            problems=problems.get(key, []),
+            question=questions.get(key),
+            read=read,
+            faults=faults.get(row["id"], {}),
+        )
         for row in rows
         for key in [(row["site_id"], row["study_instance_uid"])]
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, exists, func, literal, or_, select
 from sqlalchemy import tuple_ as row_of
 
-from service.tables import problem, report, report_version, study, worklist_item
+from service.tables import problem, report, report_version, series, study, worklist_item
 
 
 class Stage(StrEnum):
@@ -72,7 +72,7 @@ def stage_of(now: float) -> ColumnElement[str]:
     )
     return case(
         *((status == code, literal(stage.value)) for code, stage in _OF_REPORT.items()),
-        (or_(has_problem(), is_incomplete()), literal(Stage.NEEDS_ATTENTION.value)),
+        (or_(has_problem(), is_incomplete(), has_faulty_slices()), literal(Stage.NEEDS_ATTENTION.value)),
         (has_preliminary, literal(Stage.PRELIMINARY.value)),
         (study.c.state == "arriving", literal(Stage.ARRIVING.value)),
         (is_claimed, literal(Stage.BEING_READ.value)),
@@ -86,6 +86,12 @@ def has_problem() -> ColumnElement[bool]:
         problem.c.study_instance_uid.is_not(None), problem.c.resolved_at.is_(None), problem.c.kind.in_(PROBLEMS)
     )  # not correlated: found once for a whole list
     return row_of(study.c.site_id, study.c.study_instance_uid).in_(troubled)
+
+
+def has_faulty_slices() -> ColumnElement[bool]:
+    """Tell whether a CT or MR series of the study lacks slices or their positions, and no more are awaited."""
+    faulty = exists().where(series.c.study_id == study.c.id, series.c.slice_faults.is_not(None)).correlate(study)
+    return and_(study.c.state != "arriving", faulty)
 
 
 def is_incomplete() -> ColumnElement[bool]:

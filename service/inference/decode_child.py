@@ -1,4 +1,4 @@
-"""The zygote that forks one disposable child per image: warm imports, hard limits, no network, no way to harm it.
+"""The zygote that forks a disposable child per image or series: warm imports, hard limits, no network, no harm done.
 
 Reads one JSON task a line, answers one JSON line:
 `{"ok": ...}` | `{"refused": reason, "detail": ...}` | `{"died": how, "detail": ...}` | `{"unavailable": why}`.
@@ -24,7 +24,7 @@ from pathlib import Path
 
 from preprocessing.errors import UnsupportedImage
 from preprocessing.header import from_json
-from preprocessing.recipes import Recipe
+from preprocessing.recipes import Prepared, PreparedVolume, Recipe, SeriesRecipe
 from service.workspace import Workspace
 
 CLONE_NEWUSER = 0x10000000
@@ -40,13 +40,17 @@ MACHINE_ERRORS = frozenset(
 """What the machine, and not the image, is to blame for."""
 
 
+Recipes = Mapping[str, Recipe | SeriesRecipe]
+
+
 def main() -> None:
     """Serve tasks until the worker closes the pipe."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--recipes", required=True, help="module that has RECIPES")
     _leave_network()
     _libc().prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    recipes: Mapping[str, Recipe] = importlib.import_module(parser.parse_args().recipes).RECIPES
+    module = importlib.import_module(parser.parse_args().recipes)
+    recipes: Recipes = {**module.RECIPES, **module.SERIES_RECIPES}
     # A library that prints must not speak on our pipes.
     tasks, answers = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -59,7 +63,7 @@ def main() -> None:
             _send(answers, _serve(json.loads(line), recipes, lines.fileno(), answers))
 
 
-def _serve(task: dict[str, object], recipes: Mapping[str, Recipe], tasks: int, answers: int) -> dict[str, object]:
+def _serve(task: dict[str, object], recipes: Recipes, tasks: int, answers: int) -> dict[str, object]:
     """Run one task in a child of its own and say how it ended."""
     reading, writing = os.pipe()
     pid = os.fork()
@@ -110,7 +114,7 @@ def _death(status: int) -> dict[str, object]:
     return {"died": "exit", "detail": f"exit status {code}"}
 
 
-def _be_child(task: dict[str, object], recipes: Mapping[str, Recipe], writing: int, inherited: tuple[int, ...]) -> None:
+def _be_child(task: dict[str, object], recipes: Recipes, writing: int, inherited: tuple[int, ...]) -> None:
     """Do the task under limits and leave without any clean-up of the zygote's."""
     try:
         os.setpgid(0, 0)
@@ -137,12 +141,10 @@ def _limit(memory_bytes: int, cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
-def _prepare(task: dict[str, object], recipes: Mapping[str, Recipe]) -> dict[str, object]:
-    header = task["header"]
-    if not isinstance(header, dict):
-        raise TypeError("a task has a header")
+def _prepare(task: dict[str, object], recipes: Recipes) -> dict[str, object]:
+    recipe = recipes[str(task["recipe"])]
     try:
-        prepared = recipes[str(task["recipe"])].prepare(Path(str(task["path"])), from_json(header))
+        prepared = _prepare_series(task, recipe) if "paths" in task else _prepare_image(task, recipe)
         tensor_sha256 = Workspace(Path(str(task["workspace"]))).put_tensor(prepared.tensor)
     except UnsupportedImage as refusal:
         return {"refused": refusal.reason.value, "detail": refusal.detail}
@@ -160,6 +162,22 @@ def _prepare(task: dict[str, object], recipes: Mapping[str, Recipe]) -> dict[str
             "decoder": prepared.decoder,
         }
     }
+
+
+def _prepare_image(task: dict[str, object], recipe: Recipe | SeriesRecipe) -> Prepared:
+    header = task["header"]
+    if not isinstance(header, dict) or not hasattr(recipe, "prepare"):
+        raise TypeError("an image's task has a header, and a recipe for images")
+    prepared: Prepared = recipe.prepare(Path(str(task["path"])), from_json(header))
+    return prepared
+
+
+def _prepare_series(task: dict[str, object], recipe: Recipe | SeriesRecipe) -> PreparedVolume:
+    paths = task["paths"]
+    if not isinstance(paths, list) or not hasattr(recipe, "prepare_series"):
+        raise TypeError("a series' task has paths, and a recipe for series")
+    prepared: PreparedVolume = recipe.prepare_series([Path(str(path)) for path in paths])
+    return prepared
 
 
 def _send(descriptor: int, answer: dict[str, object]) -> None:

@@ -12,19 +12,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from preprocessing.errors import Reason
-from preprocessing.recipes import Placement
+from preprocessing.recipes import Placement, VolumePlacement
 
 log = logging.getLogger("pandok.inference")
 
 START_TIMEOUT_S = 60.0
 GRACE_S = 5.0
 """How much longer than the child's own deadline we wait for the zygote's word."""
+
+SLICES_PER_IMAGE = 100
+"""A slice is that much smaller than the largest radiograph: so many get the time of one."""
+MOST_IMAGES_OF_TIME = 10
 
 How = Literal["signal", "exit", "panic", "timeout", "cpu", "memory", "file_size"]
 LIMITS: frozenset[How] = frozenset({"timeout", "cpu", "memory", "file_size"})
@@ -35,7 +39,7 @@ class Tensor:
     """A tensor that stands in the workspace."""
 
     tensor_sha256: str
-    placement: Placement
+    placement: Placement | VolumePlacement
     notes: tuple[str, ...]
     decoder: str
 
@@ -130,21 +134,37 @@ class DecodePool:
         Raises:
             DecodeUnavailable: The pool is closed, a zygote was lost, the disk is full, the file is not there.
         """
-        task = {
-            "path": str(path.absolute()),
-            "header": dict(header),
-            "recipe": recipe,
+        return self._do({"path": str(path.absolute()), "header": dict(header), "recipe": recipe}, 1)
+
+    def prepare_series(self, paths: Sequence[Path], recipe: str, *, slices: int) -> Prepared:
+        """Decode the stored files of a series with a recipe for volumes; blocks while every zygote is busy.
+
+        Args:
+            paths: The files in the archive, in any order.
+            recipe: Name and version.
+            slices: How many slices they hold: the time that the child gets grows with them.
+
+        Raises:
+            DecodeUnavailable: As `prepare`.
+        """
+        task: dict[str, object] = {"paths": [str(path.absolute()) for path in paths], "recipe": recipe}
+        return self._do(task, min(MOST_IMAGES_OF_TIME, 1 + slices // SLICES_PER_IMAGE))
+
+    def _do(self, task: dict[str, object], images: int) -> Prepared:
+        """Give a task to a zygote, with the time of so many images."""
+        limits, wall_s = self._limits, self._limits.wall_s * images
+        task |= {
             "workspace": str(self._workspace_folder.absolute()),
-            "memory_bytes": self._limits.memory_bytes,
-            "cpu_s": self._limits.cpu_s,
-            "wall_s": self._limits.wall_s,
+            "memory_bytes": limits.memory_bytes,
+            "cpu_s": limits.cpu_s * images,
+            "wall_s": wall_s,
         }
         zygote = self._idle.get()
         try:
             if self._closed:
                 raise DecodeUnavailable("the worker is stopping")
             zygote.revive()
-            return read_answer(zygote.ask(task, self._limits.wall_s + GRACE_S))
+            return read_answer(zygote.ask(task, wall_s + GRACE_S))
         finally:
             self._idle.put(zygote)
 
@@ -296,10 +316,16 @@ def read_answer(answer: dict[str, object]) -> Prepared:
     """Read what the child said. Raises DecodeUnavailable when the machine is to blame."""
     match answer:
         case {"ok": {"tensor_sha256": str(tensor), "placement": dict(place), "notes": list(notes), "decoder": decoder}}:
-            return Tensor(tensor, Placement(**place), tuple(str(note) for note in notes), str(decoder))
+            return Tensor(tensor, _placement(place), tuple(str(note) for note in notes), str(decoder))
         case {"refused": str(reason), "detail": detail}:
             return Refused(Reason(reason), str(detail))
         case {"died": how, "detail": detail}:
             return Died(cast(How, how), str(detail))
         case _:
             raise DecodeUnavailable(f"the machine refused: {answer.get('unavailable', 'unknown answer')}")
+
+
+def _placement(values: Mapping[str, Any]) -> Placement | VolumePlacement:
+    if "affine" in values:
+        return VolumePlacement(tuple(tuple(float(value) for value in line) for line in values["affine"]))
+    return Placement(**values)

@@ -27,10 +27,11 @@ TELLING = (
     Reason.STORED_FILE_DAMAGED, Reason.DECODER_DIED, Reason.LIMIT_EXCEEDED, Reason.MODEL_FAILED,
     Reason.PIPELINE_FAILED, Reason.PIXEL_DATA_DAMAGED, Reason.TRANSFER_SYNTAX_UNSUPPORTED,
     # Then the further an image came, the more its reason says of the study.
-    Reason.AGE_UNKNOWN, Reason.AGE_OUT_OF_RANGE, Reason.NO_RELEASE,
+    Reason.AGE_UNKNOWN, Reason.AGE_OUT_OF_RANGE, Reason.NO_RELEASE, Reason.GEOMETRY_REFUSED,
     Reason.CONTRADICTORY_HEADER, Reason.INVERTED, Reason.UPSIDE_DOWN, Reason.ROTATED, Reason.OUT_OF_SCOPE,
     Reason.TOO_SMALL, Reason.COLOUR_IMAGE, Reason.MULTI_FRAME, Reason.NO_PIXEL_DATA, Reason.FOR_PROCESSING,
-    Reason.VIEW_UNKNOWN, Reason.LATERAL_VIEW, Reason.NOT_A_CHEST, Reason.WRONG_MODALITY, Reason.CANCELED,
+    Reason.VIEW_UNKNOWN, Reason.LATERAL_VIEW, Reason.NOT_A_CHEST, Reason.NO_VOLUME_PACKAGE,
+    Reason.WRONG_MODALITY, Reason.CANCELED,
 )  # fmt: skip
 """Of several reasons in a study the first of these is shown: a lateral view beside a damaged frontal one explains
 nothing."""
@@ -41,7 +42,10 @@ FAILURES = frozenset(TELLING[: TELLING.index(Reason.TRANSFER_SYNTAX_UNSUPPORTED)
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A package that is to run on an instance. Hashes name packages; nothing here tells of a patient."""
+    """A package that is to run on an instance, or on the volume whose middle slice it is.
+
+    Hashes name packages; nothing here tells of a patient.
+    """
 
     instance_id: int
     package_sha256: str
@@ -88,7 +92,7 @@ def plan(
     """Return what is to run, and for every instance of which readers will see nothing a run that says why.
 
     Args:
-        instances: Of one study revision.
+        instances: Of one study revision, without the slices of volumes, for which `volumes.plan_volumes` is.
         damaged: Ids of instances whose stored file is not what was stored.
         releases: What serves the site.
         packages: What is loaded, by hash.
@@ -100,20 +104,32 @@ def plan(
     for instance in instances:
         if instance.id in damaged:
             detail = "the stored file is missing or is not what was stored"
-            ended.append(_ended(instance.id, Reason.STORED_FILE_DAMAGED, detail, now))
+            ended.append(ended_run(instance.id, Reason.STORED_FILE_DAMAGED, detail, now))
             continue
         header = from_json(instance.header)
-        site = _Site(releases, packages, unknown_age_as_adult)
+        site = Site(releases, packages, unknown_age_as_adult)
         runs = [_apply(instance.id, header, release, site, now) for release in releases]
-        chosen = [run for run in runs if isinstance(run, Planned)]
-        failed = [run for run in runs if isinstance(run, Run) and run.package is not None]
+        unread = ended_run(instance.id, Reason.NO_RELEASE, "no package is released for this site", now)
+        chosen, others = settle_runs(runs, unread)
         planned += chosen
-        ended += failed
-        if not failed and all(run.shown == () for run in chosen):
-            why = most_telling([run for run in runs if isinstance(run, Run)])
-            detail = "released packages show no findings here" if chosen else "no package is released for this site"
-            ended.append(why or _ended(instance.id, Reason.NO_RELEASE, detail, now))
+        ended += others
     return planned, ended
+
+
+def settle_runs(runs: Sequence[Planned | Run | None], unread: Run) -> tuple[list[Planned], list[Run]]:
+    """Return what is to run, and what ends here: failures, and where readers will see nothing the reason for that.
+
+    Args:
+        runs: Of one image or volume, one for each release; None where the release has nothing to do with it.
+        unread: The run that ends here when no release has.
+    """
+    chosen = [run for run in runs if isinstance(run, Planned)]
+    failed = [run for run in runs if isinstance(run, Run) and run.package is not None]
+    if failed or any(run.shown != () for run in chosen):
+        return chosen, failed
+    if chosen:
+        unread = replace(unread, reason=Reason.NO_RELEASE, detail="released packages show no findings here")
+    return chosen, [most_telling([run for run in runs if isinstance(run, Run)]) or unread]
 
 
 def shown_findings(package: ModelPackage, shows: Collection[str]) -> tuple[str, ...]:
@@ -122,26 +138,25 @@ def shown_findings(package: ModelPackage, shows: Collection[str]) -> tuple[str, 
 
 
 @dataclass(frozen=True, slots=True)
-class _Site:
+class Site:
+    """What a site's images meet: what is released, what is loaded, what counts for an unknown age."""
+
     releases: Sequence[Release]
     packages: Mapping[str, ModelPackage]
     unknown_age_as_adult: bool
 
 
-def _apply(instance_id: int, header: InstanceHeader, release: Release, site: _Site, now: float) -> Planned | Run | None:
-    """Return the planned run of a release on an image, or the run that ends here; None for a gate by itself."""
+def _apply(instance_id: int, header: InstanceHeader, release: Release, site: Site, now: float) -> Planned | Run | None:
+    """Return the planned run of a release on an image, or the run that ends here.
+
+    None for a gate by itself, and for a package that reads volumes.
+    """
     package = site.packages.get(release.package_sha256)
-    if package is not None and package.kind != "findings":
+    if package is not None and (package.kind != "findings" or package.reads_series):
         return None
     gate = _gate(package, site) if package else None
     if package is None or (package.gate is not None and gate is None):
-        what = "released package" if package is None else "package's scope gate"
-        return replace(
-            _ended(instance_id, Reason.MODEL_FAILED, f"the {what} is not on this worker", now),
-            package=release.package,
-            package_version=release.package_version,
-            package_sha256=release.package_sha256,
-        )
+        return not_here(instance_id, release, "released package" if package is None else "package's scope gate", now)
     stated = read_view(header)
     shown = shown_findings(package, release.shows)
     notes = [f"{stated.view.value}_view"] if stated.view in (View.AP, View.UNKNOWN) else []
@@ -151,10 +166,10 @@ def _apply(instance_id: int, header: InstanceHeader, release: Release, site: _Si
         notes.append(UNKNOWN_AGE_NOTE)
     try:
         HEADER_RULES.get(package.recipe.partition("/")[0], _no_rule)(header)
-        _check_rules(package.applies_to, header, stated.view)
-        _check_age(package, shown, age)
+        check_rules(package.applies_to, header, stated.view)
+        check_age(package, shown, age)
     except UnsupportedImage as refusal:
-        return _ended(instance_id, refusal.reason, refusal.detail, now)
+        return ended_run(instance_id, refusal.reason, refusal.detail, now)
     return Planned(
         instance_id,
         package.sha256,
@@ -166,7 +181,17 @@ def _apply(instance_id: int, header: InstanceHeader, release: Release, site: _Si
     )
 
 
-def _check_rules(rules: AppliesTo, header: InstanceHeader, view: View) -> None:
+def not_here(instance_id: int, release: Release, what: str, now: float) -> Run:
+    """Return the failed run of a release that this worker cannot do."""
+    return replace(
+        ended_run(instance_id, Reason.MODEL_FAILED, f"the {what} is not on this worker", now),
+        package=release.package,
+        package_version=release.package_version,
+        package_sha256=release.package_sha256,
+    )
+
+
+def check_rules(rules: AppliesTo, header: InstanceHeader, view: View) -> None:
     """Hold an image against a package's rules. What a header leaves empty passes: the scope gate looks at the image."""
     modality = (header.modality or MODALITY_OF_CLASS.get(header.sop_class_uid or "", "")).upper()
     if rules.modalities and modality not in _upper(rules.modalities):
@@ -186,7 +211,7 @@ def _check_rules(rules: AppliesTo, header: InstanceHeader, view: View) -> None:
     raise UnsupportedImage(Reason.OUT_OF_SCOPE, "the package does not read this view")
 
 
-def _check_age(package: ModelPackage, shown: Collection[str], age: float | None) -> None:
+def check_age(package: ModelPackage, shown: Collection[str], age: float | None) -> None:
     """An image is scored only when at least one output that readers see speaks for the patient's age.
 
     Of a package that runs for the record alone, any output will do.
@@ -207,7 +232,7 @@ def _is_between(age: float, low: float | None, high: float | None) -> bool:
     return (low is None or age >= low) and (high is None or age < high)
 
 
-def _gate(package: ModelPackage, site: _Site) -> ModelPackage | None:
+def _gate(package: ModelPackage, site: Site) -> ModelPackage | None:
     """Return the scope gate that looks first: the one released for the site, or else the newest that is here."""
     released = [one.package_sha256 for one in site.releases if one.package == package.gate]
     present = sorted(
@@ -217,7 +242,8 @@ def _gate(package: ModelPackage, site: _Site) -> ModelPackage | None:
     return present[-1] if present else None
 
 
-def _ended(instance_id: int, reason: Reason, detail: str, now: float) -> Run:
+def ended_run(instance_id: int, reason: Reason, detail: str, now: float) -> Run:
+    """Return a run without a package that ends before anything is done."""
     return Run(
         instance_id=instance_id,
         package=None,

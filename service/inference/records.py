@@ -11,6 +11,11 @@ from preprocessing.errors import Reason
 from service import tables
 from service.inference.revision_records import Revision
 
+_I = tables.instance.c
+_STORED = select(
+    _I.id, _I.site_id, _I.sop_instance_uid, _I.content_sha256, _I.transfer_syntax_uid, _I.header, _I.series_id
+)
+
 QUARANTINE_DEATHS = 2
 """So many deaths of a decoder by the same bytes are no accident."""
 
@@ -25,6 +30,7 @@ class StoredInstance:
     content_sha256: str
     transfer_syntax_uid: str
     header: dict[str, object]
+    series_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One package on one instance and how it ended; without a package: why nothing applied."""
+    """One package on one instance and how it ended; without a package: why nothing applied.
+
+    A run on a series as one volume names its middle slice.
+    """
 
     instance_id: int
     package: str | None
@@ -72,22 +81,23 @@ def list_instances(tx: Connection, study_id: int, number: int) -> list[StoredIns
     """Return the received instances that a revision covers, in the order in which they came."""
     t = tables.instance
     rows = tx.execute(
-        select(t.c.id, t.c.site_id, t.c.sop_instance_uid, t.c.content_sha256, t.c.transfer_syntax_uid, t.c.header)
-        .where(t.c.study_id == study_id, t.c.revision <= number, t.c.is_result.is_(False))
-        .order_by(t.c.id)
+        _STORED.where(t.c.study_id == study_id, t.c.revision <= number, t.c.is_result.is_(False)).order_by(t.c.id)
+    )
+    return [StoredInstance(*row) for row in rows]
+
+
+def list_series(tx: Connection, series_id: int, number: int) -> list[StoredInstance]:
+    """Return the received instances of a series that a revision covers, in the order in which they came."""
+    t = tables.instance
+    rows = tx.execute(
+        _STORED.where(t.c.series_id == series_id, t.c.revision <= number, t.c.is_result.is_(False)).order_by(t.c.id)
     )
     return [StoredInstance(*row) for row in rows]
 
 
 def find_instance(tx: Connection, instance_id: int) -> StoredInstance:
     """Return one instance; it is there because nothing deletes instances."""
-    t = tables.instance
-    row = tx.execute(
-        select(
-            t.c.id, t.c.site_id, t.c.sop_instance_uid, t.c.content_sha256, t.c.transfer_syntax_uid, t.c.header
-        ).where(t.c.id == instance_id)
-    ).one()
-    return StoredInstance(*row)
+    return StoredInstance(*tx.execute(_STORED.where(tables.instance.c.id == instance_id)).one())
 
 
 def list_releases(tx: Connection, site_id: int, now: float) -> list[Release]:
@@ -111,6 +121,14 @@ def list_released(tx: Connection, now: float) -> list[Release]:
         {release for site_id in sites for release in list_releases(tx, site_id, now)},
         key=lambda release: (release.package, release.package_sha256),
     )
+
+
+def save_geometry(
+    tx: Connection, series_id: int, geometry: Mapping[str, object], faults: Mapping[str, int] | None
+) -> None:
+    """Write what a revision's headers say of a series' slices, over what an earlier one said."""
+    values = {"geometry": dict(geometry), "slice_faults": None if faults is None else dict(faults)}
+    tx.execute(update(tables.series).where(tables.series.c.id == series_id).values(values))
 
 
 def site_policy(tx: Connection, site_id: int) -> Mapping[str, object]:

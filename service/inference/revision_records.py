@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from preprocessing.errors import Reason
 from service import tables
@@ -174,12 +174,13 @@ def begin_attempt(tx: Connection, revision: Revision) -> None:
             finished_at=None,
         )
     )
-    hashes = select(tables.instance.c.content_sha256).where(tables.instance.c.study_id == revision.study_id)
-    tx.execute(
-        delete(tables.poison).where(
-            tables.poison.c.site_id == revision.site_id, tables.poison.c.content_sha256.in_(hashes)
-        )
+    images = select(tables.instance.c.content_sha256).where(tables.instance.c.study_id == revision.study_id)
+    volumes = select(tables.series.c.geometry["content_sha256"].as_string()).where(
+        tables.series.c.study_id == revision.study_id, tables.series.c.geometry.is_not(None)
     )
+    p = tables.poison.c
+    is_of_study = or_(p.content_sha256.in_(images), p.content_sha256.in_(volumes))
+    tx.execute(delete(tables.poison).where(p.site_id == revision.site_id, is_of_study))
 
 
 def find_newest(tx: Connection, public_id: str) -> Revision | None:

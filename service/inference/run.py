@@ -1,4 +1,4 @@
-"""One release on one instance: recipe → scope gate → session → raw scores, or why not."""
+"""One release on one instance, or on a series as one volume: recipe → scope gate → session → raw scores, or why not."""
 
 from __future__ import annotations
 
@@ -6,35 +6,27 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import numpy as np
 
 from models.calibration import judge_scope
 from models.package import ModelPackage
 from preprocessing.errors import Reason
+from preprocessing.recipes import Placement
 from service.archive import Archive
 from service.database import Database
 from service.inference import records
 from service.inference.breaker import Breaker
 from service.inference.decoding import DecodePool, Died, Prepared, Refused, Tensor, answer_of, read_answer
 from service.inference.plan import Planned, outcome_of
-from service.inference.records import Run, StoredInstance
+from service.inference.records import Run
 from service.inference.revision_records import Revision
-from service.inference.scoring import Scoring, ScoringFailed
+from service.inference.scoring import Scored, Scoring, ScoringFailed
+from service.inference.sources import Source, find_source
 from service.metrics import RUN_SECONDS
 from service.workspace import NotInWorkspace, Workspace
 
 log = logging.getLogger("pandok.inference")
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Raw scores of one tensor, and where its heat map stands."""
-
-    logits: tuple[float, ...]
-    heat_map_sha256: str | None
-    provider: str
 
 
 class _LeftAlone(ScoringFailed):
@@ -142,27 +134,31 @@ class Runner:
     def _prepare(self, revision: Revision, planned: Planned) -> Prepared:
         package = self._packages[planned.package_sha256]
         with self._database.reading() as tx:
-            instance = records.find_instance(tx, planned.instance_id)
-            quarantined = records.find_quarantine(tx, instance.site_id, instance.content_sha256)
+            source = find_source(tx, revision, planned, is_series=package.reads_series)
+            quarantined = records.find_quarantine(tx, source.anchor.site_id, source.content_sha256)
         if quarantined is not None:
             return Refused(quarantined, "in quarantine: its decoder died before")
-        key = (instance.content_sha256, instance.transfer_syntax_uid, package.recipe, package.recipe_sha256)
+        key = (source.content_sha256, source.transfer_syntax_uid, package.recipe, package.recipe_sha256)
         remembered = self._workspace.recall("prepared", key)
         if remembered is not None:
             prepared = read_answer(remembered)
             if not isinstance(prepared, Tensor) or self._has(prepared):
                 return prepared
         with self._timed(package, "prepare"):
-            prepared = self._decode(revision, instance, package.recipe)
+            prepared = self._decode(revision, source, package.recipe)
         if not isinstance(prepared, Died):
             self._workspace.remember("prepared", key, answer_of(prepared))
         return prepared
 
-    def _decode(self, revision: Revision, instance: StoredInstance, recipe: str) -> Prepared:
+    def _decode(self, revision: Revision, source: Source, recipe: str) -> Prepared:
         """Decode in a child. What kills it gets a second chance at once, and no third."""
-        path = self._archive.path(instance.site_id, instance.content_sha256)
+        instance = source.anchor
+        paths = [self._archive.path(one.site_id, one.content_sha256) for one in source.files]
         while True:
-            prepared = self._pool.prepare(path, instance.header, recipe)
+            if source.is_series:
+                prepared = self._pool.prepare_series(paths, recipe, slices=source.slices)
+            else:
+                prepared = self._pool.prepare(paths[0], instance.header, recipe)
             if not isinstance(prepared, Died):
                 return prepared
             reason, now = reason_of(prepared), self._clock()
@@ -171,7 +167,7 @@ class Runner:
                 is_quarantined = records.note_death(
                     tx,
                     site_id=instance.site_id,
-                    content_sha256=instance.content_sha256,
+                    content_sha256=source.content_sha256,
                     reason=reason,
                     is_limit=prepared.is_limit,
                     now=now,
@@ -195,7 +191,7 @@ class Runner:
         key = (package.sha256, self._provider, tensor.tensor_sha256, repr(place))
         remembered = self._workspace.recall("scores", key)
         if remembered is not None and self._has_heat_map(remembered):
-            return _scored(remembered)
+            return Scored.recalled(remembered)
         if self._breaker.is_open(package.sha256):
             raise _LeftAlone("the package failed too often; it is left alone for a while")
         try:
@@ -206,10 +202,12 @@ class Runner:
             log.warning("scoring failed", extra={"package": package.name, "stage": stage})
             raise
         self._breaker.succeeded(package.sha256)
-        heat_map = None if raw.heat_map is None else self._workspace.put_heat_map(raw.heat_map, place)
+        heat_map = None
+        if raw.heat_map is not None and isinstance(place, Placement):
+            heat_map = self._workspace.put_heat_map(raw.heat_map, place)
         answer: dict[str, object] = {"logits": list(raw.logits), "heat_map_sha256": heat_map, "provider": raw.provider}
         self._workspace.remember("scores", key, answer)
-        return _scored(answer)
+        return Scored.recalled(answer)
 
     def _has(self, tensor: Tensor) -> bool:
         try:
@@ -291,12 +289,3 @@ def reason_of(prepared: Refused | Died) -> Reason:
     if isinstance(prepared, Refused):
         return prepared.reason
     return Reason.LIMIT_EXCEEDED if prepared.is_limit else Reason.DECODER_DIED
-
-
-def _scored(answer: Mapping[str, object]) -> Scored:
-    logits, heat_map = answer["logits"], answer["heat_map_sha256"]
-    if not isinstance(logits, list):
-        raise TypeError("remembered scores have logits")
-    return Scored(
-        tuple(float(value) for value in logits), None if heat_map is None else str(heat_map), str(answer["provider"])
-    )

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,24 @@ class RawScores:
     logits: tuple[float, ...]
     heat_map: NDArray[np.float32] | None
     provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Raw scores of one tensor as they are remembered, and where its heat map stands."""
+
+    logits: tuple[float, ...]
+    heat_map_sha256: str | None
+    provider: str
+
+    @classmethod
+    def recalled(cls, answer: Mapping[str, object]) -> Scored:
+        """Read what was remembered."""
+        logits, heat_map = answer["logits"], answer["heat_map_sha256"]
+        if not isinstance(logits, list):
+            raise TypeError("remembered scores have logits")
+        scores = tuple(float(value) for value in logits)
+        return cls(scores, None if heat_map is None else str(heat_map), str(answer["provider"]))
 
 
 class Scoring:

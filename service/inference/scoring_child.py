@@ -87,6 +87,7 @@ class ScoringChild:
                     session.run(np.zeros((1, *package.input_shape), dtype=np.float32))
                 self._sessions[package.sha256] = session
                 state[str(folder)] = {"provider": session.provider}
+        ctypes.CDLL(None).malloc_trim(0)  # building a graph takes as much again as the graph, and lets go of it
         self._say({"ready": state})
 
     def score_for_ever(self) -> None:

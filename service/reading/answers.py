@@ -61,6 +61,33 @@ class ImageView(BaseModel):
     """Text or marks are part of the pixels; None: the header does not say."""
 
 
+class NoticeView(BaseModel):
+    """Something wrong with a stack of slices that its reader must know."""
+
+    code: str
+    """Of the closed list of `preprocessing.stacking`."""
+    count: int
+    """How many slices it concerns."""
+    first: int | None
+    last: int | None
+    """Numbers of the images before and after a gap."""
+    degrees: float | None
+    """Of a tilted stack."""
+
+
+Apartness = Literal["localizer", "other_kind", "derived", "odd", "copy", "unplaced", "not_arranged"] | None
+
+
+class StackView(BaseModel):
+    """Slices that are scrolled through together, in the order of their positions."""
+
+    why: Apartness
+    """Why they stand apart; None: a stack."""
+    slices: list[tuple[int, int]]
+    """Place of the image in the series' `instances`, and frame (from 1; 0: all of them)."""
+    notices: list[NoticeView]
+
+
 class SeriesView(BaseModel):
     """One series of images."""
 
@@ -70,6 +97,8 @@ class SeriesView(BaseModel):
     description: str | None
     body_part: str | None
     instances: list[ImageView]
+    stacks: list[StackView]
+    """Of CT and MR once the study has settled: what belongs together. Empty: images stand by their numbers."""
 
 
 class PriorReport(BaseModel):

@@ -36,6 +36,13 @@ def list_images(rx: Connection, study_id: int) -> list[Row]:
     return _rows(rx, query)
 
 
+def geometries_of(rx: Connection, study_id: int) -> dict[int, Any]:
+    """Return how the slices of each CT and MR series lie, by series id, as known since the study settled."""
+    s = series.c
+    rows = rx.execute(select(s.id, s.geometry).where(s.study_id == study_id, s.geometry.is_not(None)))
+    return {row.id: row.geometry for row in rows}
+
+
 def image_ids(rx: Connection, study_id: int, sop_instance_uids: Iterable[str]) -> dict[str, Row]:
     """Return those of these images that the study has, with their sizes, by SOP Instance UID."""
     i = instance.c

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,6 +16,7 @@ from service.reading.answers import (
     AiView,
     CaseView,
     FindingView,
+    ImageView,
     ImpressionView,
     NamesView,
     PatientView,
@@ -25,12 +26,14 @@ from service.reading.answers import (
     ReadingView,
     RunView,
     SeriesView,
+    StackView,
     UnscoredView,
     VerdictView,
 )
 from service.reading.images import image_view
 from service.reading.records import Reading
 from service.reading.requests import QualityGiven
+from service.reading.stacks import arranged
 from service.roles import READERS
 from service.worklist import finding_records
 from service.worklist.criteria import Ask
@@ -65,7 +68,7 @@ def case_view(rx: Connection, ask: Ask, row: Row, names: Names) -> CaseView:
             name=row["patient_name"], id=row["patient_id"], sex=sex, age_years=row["age_years"], birth_date=birth_date
         ),
         question=QuestionView(**question) if question else None,
-        series=_series(images, base),
+        series=_series(images, base, case_records.geometries_of(rx, study_id)),
         priors=_priors(rx, ask, row, (birth_date, sex), {read_view(from_json(one["header"])).view for one in images}),
         reading=_reading(rx, ask, row, item.claim),
         unscored=_unscored(rx, ask, row),
@@ -118,26 +121,29 @@ def reading_of(ask: Ask, row: Row) -> Reading:
     return Reading(row["site_id"], row["study_id"], ask.caller.account_id or 0, row["revision"])
 
 
-def _series(images: Iterable[Row], base: str) -> list[SeriesView]:
-    found: dict[int, SeriesView] = {}
+def _series(images: Iterable[Row], base: str, geometries: Mapping[int, Any]) -> list[SeriesView]:
+    views: dict[int, list[tuple[int, ImageView]]] = {}
+    first: dict[int, Row] = {}
     for row in images:
         header = from_json(row["header"])
         if not header.has_pixel_data:
             continue
-        series = found.setdefault(
-            row["series_id"],
-            SeriesView(
-                series_instance_uid=row["series_instance_uid"],
-                modality=row["modality"],
-                number=row["series_number"],
-                description=row["series_description"],
-                body_part=row["body_part_examined"],
-                instances=[],
-            ),
-        )
         url = f"{base}/series/{row['series_instance_uid']}/instances/{header.sop_instance_uid}"
-        series.instances.append(image_view(header, url))
-    return list(found.values())
+        views.setdefault(row["series_id"], []).append((row["instance_id"], image_view(header, url)))
+        first.setdefault(row["series_id"], row)
+    return [_series_view(row, *arranged(views[key], geometries.get(key))) for key, row in first.items()]
+
+
+def _series_view(row: Row, instances: list[ImageView], stacks: list[StackView]) -> SeriesView:
+    return SeriesView(
+        series_instance_uid=row["series_instance_uid"],
+        modality=row["modality"],
+        number=row["series_number"],
+        description=row["series_description"],
+        body_part=row["body_part_examined"],
+        instances=instances,
+        stacks=stacks,
+    )
 
 
 def _priors(

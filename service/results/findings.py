@@ -88,7 +88,8 @@ def judge_findings(
         is_shown = shown is None or output.finding in shown
         finding = _judge(output, float(logits[output.channel]), age, is_shown)
         if finding.presence is Presence.PRESENT and heat_map is not None and placement is not None:
-            box = peak_box(heat_map[output.channel], placement, package.input_shape[1:])
+            _, rows, columns = package.input_shape
+            box = peak_box(heat_map[output.channel], placement, (rows, columns))
             finding = replace(finding, place=box)
         judged.append(finding)
     return tuple(judged)

@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from models.package import ModelPackage
 from preprocessing.errors import Reason
-from preprocessing.header import read_header
+from preprocessing.header import InstanceHeader, read_header
 from service.archive import Archive
 from service.database import Database
 from service.results import overlay, records
@@ -76,13 +76,14 @@ def _publish_package(
         if records.is_known(rx, published.site_id, key.uid("sr")):
             return
         predecessor = records.latest_report(rx, published, package.name)
+        slices = {run.run_id: records.slices_of(rx, run, published.revision) for run in runs if package.reads_series}
     zone = _zone(published.time_zone)
     images, made = [], []
     for number, run in enumerate(runs, start=1):
         picture = _overlay(package, run, key, number, zone, workspace)
         if picture is not None:
             made.append((picture, run.run_id))
-        images.append(_analysed(package, run, picture))
+        images.append(_analysed(package, run, picture, slices.get(run.run_id, ())))
     report = build_report(
         package,
         images,
@@ -117,7 +118,9 @@ def _shown(package: ModelPackage, run: RunResult) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if finding.shown)
 
 
-def _analysed(package: ModelPackage, run: RunResult, picture: Dataset | None) -> AnalysedImage:
+def _analysed(
+    package: ModelPackage, run: RunResult, picture: Dataset | None, slices: tuple[InstanceHeader, ...]
+) -> AnalysedImage:
     findings = _shown(package, run)
     drawn = overlay.strongest(findings)
     return AnalysedImage(
@@ -130,6 +133,7 @@ def _analysed(package: ModelPackage, run: RunResult, picture: Dataset | None) ->
         else OverlayReference(
             picture.SeriesInstanceUID, picture.SOPInstanceUID, picture.SOPClassUID, drawn.channel if drawn else None
         ),
+        volume=slices,
     )
 
 

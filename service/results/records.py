@@ -12,6 +12,8 @@ from models.package import Evidence
 from preprocessing.errors import Reason
 from preprocessing.header import InstanceHeader, from_json, to_json
 from service import tables
+from service.inference.records import find_instance, list_series
+from service.inference.volumes import members
 from service.results.dicom_object import Predecessor
 from service.results.findings import Finding, Presence
 from service.results.visibility import Scope, sees
@@ -112,6 +114,12 @@ def findings_of(tx: Connection, study_id: int, revision: int) -> list[RunResult]
     )  # fmt: skip
     found = _findings_by_run(tx, [row["id"] for row in runs])
     return [_run_result(row, found.get(row["id"], ())) for row in runs]
+
+
+def slices_of(rx: Connection, run: RunResult, revision: int) -> tuple[InstanceHeader, ...]:
+    """Return the headers of all that a run read which took its image's series as one volume."""
+    series_id = find_instance(rx, run.instance_id).series_id
+    return tuple(from_json(one.header) for one in members(list_series(rx, series_id, revision)))
 
 
 def what_was_seen(rx: Connection, scope: Scope, run_id: int, channel: int) -> Seen | None:

@@ -58,7 +58,7 @@ class OverlayReference:
 
 @dataclass(frozen=True, slots=True)
 class AnalysedImage:
-    """One image that a package was asked about."""
+    """One image that a package was asked about; of a series that it read as one volume, its middle slice."""
 
     header: InstanceHeader
     findings: tuple[Finding, ...]
@@ -66,6 +66,8 @@ class AnalysedImage:
     succeeded: bool
     provider: str | None
     overlay: OverlayReference | None
+    volume: tuple[InstanceHeader, ...] = ()
+    """Every image of the series, when the package read it as one volume."""
 
 
 def build_report(
@@ -167,7 +169,7 @@ def _group(package: ModelPackage, output: Output, finding: Finding, image: Analy
         source_images=[SourceImageForMeasurementGroup(image.header.sop_class_uid, image_uid)],
     )
     contains = RelationshipTypeValues.CONTAINS
-    for words in _remarks(output, finding):
+    for words in [*_remarks(output, finding), *_read_as(image)]:
         group[0].ContentSequence.append(TextContentItem(concepts.COMMENT, words, contains))
     overlay = image.overlay
     if overlay is not None and overlay.channel == finding.channel:
@@ -178,6 +180,12 @@ def _group(package: ModelPackage, output: Output, finding: Finding, image: Analy
         )
     item: Dataset = group
     return item
+
+
+def _read_as(image: AnalysedImage) -> list[str]:
+    if not image.volume:
+        return []
+    return [f"read as one volume: the {len(image.volume)} images of its series; the image named is its middle slice"]
 
 
 def _claim(finding: Finding) -> Presence:
@@ -264,7 +272,10 @@ def _evidence(images: Iterable[AnalysedImage]) -> list[Reference]:
     references = []
     for image in images:
         header, overlay = image.header, image.overlay
-        references.append((header.series_instance_uid or "", header.sop_instance_uid or "", header.sop_class_uid or ""))
+        references += [
+            (one.series_instance_uid or "", one.sop_instance_uid or "", one.sop_class_uid or "")
+            for one in image.volume or (header,)
+        ]
         if overlay is not None:
             references.append((overlay.series_instance_uid, overlay.sop_instance_uid, overlay.sop_class_uid))
     return references

@@ -83,6 +83,8 @@ series = Table(
     Column("performed_time", String(16)),
     Column("instance_count", Integer, nullable=False),
     Column("is_result", Boolean, nullable=False),
+    Column("geometry", JSON(none_as_null=True)),  # of CT and MR: stacks, their order, what is wrong; when settled
+    Column("slice_faults", JSON(none_as_null=True)),  # what the center can put right: problem → slices; null: nothing
     UniqueConstraint("study_id", "series_instance_uid"),
     Index("ix_series_uid", "site_id", "series_instance_uid"),
 )

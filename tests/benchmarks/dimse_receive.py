@@ -12,12 +12,14 @@ import os
 import shutil
 import signal
 import socket
-import statistics
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,12 +28,17 @@ import uvloop
 from sqlalchemy import insert
 
 from service import tables
+from service.archive import sync_folders
 from service.intake.dimse.listener import run_listener
+from tests.benchmarks.rows import Row, against, report
 from tests.factories import make_ct_slice, make_radiograph, open_parts, part10
 
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 PORTS = {"pandok": 21_150, "orthanc": 21_151, "storescp": 21_152}
 RECEIVERS = tuple(PORTS)
+BARE = "bare write, sync, commit"
+MUST = {(True, 1): 2.2, (True, 4): 1.8, (False, 1): 2.0, (False, 4): 1.5}
+"""How many times Orthanc's rate: CT or not, senders."""
 
 
 def serve(folder: Path) -> None:
@@ -133,37 +140,75 @@ def send(port: int, files: list[Path], *, senders: int) -> float:
     return time.perf_counter() - started
 
 
-def compare(files: list[Path], *, senders: int, rounds: int) -> None:
-    size_bytes = sum(path.stat().st_size for path in files)
-    medians = {}
-    for receiver in RECEIVERS:
-        seconds = []
-        for _ in range(rounds):  # each round into an empty store: a re-send is another kind of work
+def bare(files: list[Path], *, threads: int) -> float:
+    """Do without a network what durable means: write, sync file and folder, commit a row; return seconds."""
+    contents = [path.read_bytes() for path in files]
+    folder = Path(tempfile.mkdtemp(prefix="bare-"))
+    rows = sqlite3.connect(folder / "rows.db", isolation_level=None, check_same_thread=False)
+    rows.execute("PRAGMA journal_mode=WAL")
+    rows.execute("PRAGMA synchronous=FULL")
+    rows.execute("CREATE TABLE kept (number INTEGER, name TEXT)")
+    lock = threading.Lock()
+
+    def keep(number: int) -> None:
+        path = folder / str(number)
+        with path.open("xb") as file:
+            file.write(contents[number])
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folders([folder])
+        with lock:
+            rows.execute("INSERT INTO kept VALUES (?, ?)", (number, str(path)))
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(keep, range(len(contents))))
+    taken_s = time.perf_counter() - started
+    rows.close()
+    shutil.rmtree(folder)
+    return taken_s
+
+
+def compare(files: list[Path], *, senders: int, rounds: int) -> list[Row]:
+    """Let all receivers take turns, each time into an empty store: a re-send is another kind of work."""
+    size_mb = sum(path.stat().st_size for path in files) / 1e6
+    is_ct = files[0].name.startswith("ct")
+    amount, unit = (len(files), "slices/s") if is_ct else (size_mb, "MB/s")
+    rates: dict[str, list[float]] = {name: [] for name in (*RECEIVERS, BARE)}
+    for _ in range(rounds):
+        for receiver in RECEIVERS:
             with receiving(receiver) as port:
-                seconds.append(send(port, files, senders=senders))
-        medians[receiver] = statistics.median(seconds)
-    for receiver, taken_s in medians.items():
-        print(
-            f"{files[0].name[:2]} {senders} sender(s) {receiver:9} {len(files) / taken_s:7.0f}/s"
-            f" {size_bytes / taken_s / 1e6:7.0f} MB/s   pandok is {taken_s / medians['pandok']:.2f} x"
-        )
+                rates[receiver].append(amount / send(port, files, senders=senders))
+        rates[BARE].append(amount / bare(files, threads=senders))
+    kind = f"{files[0].stat().st_size / 1e6:.1f} MB {'CT slices' if is_ct else 'radiographs'}"
+    work = f"C-STORE, {kind}, {senders} sender{'s' if senders > 1 else ''}"
+    musts = {"orthanc": MUST[is_ct, senders], "storescp": None, BARE: None}
+    return [against(work, rates["pandok"], peer, rates[peer], unit=unit, must=must) for peer, must in musts.items()]
+
+
+def measure(rounds: int = 5, slices: int = 300, radiographs: int = 20) -> list[Row]:
+    """Compare for both kinds, from one sender and from four."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, count in (("ct", slices), ("dx", radiographs)):
+            files = make_files(Path(folder), kind=kind, count=count)
+            for senders in (1, 4):
+                rows += compare(files, senders=senders, rounds=rounds)
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--radiographs", type=int, default=20)
+    parser.add_argument("--keep", action="store_true", help="note the rows for docs/benchmarks.md")
     asked = parser.parse_args()
     if asked.serve:
         serve(asked.serve)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, count in (("ct", asked.slices), ("dx", asked.radiographs)):
-            files = make_files(Path(folder), kind=kind, count=count)
-            for senders in (1, 4):
-                compare(files, senders=senders, rounds=asked.rounds)
+    report("dimse", lambda: measure(asked.rounds, asked.slices, asked.radiographs), kept=asked.keep)
 
 
 if __name__ == "__main__":

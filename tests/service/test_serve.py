@@ -70,8 +70,8 @@ class Serving:
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue
-            if parent == self.process.pid and b"service.serve" in words:
-                found[words[words.index(b"service.serve") + 1].decode()] = int(entry.name)
+            if parent == self.process.pid and words[0].startswith(b"pandok "):
+                found[words[0].removeprefix(b"pandok ").decode()] = int(entry.name)
         return found
 
 

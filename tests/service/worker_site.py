@@ -44,7 +44,10 @@ class Site:
     def release(self, *folders: Path) -> None:
         packages = [load_package(folder) for folder in folders]
         with self.parts.database.transaction() as tx:
-            site_records.release_packages(tx, self.parts.site_id, packages, now=time.time(), released_by="test")
+            for package in packages:
+                site_records.release_package(
+                    tx, self.parts.site_id, package, shows=None, now=time.time(), released_by="test"
+                )
 
     def send(self, *, seed: int = 0, study: Dataset | None = None, **attributes: Any) -> Dataset:
         dataset = make_radiograph(PIXELS + seed, **attributes)

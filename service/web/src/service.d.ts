@@ -1515,7 +1515,7 @@ export interface components {
              * Code
              * @enum {string}
              */
-            code: "refused" | "held" | "damaged" | "images_missing" | "images_after_report" | "repeat_advised";
+            code: "refused" | "held" | "damaged" | "images_missing" | "images_after_report" | "repeat_advised" | "slices_missing" | "slices_conflict" | "slices_unplaced";
             /** Count */
             count: number;
             /** Reason */
@@ -2558,6 +2558,22 @@ export interface components {
             state?: ("arriving" | "settled" | "scored" | "unscored" | "signed") | null;
         };
         /**
+         * NoticeView
+         * @description Something wrong with a stack of slices that its reader must know.
+         */
+        NoticeView: {
+            /** Code */
+            code: string;
+            /** Count */
+            count: number;
+            /** Degrees */
+            degrees: number | null;
+            /** First */
+            first: number | null;
+            /** Last */
+            last: number | null;
+        };
+        /**
          * Password
          * @description One's password, and a code where the account has them.
          */
@@ -2971,6 +2987,8 @@ export interface components {
             number: number | null;
             /** Series Instance Uid */
             series_instance_uid: string;
+            /** Stacks */
+            stacks: components["schemas"]["StackView"][];
         };
         /**
          * Signing
@@ -3030,6 +3048,21 @@ export interface components {
             kind: "calibrated" | "detector" | "none";
             /** Row Mm */
             row_mm: number | null;
+        };
+        /**
+         * StackView
+         * @description Slices that are scrolled through together, in the order of their positions.
+         */
+        StackView: {
+            /** Notices */
+            notices: components["schemas"]["NoticeView"][];
+            /** Slices */
+            slices: [
+                number,
+                number
+            ][];
+            /** Why */
+            why: ("localizer" | "other_kind" | "derived" | "odd" | "copy" | "unplaced" | "not_arranged") | null;
         };
         /**
          * Stage

@@ -11,10 +11,13 @@ import onnx
 from onnx import TensorProto, helper
 
 from models.files import HASHES, hash_files
-from preprocessing.recipes import RECIPES
+from preprocessing.recipes import RECIPES, SERIES_RECIPES
+from preprocessing.volume import VolumeParameters
 
 RECIPE = "chest_radiograph/1"
 SIZE = 224
+VOLUME_RECIPE = "ct_volume/1"
+VOLUME_SHAPE = VolumeParameters().shape
 _EVIDENCE = {"auroc": 0.75, "low": 0.7, "high": 0.8, "films": 200, "positives": 40, "data": "synthetic"}
 
 
@@ -49,6 +52,48 @@ def write_package(
     pandok = {"kind": "findings", "gate": gate, "has_heat_map": True, "applies_to": applies_to or _any_image()}
     listed = {"outputs": outputs, "scope_classes": [], "scope_threshold": None}
     return _write(folder / name, name, version, pandok, listed, _graph(logits, is_nan=is_nan, has_heat_map=True))
+
+
+def write_volume_package(folder: Path, name: str, *, applies_to: dict[str, Any] | None = None) -> Path:
+    """Write a package for CT series: channel 0 says how dense the middle of the volume is, channel 1 the opposite.
+
+    Logit 0 is 20 times what the mean of the middle 8 x 8 x 8 voxels has above 0.5.
+    """
+    recipe = SERIES_RECIPES[VOLUME_RECIPE]
+    any_ct = {**_any_image(), "modalities": ["CT"], "views": []}
+    outputs = [
+        _output(c, min_age_years=18.0, raises_from=0.5 if c == 0 else None, is_experimental=False, is_calibrated=True)
+        for c in range(2)
+    ]
+    pandok = {"kind": "findings", "gate": None, "has_heat_map": False, "applies_to": applies_to or any_ct}
+    pandok |= {"recipe": recipe.name, "recipe_sha256": recipe.sha256, "input_shape": [1, *VOLUME_SHAPE]}
+    listed = {"outputs": outputs, "scope_classes": [], "scope_threshold": None}
+    return _write(folder / name, name, "1.0.0", pandok, listed, _volume_graph())
+
+
+def _volume_graph() -> bytes:
+    middle = [size // 2 for size in VOLUME_SHAPE]
+    constants = [
+        helper.make_tensor("from", TensorProto.INT64, [3], [at - 4 for at in middle]),
+        helper.make_tensor("to", TensorProto.INT64, [3], [at + 4 for at in middle]),
+        helper.make_tensor("axes", TensorProto.INT64, [3], [2, 3, 4]),
+        helper.make_tensor("shape", TensorProto.INT64, [2], [-1, 1]),
+        helper.make_tensor("weight", TensorProto.FLOAT, [1, 2], [20.0, -20.0]),
+        helper.make_tensor("bias", TensorProto.FLOAT, [2], [-10.0, 10.0]),
+    ]
+    nodes = [
+        helper.make_node("Slice", ["image", "from", "to", "axes"], ["middle"]),
+        helper.make_node("GlobalAveragePool", ["middle"], ["mean"]),
+        helper.make_node("Reshape", ["mean", "shape"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weight", "bias"], ["logits"]),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, *VOLUME_SHAPE])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])
+    graph = helper.make_graph(nodes, "tiny", [image], [logits], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def write_gate(folder: Path, name: str, *, lets_through: bool = True, is_nan: bool = False) -> Path:

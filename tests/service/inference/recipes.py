@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from preprocessing.errors import Reason, UnsupportedImage
 from preprocessing.header import InstanceHeader
-from preprocessing.placement import Prepared
+from preprocessing.placement import Prepared, PreparedVolume
 from preprocessing.recipes import RECIPES as REAL
+from preprocessing.recipes import SERIES_RECIPES as REAL_SERIES
 
 NAME = "chest_radiograph/1"
 MODULE = __name__
@@ -57,3 +59,19 @@ class DeadlyRecipe:
 
 
 RECIPES = {NAME: DeadlyRecipe()}
+
+
+class DeadlySeries:
+    """Does to a child what a series of bad files does."""
+
+    name = "deadly_volume/1"
+    sha256 = "0" * 64
+
+    def prepare_series(self, paths: Sequence[Path]) -> PreparedVolume:
+        if paths[0].stem == "abort":
+            os.abort()
+        while True:
+            pass
+
+
+SERIES_RECIPES = {**REAL_SERIES, "deadly_volume/1": DeadlySeries()}

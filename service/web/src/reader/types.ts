@@ -26,6 +26,22 @@ export interface CaseInstance {
   burned_in: boolean | null;
 }
 
+/** Something wrong with a stack of slices: a code of the service, of which the languages have texts. */
+export interface StackNotice {
+  code: string;
+  count: number;
+  first: number | null;
+  last: number | null;
+  degrees: number | null;
+}
+
+export interface CaseStack {
+  why: "localizer" | "other_kind" | "derived" | "odd" | "copy" | "unplaced" | "not_arranged" | null;
+  /** Place of the image in `instances`, and frame from 1; 0: all of them. */
+  slices: [number, number][];
+  notices: StackNotice[];
+}
+
 export interface CaseSeries {
   series_instance_uid: string;
   modality: string | null;
@@ -33,6 +49,8 @@ export interface CaseSeries {
   description: string | null;
   body_part: string | null;
   instances: CaseInstance[];
+  /** Of CT and MR once the study has settled. */
+  stacks?: CaseStack[];
 }
 
 export interface Prior {

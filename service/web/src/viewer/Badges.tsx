@@ -3,6 +3,7 @@
 import { useTranslation } from "react-i18next";
 import type { Look } from "./look.ts";
 import { isFrontal, type Stack, viewLabel } from "./hanging.ts";
+import { wordsOf } from "./notices.ts";
 import { isRadiological } from "./orientation.ts";
 import styles from "./viewer.module.css";
 
@@ -21,6 +22,7 @@ export function Badges({ look, stack, caption, isPrior, isDoubtful }: BadgesProp
   const instance = stack.frames[look.index]?.instance;
   const figure = new Intl.NumberFormat(i18n.language, { maximumFractionDigits: 0 });
   const percent = new Intl.NumberFormat(i18n.language, { style: "percent", maximumFractionDigits: 0 });
+  const tenths = new Intl.NumberFormat(i18n.language, { maximumFractionDigits: 1 });
   const warnings = warningsOf(look, stack);
   return (
     <>
@@ -37,6 +39,17 @@ export function Badges({ look, stack, caption, isPrior, isDoubtful }: BadgesProp
         {warnings.map((warning) => (
           <li key={warning} className={styles.warning} data-badge={warning}>
             {t(`badges.${warning}`)}
+          </li>
+        ))}
+        {stack.why && <li data-badge="apart">{t(`apart.${stack.why}`)}</li>}
+        {stack.notices.map((notice, place) => (
+          <li key={place} className={styles.warning} data-badge={`stack_${wordsOf(notice)}`}>
+            {t(`stack.${wordsOf(notice)}`, {
+              count: notice.count,
+              first: notice.first ?? "",
+              last: notice.last ?? "",
+              degrees: tenths.format(notice.degrees ?? 0),
+            })}
           </li>
         ))}
         {instance?.lossy && <li data-badge="lossy">{t("badges.lossy")}</li>}

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { CaseInstance, CaseSeries } from "../reader/types.ts";
 import { matching, stacksOf, viewOf } from "./hanging.ts";
+import { wordsOf } from "./notices.ts";
 import { UNKNOWN } from "./spacing.ts";
 
 const image = (uid: string, view: CaseInstance["view"], frames = 1): CaseInstance => ({
@@ -28,6 +29,26 @@ describe("hanging", () => {
       series("XA", image("3", "unknown", 5)),
     ]);
     expect(stacks.map((stack) => stack.frames.length).sort()).toEqual([2, 5]);
+  });
+
+  it("hangs each stack of a volume by itself, in the service's order, and what stands apart beside it", () => {
+    const one = series("MR", image("1", "unknown"), image("2", "unknown"), image("3", "unknown", 2));
+    const gap = { code: "slices_missing", count: 2, first: 14, last: 17, degrees: null };
+    const stacks = stacksOf([
+      {
+        ...one,
+        stacks: [
+          { why: null, slices: [[1, 1], [0, 1]], notices: [gap] },
+          { why: "localizer", slices: [[2, 0]], notices: [] },
+        ],
+      },
+    ]); // prettier-ignore
+    expect(stacks.map(({ why, notices }) => [why, notices.length])).toEqual([[null, 1], ["localizer", 0]]); // prettier-ignore
+    expect(stacks[0]?.frames.map(({ instance }) => instance.sop_instance_uid)).toEqual(["2", "1"]);
+    expect(stacks[1]?.frames.map(({ instance, frame }) => [instance.sop_instance_uid, frame])).toEqual([["3", 1], ["3", 2]]);
+    expect(new Set(stacks.map((stack) => stack.id)).size).toBe(2);
+    expect(wordsOf(gap)).toBe("slices_missing");
+    expect(wordsOf({ ...gap, code: "position_missing" })).toBe("order_unknown");
   });
 
   it("lays the same view of a prior beside a film", () => {

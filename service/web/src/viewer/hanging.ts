@@ -1,6 +1,6 @@
 /** Which image hangs where: the current frontal film first, beside it its lateral or the same view of a prior. */
 
-import type { CaseInstance, CaseSeries } from "../reader/types.ts";
+import type { CaseInstance, CaseSeries, CaseStack, StackNotice } from "../reader/types.ts";
 
 export interface Stack {
   /** The same for the same images: what the viewer keeps tools and windows under. */
@@ -11,15 +11,19 @@ export interface Stack {
   /** One entry for each frame, in the order of the slices. */
   frames: { instance: CaseInstance; frame: number }[];
   seriesUid: string;
+  /** Why these slices stand apart from the stacks of their series. */
+  why: CaseStack["why"];
+  /** What is wrong with the stack. */
+  notices: readonly StackNotice[];
 }
 
 const VOLUMES = new Set(["CT", "MR", "PT", "NM"]);
 const ORDER = ["pa", "ap", "frontal", "unknown", "other", "lateral"] as const;
 
-/** Returns what can be hung, best first: a volume's series as one stack, each radiograph by itself. */
+/** Returns what can be hung, best first: a volume's series as its stacks, each radiograph by itself. */
 export function stacksOf(series: readonly CaseSeries[]): Stack[] {
   const stacks = series.flatMap((one) =>
-    VOLUMES.has(one.modality ?? "") ? [volume(one)] : one.instances.map(single(one)),
+    one.stacks?.length || VOLUMES.has(one.modality ?? "") ? volumes(one) : one.instances.map(single(one)),
   );
   return stacks.filter((stack) => stack.frames.length > 0).sort((a, b) => rank(a) - rank(b));
 }
@@ -45,11 +49,21 @@ export function matching(current: Stack, prior: readonly Stack[]): Stack | undef
   return same ?? prior.find((stack) => isFrontal(stack) === isFrontal(current)) ?? prior[0];
 }
 
-function volume(series: CaseSeries): Stack {
-  // The service orders slices by where they are; without a position by number.
-  const frames = series.instances.flatMap(framesOf);
-  const id = series.series_instance_uid;
-  return { id, modality: series.modality ?? "", description: series.description, isStack: true, frames, seriesUid: id };
+/** The service orders slices by where they are, and tells what belongs together; before it has, they stand by number. */
+function volumes(series: CaseSeries): Stack[] {
+  const seriesUid = series.series_instance_uid;
+  const common = { modality: series.modality ?? "", description: series.description, isStack: true, seriesUid };
+  if (!series.stacks?.length) {
+    return [{ ...common, id: seriesUid, frames: series.instances.flatMap(framesOf), why: null, notices: [] }];
+  }
+  return series.stacks.map(({ why, notices, slices }, index) => {
+    const frames = slices.flatMap(([place, frame]) => {
+      const instance = series.instances[place];
+      if (!instance) return [];
+      return frame === 0 ? framesOf(instance) : [{ instance, frame }];
+    });
+    return { ...common, id: `${seriesUid}/${index}/${frames.length}`, frames, why, notices };
+  });
 }
 
 function single(series: CaseSeries): (instance: CaseInstance) => Stack {
@@ -60,6 +74,8 @@ function single(series: CaseSeries): (instance: CaseInstance) => Stack {
     isStack: instance.frames > 1,
     frames: framesOf(instance),
     seriesUid: series.series_instance_uid,
+    why: null,
+    notices: [],
   });
 }
 

@@ -67,9 +67,9 @@ async function fetchAttributes(stack: Stack): Promise<void> {
   const answer = await fetch(`${base}/metadata`, { headers: { Accept: "application/dicom+json" } });
   if (!answer.ok) throw new Error(`metadata ${answer.status}`);
   const found = new Map(((await answer.json()) as DicomJson[]).map((data) => [text(data, TAG.sopInstanceUid), data]));
-  for (const { instance, frame } of stack.frames) {
+  for (const instance of new Set(stack.frames.map((one) => one.instance))) {
     const data = found.get(instance.sop_instance_uid);
-    if (frame === 1 && data) register(imageIdOf(instance.url, 1), data, instance.spacing);
+    if (data) register(imageIdOf(instance.url, 1), data, instance.spacing);
   }
 }
 

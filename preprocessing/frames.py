@@ -1,0 +1,178 @@
+"""The frames of one stored CT or MR file, one at a time: stored values → modality values, Hounsfield units in CT."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.decoders import MAX_DECODED_BYTES, Layout, Raw, decode, decoder_name, is_encapsulated
+from preprocessing.elements import PIXEL_DATA, PixelData, find_data_set, read_elements
+from preprocessing.errors import Reason, UnsupportedImage
+from preprocessing.header import DEFLATED_LITTLE_ENDIAN, InstanceHeader, read_header
+from preprocessing.windows import HeaderRefused, Window, open_window
+
+Spans = tuple[tuple[int, int], ...]
+"""Position and length of the pieces of one frame."""
+
+AIR_HU: Final = np.float32(-1024)
+"""What padding outside the scanner's field of view becomes (STANDARDS PIX-20)."""
+
+
+class FrameFile:
+    """A stored file of one image with one frame or many.
+
+    Args:
+        path: A Part 10 file.
+
+    Raises:
+        UnsupportedImage: It cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with path.open("rb") as file:
+                syntax, self._offset = find_data_set(file)
+                self._length = file.seek(0, 2) - self._offset
+                self.header: InstanceHeader = read_header(
+                    file, transfer_syntax_uid=syntax or "", offset=self._offset, length=self._length
+                )
+        except HeaderRefused as error:
+            raise UnsupportedImage(Reason.STORED_FILE_DAMAGED, "a stored file cannot be read") from error
+
+    @property
+    def decoder(self) -> str:
+        """Which decoder gives the pixels."""
+        return decoder_name(self.header.transfer_syntax_uid)
+
+    def values(self, frame: int) -> NDArray[np.float32]:
+        """Return the modality values of a frame (the first is 1), (rows, columns), float32; padding as air.
+
+        Raises:
+            UnsupportedImage: Missing, damaged, too large, or without a rescale that makes modality values.
+        """
+        plane = self.header.planes[frame - 1]
+        if plane.rescale is None or plane.rescale[0] == 0:
+            raise UnsupportedImage(Reason.CONTRADICTORY_HEADER, "no rescale from stored to modality values")
+        slope, intercept = plane.rescale
+        raw = decode(self._bytes(frame), transfer_syntax_uid=self.header.transfer_syntax_uid, layout=self._layout)
+        values = _signed(raw, self.header).astype(np.float32) * np.float32(slope) + np.float32(intercept)
+        if self.header.pixel_padding_value is not None:
+            values[raw == self.header.pixel_padding_value] = AIR_HU
+        return values
+
+    def digest(self, frame: int) -> str:
+        """Return the SHA-256 of a frame's stored bytes and of what they mean. Raises UnsupportedImage."""
+        header = self.header
+        means = (header.transfer_syntax_uid, self._layout, header.bits_stored, header.high_bit)
+        text = repr((*means, header.pixel_representation, header.photometric_interpretation))
+        return hashlib.sha256(text.encode() + self._bytes(frame)).hexdigest()
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return self._found[0]
+
+    @cached_property
+    def _spans(self) -> list[Spans]:
+        return self._found[1]
+
+    @cached_property
+    def _found(self) -> tuple[Layout, list[Spans]]:
+        """Where the pixels are and how they lie; only of a file whose pixels are asked for."""
+        syntax = self.header.transfer_syntax_uid
+        try:
+            with self._path.open("rb") as file:
+                window = self._window(file)
+                found = read_elements(window, transfer_syntax_uid=syntax, wanted={})
+                if found.pixel_data is None or not self.header.has_pixel_data:
+                    raise UnsupportedImage(Reason.NO_PIXEL_DATA, "a file of the series holds no pixel data")
+                layout = _layout(self.header, found.pixel_data, is_big_endian=found.byte_order == ">")
+                return layout, _frame_spans(found.pixel_data, self.header, layout, window)
+        except HeaderRefused as error:
+            raise UnsupportedImage(Reason.STORED_FILE_DAMAGED, "a stored file cannot be read") from error
+
+    def _bytes(self, frame: int) -> bytes:
+        if not 1 <= frame <= len(self._spans):
+            raise UnsupportedImage(Reason.PIXEL_DATA_DAMAGED, "the pixel data hold fewer frames than the header says")
+        try:
+            with self._path.open("rb") as file:
+                window = self._window(file)
+                return b"".join(window.read(position, length) for position, length in self._spans[frame - 1])
+        except HeaderRefused as error:
+            raise UnsupportedImage(Reason.PIXEL_DATA_DAMAGED, "the pixel data end too early") from error
+
+    def _window(self, file: BinaryIO) -> Window:
+        is_deflated = self.header.transfer_syntax_uid == DEFLATED_LITTLE_ENDIAN
+        return open_window(file, offset=self._offset, length=self._length, is_deflated=is_deflated)
+
+
+def _layout(header: InstanceHeader, pixels: PixelData, *, is_big_endian: bool) -> Layout:
+    rows, columns, allocated = header.rows or 0, header.columns or 0, header.bits_allocated or 0
+    if (header.samples_per_pixel or 1) != 1 or header.photometric_interpretation not in ("MONOCHROME2", None):
+        raise UnsupportedImage(Reason.COLOUR_IMAGE, "a slice that is not grey, or is stored inverted")
+    if rows < 1 or columns < 1 or allocated not in (8, 16) or pixels.tag != PIXEL_DATA:
+        raise UnsupportedImage(Reason.OUT_OF_SCOPE, "only 8 and 16 bit integer pixels are read")
+    layout = Layout(rows, columns, 1, allocated, False, is_big_endian, pixels.is_words)
+    if layout.size_bytes > MAX_DECODED_BYTES:
+        raise UnsupportedImage(Reason.LIMIT_EXCEEDED, "a slice is larger than 2 GiB when decoded")
+    if is_encapsulated(header.transfer_syntax_uid) != (pixels.length_bytes is None):
+        raise UnsupportedImage(Reason.PIXEL_DATA_DAMAGED, "the pixel data are not encoded as the file says")
+    return layout
+
+
+def _frame_spans(pixels: PixelData, header: InstanceHeader, layout: Layout, window: Window) -> list[Spans]:
+    """Return for each frame where its bytes are."""
+    frames = max(1, header.number_of_frames or 1)
+    if pixels.length_bytes is not None:
+        size = layout.size_bytes
+        count = min(frames, pixels.length_bytes // size)
+        return [((pixels.position + index * size, size),) for index in range(count)]
+    table, fragments = pixels.fragments[0], pixels.fragments[1:]
+    if frames == 1:
+        return [fragments]
+    if len(fragments) == frames:
+        return [(fragment,) for fragment in fragments]
+    starts = _offsets(window.read(*table), frames)
+    if starts is None:
+        return _by_ends(window, fragments)
+    origin = fragments[0][0] - 8
+    bounds = [*(origin + start for start in starts), fragments[-1][0] + fragments[-1][1] + 1]
+    return [tuple(one for one in fragments if low <= one[0] - 8 < high) for low, high in pairwise(bounds)]
+
+
+def _offsets(table: bytes, frames: int) -> Sequence[int] | None:
+    """Return where each frame starts by the Basic Offset Table (PS3.5 A.4); None when there is none."""
+    return struct.unpack(f"<{frames}I", table) if len(table) == 4 * frames else None
+
+
+def _by_ends(window: Window, fragments: Sequence[tuple[int, int]]) -> list[Spans]:
+    """Tell frames of several fragments apart by the marker that ends a JPEG, JPEG-LS or JPEG 2000 stream."""
+    found: list[Spans] = []
+    begun: list[tuple[int, int]] = []
+    for position, length in fragments:
+        begun.append((position, length))
+        if window.read(position + max(0, length - 4), min(4, length)).rstrip(b"\0").endswith(b"\xff\xd9"):
+            found.append(tuple(begun))
+            begun = []
+    return found
+
+
+def _signed(raw: Raw, header: InstanceHeader) -> NDArray[np.int32]:
+    """Return stored values: the bits that are stored, with their sign (PS3.5 section 8.1)."""
+    stored = header.bits_stored or 8 * raw.dtype.itemsize
+    width = 8 * raw.dtype.itemsize
+    if stored > width:  # a codestream may be narrower than the header allows
+        stored = width
+    shift = max(0, (header.high_bit if header.high_bit is not None else stored - 1) + 1 - stored)
+    patterns: NDArray[Any] = (raw.astype(np.int32) >> shift) & ((1 << stored) - 1)
+    if header.pixel_representation == 1:
+        patterns = patterns - ((patterns >> (stored - 1)) << stored)
+    return patterns.astype(np.int32, copy=False)
