@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import BinaryIO, Final, Literal, TypeAlias
+from typing import Any, BinaryIO, Final, Literal, TypeAlias
 
 from pydicom.datadict import DicomDictionary
 
@@ -60,7 +60,7 @@ class Elements:
 
     Attributes:
         values: Wanted top-level values, by tag.
-        items: For each wanted sequence its first item's wanted values, by tag; present when the sequence has an item.
+        items: For each wanted sequence that there is its first item's wanted values, by tag.
         groups: For each wanted sequence of functional groups, item by item, the values of its groups, flat.
         byte_order: `<` or `>`, for `struct`.
         pixel_data: Where the pixels are; None when the data set has none.
@@ -83,7 +83,7 @@ def _is_vr(raw: bytes) -> bool:
 
 
 @dataclass(slots=True)
-class _Frame:
+class Frame:
     """One open container: the data set, a sequence or an item."""
 
     is_sequence: bool
@@ -93,7 +93,8 @@ class _Frame:
     """Its own length is undefined; a delimiter ends it."""
     is_implicit: bool
     wanted: Wanted
-    target: dict[int, bytes] | None
+    target: Any
+    """What collects its values; None when nobody wants them."""
     every: list[dict[int, bytes]] | None = None
     """Of a sequence of which every item is wanted: what was read of each."""
 
@@ -101,7 +102,7 @@ class _Frame:
 _NOTHING: Final[Wanted] = {}
 
 
-class _Walk:
+class Walk:
     """One pass over a data set, a step an element, the open containers on a list instead of the call stack."""
 
     def __init__(self, window: Window, *, is_implicit: bool, order: Literal["<", ">"], wanted: Wanted) -> None:
@@ -112,6 +113,7 @@ class _Walk:
         self.long_length = struct.Struct(f"{order}I").unpack_from
         self.position = 0
         self.elements = 0
+        self.max_elements = MAX_ELEMENTS
         self.item_count = 0
         self.values: dict[int, bytes] = {}
         self.items: dict[int, dict[int, bytes]] = {}
@@ -121,12 +123,20 @@ class _Walk:
         if len(first) == 6:
             # A declared syntax that the very first element contradicts: old writers do it, the VR's letters tell.
             is_implicit = not _is_vr(first[4:6])
-        self.stack = [_Frame(False, window.end, True, is_implicit, wanted, self.values)]
+        self.stack = [Frame(False, window.end, True, is_implicit, wanted, self.values)]
 
-    def run(self) -> Elements:
-        """Walk to the pixels or to the end."""
+    def run(self, *, to_end: bool = False) -> Elements:
+        """Walk to the pixels, or to the end: behind the pixels nonsense is forgiven, and too much of it is not."""
+        try:
+            self._walk(to_end=to_end)
+        except HeaderRefused as refused:
+            if self.pixel_data is None or refused.kind == "limit":
+                raise
+        return Elements(self.values, self.items, self.groups, self.order, self.pixel_data)
+
+    def _walk(self, *, to_end: bool) -> None:
         window, stack = self.window, self.stack
-        while self.pixel_data is None:
+        while to_end or self.pixel_data is None:
             frame = stack[-1]
             position = self.position
             if position + 16 > window.reach:
@@ -140,15 +150,14 @@ class _Walk:
                 self._leave_at_end(frame)
                 continue
             self.elements += 1
-            if self.elements > MAX_ELEMENTS:
+            if self.elements > self.max_elements:
                 raise HeaderRefused("limit")
             if frame.is_sequence:
                 self._step_in_sequence(frame)
             else:
                 self._step_in_data_set(frame)
-        return Elements(self.values, self.items, self.groups, self.order, self.pixel_data)
 
-    def _leave_at_end(self, frame: _Frame) -> None:
+    def _leave_at_end(self, frame: Frame) -> None:
         """Close a container whose bytes are used up; an undelimited one that nothing bounds was cut off."""
         if frame.is_open and frame.end >= self.window.end:
             raise HeaderRefused("truncated")
@@ -164,13 +173,13 @@ class _Walk:
                 return
         raise HeaderRefused("truncated" if self.elements > 1 else "damaged")
 
-    def _push(self, frame: _Frame, position: int) -> None:
+    def _push(self, frame: Frame, position: int) -> None:
         if len(self.stack) > 2 * MAX_DEPTH:  # a level of nesting is a sequence and an item
             raise HeaderRefused("limit")
         self.stack.append(frame)
         self.position = position
 
-    def _step_in_sequence(self, frame: _Frame) -> None:
+    def _step_in_sequence(self, frame: Frame) -> None:
         position = self.position
         at = position - self.window.base
         group, element, length = self.plain_header(self.window.data, at)
@@ -189,12 +198,8 @@ class _Walk:
                 vr = self.window.data[at + 12 : at + 14]
                 # Implicit items in an explicit data set happen (PS3.5 6.2.2 note); FFFE is an empty item's end.
                 is_implicit = not _is_vr(vr) and self.window.data[at + 8 : at + 12] != self._item_end()
-            if frame.every is not None:
-                frame.target = {}
-                frame.every.append(frame.target)
-            self._push(_Frame(False, end, is_open, is_implicit, frame.wanted, frame.target), position + 8)
-            if frame.every is None:
-                frame.wanted, frame.target = _NOTHING, None  # the first item only
+            wanted, target = self._open_item(frame)
+            self._push(Frame(False, end, is_open, is_implicit, wanted, target), position + 8)
         elif tag == _SEQUENCE_END:
             self.position = position + 8 if frame.is_open else frame.end
             self.stack.pop()
@@ -206,7 +211,7 @@ class _Walk:
     def _item_end(self) -> bytes:
         return b"\xfe\xff\x0d\xe0" if self.order == "<" else b"\xff\xfe\xe0\x0d"
 
-    def _step_in_data_set(self, frame: _Frame) -> None:
+    def _step_in_data_set(self, frame: Frame) -> None:
         position = self.position
         data, at = self.window.data, self.position - self.window.base
         vr = b""
@@ -224,6 +229,8 @@ class _Walk:
                 vr = b""
                 group, element, length = self.plain_header(data, at)
         tag = group << 16 | element
+        if self.pixel_data is not None and len(self.stack) == 1 and tag <= self.pixel_data.tag:
+            raise HeaderRefused("damaged")  # padding, as some writers leave it behind the last element
         if length == _UNDEFINED:
             self._enter_undefined(frame, tag, vr, start)
         elif group == 0xFFFE:
@@ -231,18 +238,53 @@ class _Walk:
         elif start + length > frame.end:
             self._recover()
         elif tag in _PIXEL_TAGS and len(self.stack) == 1:
-            self.window.require(start + length)
-            self.pixel_data = PixelData(tag, start, length, (), vr != b"OB")
+            self._take_pixels(frame, vr, PixelData(tag, start, length, (), vr != b"OB"))
+            self.position = start + length
         elif vr == b"SQ" or (vr in (b"", b"UN") and tag in _sequence_tags()):
             self._enter_sequence(frame, tag, is_implicit=frame.is_implicit or vr != b"SQ", start=start, length=length)
         else:
-            if frame.target is not None and tag in frame.wanted:
-                if length > MAX_VALUE_BYTES:
-                    raise HeaderRefused("limit")
-                frame.target[tag] = self.window.read(start, length)
+            self._take(frame, tag, vr, start, length)
             self.position = start + length
 
-    def _end_item(self, frame: _Frame, tag: int) -> None:
+    def _take(self, frame: Frame, tag: int, vr: bytes, start: int, length: int) -> None:  # noqa: ARG002 -- see datasets
+        """Meet a plain value."""
+        if frame.target is not None and tag in frame.wanted:
+            if length > MAX_VALUE_BYTES:
+                raise HeaderRefused("limit")
+            frame.target[tag] = self.window.read(start, length)
+
+    def _take_pixels(self, frame: Frame, vr: bytes, pixels: PixelData) -> None:  # noqa: ARG002
+        """Meet the pixels."""
+        if pixels.length_bytes is not None:
+            self.window.require(pixels.position + pixels.length_bytes)
+        self.pixel_data = pixels
+
+    def _take_fragments(self, frame: Frame, tag: int, vr: bytes, start: int) -> None:
+        """Meet fragments that are no pixels, up to the delimiter before the present position."""
+
+    def _open_sequence(self, frame: Frame, tag: int, made: Frame) -> None:
+        """Say of a sequence that begins what is wanted of it, and what collects it."""
+        inner = frame.wanted.get(tag)
+        if isinstance(inner, Mapping):
+            made.wanted, made.every = inner, self.groups.setdefault(tag, [])
+        elif inner is not None:
+            made.wanted = dict.fromkeys(inner)
+            # At the top an item stands by itself; inside functional groups its values lie flat in the group.
+            made.target = frame.target
+            if len(self.stack) == 1:
+                made.target = self.items[tag] = {}
+
+    def _open_item(self, frame: Frame) -> tuple[Wanted, Any]:
+        """Say what is wanted of a sequence's next item, and what collects it: of every one, or of the first only."""
+        if frame.every is not None:
+            target: dict[int, bytes] = {}
+            frame.every.append(target)
+            return frame.wanted, target
+        first = frame.wanted, frame.target
+        frame.wanted, frame.target = _NOTHING, None
+        return first
+
+    def _end_item(self, frame: Frame, tag: int) -> None:
         """Close the item, and its sequence too where the item's own delimiter is missing; ignore a stray one."""
         if len(self.stack) > 1 and tag in (_ITEM_END, _SEQUENCE_END):
             self.stack.pop()
@@ -253,30 +295,23 @@ class _Walk:
         else:
             self.position += 8
 
-    def _enter_sequence(self, frame: _Frame, tag: int, *, is_implicit: bool, start: int, length: int) -> None:
+    def _enter_sequence(self, frame: Frame, tag: int, *, is_implicit: bool, start: int, length: int) -> None:
+        is_open = length == _UNDEFINED
+        made = Frame(True, frame.end if is_open else start + length, is_open, is_implicit, _NOTHING, None)
+        self._open_sequence(frame, tag, made)
         if length == 0:
             self.position = start
-            return
-        is_open = length == _UNDEFINED
-        end = frame.end if is_open else start + length
-        inner = frame.wanted.get(tag)
-        made = _Frame(True, end, is_open, is_implicit, _NOTHING, None)
-        if isinstance(inner, Mapping):
-            made.wanted, made.every = inner, self.groups.setdefault(tag, [])
-        elif inner is not None:
-            made.wanted = dict.fromkeys(inner)
-            # At the top an item stands by itself; inside functional groups its values lie flat in the group.
-            made.target = frame.target
-            if len(self.stack) == 1:
-                made.target = self.items[tag] = {}
-        self._push(made, start)
+        else:
+            self._push(made, start)
 
-    def _enter_undefined(self, frame: _Frame, tag: int, vr: bytes, start: int) -> None:
+    def _enter_undefined(self, frame: Frame, tag: int, vr: bytes, start: int) -> None:
         is_pixel_data = tag in _PIXEL_TAGS and len(self.stack) == 1
         if vr in _BULK_VRS or is_pixel_data:
             fragments = self._fragments(frame, start)
             if is_pixel_data:
-                self.pixel_data = PixelData(tag, start, None, fragments, False)
+                self._take_pixels(frame, vr, PixelData(tag, start, None, fragments, False))
+            else:
+                self._take_fragments(frame, tag, vr, start)
         elif vr in (b"SQ", b"UN", b""):
             # UN of undefined length holds implicit little endian, whatever surrounds it (PS3.5 6.2.2).
             self._enter_sequence(
@@ -285,7 +320,7 @@ class _Walk:
         else:
             raise HeaderRefused("damaged")
 
-    def _fragments(self, frame: _Frame, start: int) -> tuple[tuple[int, int], ...]:
+    def _fragments(self, frame: Frame, start: int) -> tuple[tuple[int, int], ...]:
         """Walk encapsulated fragments by their lengths; the content is never read."""
         window, position = self.window, start
         fragments: list[tuple[int, int]] = []
@@ -300,28 +335,40 @@ class _Walk:
                 self.position = position
                 return tuple(fragments)
             self.item_count += 1
+            self.elements += 1
             if (group << 16 | element) != _ITEM or length == _UNDEFINED:
                 raise HeaderRefused("damaged")
-            if self.item_count > MAX_ITEMS:
+            if self.item_count > MAX_ITEMS or self.elements > self.max_elements:
                 raise HeaderRefused("limit")
             fragments.append((position, length))
             position += length
 
 
-def read_elements(window: Window, *, transfer_syntax_uid: str, wanted: Wanted) -> Elements:
+def read_elements(
+    window: Window,
+    *,
+    transfer_syntax_uid: str,
+    wanted: Wanted,
+    to_end: bool = False,
+    max_elements: int = MAX_ELEMENTS,
+) -> Elements:
     """Walk a data set up to its pixels and return the wanted values.
 
     Args:
         window: The data set's bytes, from `open_window`.
         transfer_syntax_uid: As declared; an obvious contradiction in the first element is forgiven.
         wanted: What to keep.
+        to_end: Walk on behind the pixels, to bound what lies there too.
+        max_elements: More are refused.
 
     Raises:
         HeaderRefused: The bytes make no sense, end too early, or exceed a limit.
     """
     order: Literal["<", ">"] = ">" if transfer_syntax_uid == EXPLICIT_BIG_ENDIAN else "<"
     is_implicit = transfer_syntax_uid == IMPLICIT_LITTLE_ENDIAN
-    return _Walk(window, is_implicit=is_implicit, order=order, wanted=wanted).run()
+    walk = Walk(window, is_implicit=is_implicit, order=order, wanted=wanted)
+    walk.max_elements = max_elements
+    return walk.run(to_end=to_end)
 
 
 def find_data_set(file: BinaryIO) -> tuple[str | None, int]:
@@ -349,4 +396,4 @@ def find_data_set(file: BinaryIO) -> tuple[str | None, int]:
         position += length
 
 
-__all__ = ["Elements", "HeaderRefused", "PixelData", "find_data_set", "open_window", "read_elements"]
+__all__ = ["Elements", "Frame", "HeaderRefused", "PixelData", "Walk", "find_data_set", "open_window", "read_elements"]

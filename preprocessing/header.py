@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date
 from typing import Any, BinaryIO, Final
 
-from preprocessing.elements import Elements, Wanted, read_elements
+from preprocessing.elements import MAX_ELEMENTS, Elements, Wanted, read_elements
 from preprocessing.planes import (
     GROUPS,
     SINGLE_TAGS,
@@ -197,20 +197,27 @@ WANTED: Final[Wanted] = {
 }
 
 
-def read_header(file: BinaryIO, *, transfer_syntax_uid: str, offset: int, length: int) -> InstanceHeader:
+def read_header(
+    file: BinaryIO, *, transfer_syntax_uid: str, offset: int, length: int, max_elements: int = MAX_ELEMENTS
+) -> InstanceHeader:
     """Read the header of the data set in a seekable file; of the pixels only their place and length.
+
+    What lies behind the pixels is walked too: not to read it, but to refuse what is more than we accept.
 
     Args:
         file: Open for reading, seekable.
         transfer_syntax_uid: As the sender declared it.
         offset: Where the data set starts (after the file meta information).
         length: How many bytes it spans.
+        max_elements: More are refused as beyond the limit; 200,000 take up to a second.
 
     Raises:
         HeaderRefused: kind `damaged`, `truncated` or `limit`.
     """
     window = open_window(file, offset=offset, length=length, is_deflated=transfer_syntax_uid == DEFLATED_LITTLE_ENDIAN)
-    elements = read_elements(window, transfer_syntax_uid=transfer_syntax_uid, wanted=WANTED)
+    elements = read_elements(
+        window, transfer_syntax_uid=transfer_syntax_uid, wanted=WANTED, to_end=True, max_elements=max_elements
+    )
     return _to_header(elements, transfer_syntax_uid)
 
 

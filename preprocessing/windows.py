@@ -154,6 +154,8 @@ class _InflatingWindow:
         return self.data[start : start + count]
 
     def read(self, position: int, count: int) -> bytes:
+        if position < self.base:
+            raise HeaderRefused("damaged")  # inflated bytes go by once
         parts = []
         while count:
             if position >= self.reach and not self._advance(position):

@@ -63,6 +63,10 @@ def create_app(
     access = Access(tables, settings, clock)
     assets = pages.load_assets()
 
+    def restart_study(public_id: str) -> bool:
+        interventions.check_may_score_again(intake.pressure())
+        return interventions.restart_study(tables, settings, public_id, clock())
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         intake.start()
@@ -90,7 +94,7 @@ def create_app(
     app.state.stopping = threading.Event()
     app.state.health = health.Health(settings, tables, archive, intake, clock)
     app.state.finding_names = functools.cache(lambda: finding_names(open_shelf(settings).packages))
-    app.state.restart_study = lambda public_id: interventions.restart_study(tables, settings, public_id, clock())
+    app.state.restart_study = restart_study
     app.state.cancel_study = lambda public_id: interventions.cancel_study(tables, settings, public_id, clock())
     add_handlers(app)
     for router in _routers(pages.pages_router(assets)):

@@ -11,10 +11,21 @@ from pathlib import Path
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from service import audit, cli_accounts, cli_audit, cli_cases, cli_models, cli_releases, cli_sites, site_records
+from service import (
+    audit,
+    cli_accounts,
+    cli_audit,
+    cli_cases,
+    cli_models,
+    cli_peers,
+    cli_releases,
+    cli_sites,
+    site_records,
+)
 from service.access.accounts import AccountRefused
 from service.cli_tables import opened, reading, when
 from service.intake import problems
+from service.intake.pressure import measure
 from service.settings import Settings
 from service.sites import SiteRefused
 from service.startup import EXIT_CONFIGURATION, PARTS, CannotStart
@@ -62,15 +73,17 @@ def _demo(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _operate_study(settings: Settings, options: argparse.Namespace) -> int:
-    from service.errors import Conflict
-    from service.interventions import cancel_study, restart_study
+    from service.errors import Busy, Conflict
+    from service.interventions import cancel_study, check_may_score_again, restart_study
 
     act = restart_study if options.action == "restart" else cancel_study
     action = "study_restarted" if options.action == "restart" else "study_canceled"
     with opened(settings) as database:
         try:
+            if options.action == "restart":
+                check_may_score_again(measure(settings, database, time.time()))
             done = act(database, settings, options.public_id, time.time())
-        except Conflict as refused:
+        except (Busy, Conflict) as refused:
             print(refused, file=sys.stderr)
             return EXIT_REFUSED
         if done:
@@ -122,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     cli_sites.add_site_commands(commands.add_parser("sites", help="the organisations that send studies"))
-    cli_sites.add_peer_commands(commands.add_parser("peers", help="who may send DICOM"))
+    cli_peers.add_commands(commands.add_parser("peers", help="who may send DICOM"))
     cli_sites.add_key_commands(commands.add_parser("keys", help="who may send and ask over HTTP"))
 
     releases = commands.add_parser("releases", help="which model packages serve which site, and what readers see")

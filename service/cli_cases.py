@@ -14,6 +14,7 @@ from service import audit, site_records
 from service.archive import Archive
 from service.cli_tables import opened
 from service.database import Database
+from service.intake.pressure import Level, measure
 from service.learning.export import Exported, ExportRefused, Terms, export_films, pseudonym_key
 from service.learning.records import signed_films
 from service.settings import Settings
@@ -39,6 +40,10 @@ def add_commands(cases: argparse.ArgumentParser) -> None:
 def _export(settings: Settings, options: argparse.Namespace) -> int:
     terms = Terms(tuple(options.dataset_use), options.licence)
     with opened(settings) as database:
+        pressure = measure(settings, database, time.time())
+        if pressure.level is not Level.NONE:
+            print(f"not now: the service {pressure.words}", file=sys.stderr)
+            return 1
         with database.reading() as rx:
             sites = _sites(rx, options.site)
             films = signed_films(rx, [site.id for site in sites], since=options.since)

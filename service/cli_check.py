@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import ssl
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from service import site_records
 from service.database import Database
 from service.health import newest_migration
-from service.settings import GIB, Settings
+from service.intake.pressure import Level, measure
+from service.settings import Settings
 from service.sites import open_shelf
 from service.startup import CannotStart, check_settings
 
@@ -69,13 +70,20 @@ def _folder(settings: Settings) -> Finding:
     present = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
     if not os.access(present, os.W_OK):
         return Finding("data folder", False, f"{present} cannot be written")
-    free = shutil.disk_usage(present).free
-    words = f"{folder}, {free / GIB:.1f} GiB free"
-    return Finding("data folder", free >= settings.min_free_bytes, words)
+    database = Database(settings.sqlalchemy_url) if has_tables(settings) else None
+    pressure = measure(settings.model_copy(update={"data_folder": present}), database, time.time())
+    if database is not None:
+        database.close()
+    return Finding("data folder", pressure.level < Level.OVERLOADED, f"{folder} {pressure.words}")
+
+
+def has_tables(settings: Settings) -> bool:
+    """Tell whether there are tables to ask: looking makes none."""
+    return settings.database_url is not None or (settings.data_folder / "pandok.db").is_file()
 
 
 def _tables(settings: Settings) -> Iterator[Finding]:
-    if settings.database_url is None and not (settings.data_folder / "pandok.db").is_file():
+    if not has_tables(settings):
         yield Finding("tables", True, "not made yet; the first start makes them")
         return
     database = Database(settings.sqlalchemy_url)

@@ -1,11 +1,10 @@
-"""`pandok sites`, `pandok peers` and `pandok keys`: who sends, from where, and under which policy."""
+"""`pandok sites` and `pandok keys`: who sends, and under which policy."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from service import audit, site_changes, site_records
 from service.access.records import list_keys
@@ -13,10 +12,8 @@ from service.cli_tables import reading, when, writing
 from service.settings import Settings
 from service.sites import (
     LANGUAGES,
-    NewPeer,
     NewSite,
     SitePolicy,
-    certificate_fingerprint,
     open_shelf,
     parse_quiet,
     served_by_default,
@@ -53,22 +50,6 @@ def _policy_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--preliminary-reports", choices=("hidden", "shown"), help="shown: the center reads them before they are final"
     )
-
-
-def add_peer_commands(peers: argparse.ArgumentParser) -> None:
-    """Add the commands of `pandok peers`."""
-    actions = peers.add_subparsers(required=True, metavar="ACTION")
-    actions.add_parser("list").set_defaults(run=_list_peers)
-    add = actions.add_parser("add", help="let a DICOM peer send for a site")
-    add.add_argument("site")
-    add.add_argument("ae_title")
-    add.add_argument("--network", default="127.0.0.1/32", help="where it calls from, such as 192.0.2.0/24")
-    add.add_argument("--certificate", type=Path, help="PEM file: then it may send over TLS with it alone")
-    add.set_defaults(run=_add_peer)
-    disable = actions.add_parser("disable")
-    disable.add_argument("site")
-    disable.add_argument("ae_title")
-    disable.set_defaults(run=_disable_peer)
 
 
 def add_key_commands(keys: argparse.ArgumentParser) -> None:
@@ -130,34 +111,6 @@ def _list_sites(settings: Settings, _options: argparse.Namespace) -> int:
         for site in site_records.list_sites(rx):
             place = f"{site.country}  {site.language}  {site.time_zone}"
             print(f"{site.code}  {site.name}  {place}  {_policy_words(site.policy)}")
-    return 0
-
-
-def _add_peer(settings: Settings, options: argparse.Namespace) -> int:
-    sha256 = certificate_fingerprint(options.certificate) if options.certificate else None
-    new = NewPeer(options.ae_title, options.network, sha256)
-    with writing(settings) as tx:
-        site = site_records.get_site(tx, options.site)
-        site_changes.add_peer(tx, audit.SYSTEM, site, new, now=time.time())
-    over = "TLS with its certificate" if sha256 else "plain or TLS connections"
-    print(f"{new.ae_title} may send to {options.site} from {new.network} over {over}")
-    return 0
-
-
-def _list_peers(settings: Settings, _options: argparse.Namespace) -> int:
-    with reading(settings) as rx:
-        for peer in site_records.list_peers(rx):
-            tls = f"certificate {peer.certificate_sha256[:16]}" if peer.certificate_sha256 else "no certificate"
-            state = f"disabled {when(peer.disabled_at)}" if peer.disabled_at else "enabled"
-            print(f"{peer.site}  {peer.ae_title}  {peer.network}  {tls}  {state}")
-    return 0
-
-
-def _disable_peer(settings: Settings, options: argparse.Namespace) -> int:
-    with writing(settings) as tx:
-        site = site_records.get_site(tx, options.site)
-        site_changes.disable_peer(tx, audit.SYSTEM, site, options.ae_title, now=time.time())
-    print(f"{options.ae_title} may no longer send to {options.site}")
     return 0
 
 

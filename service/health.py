@@ -22,10 +22,12 @@ from service.access import Caller, may
 from service.archive import Archive
 from service.database import Database
 from service.inference import worker_records
+from service.intake.pressure import Level
 from service.intake.receive import Intake
 from service.metrics import CONTENT_TYPE, exposition
 from service.roles import Permission
 from service.settings import Settings
+from service.startup import dicom_alarm
 
 log = logging.getLogger("pandok.health")
 
@@ -79,10 +81,13 @@ class Health:
 
     def _room(self) -> Check:
         try:
-            roomy = self.intake.has_room()
+            pressure, has_room = self.intake.pressure(), self.intake.has_room()
         except OSError as error:
             return Check(False, f"cannot tell (errno {error.errno})")
-        return Check(roomy, "takes instances" if roomy else "too little free space, or the disk refused to sync")
+        if pressure.level < Level.FULL and not has_room:
+            return Check(False, "the disk refused to sync: start again when it is mended")
+        alarms = (pressure.words,) if pressure.level is not Level.NONE else ()
+        return Check(pressure.level < Level.OVERLOADED, pressure.words, alarms)
 
     def _worker(self) -> Check:
         try:
@@ -97,13 +102,19 @@ class Health:
         return Check(True, f"{len(workers)} seen; scoring on {', '.join(providers) or 'nothing yet'}", alarms)
 
     def _listener(self) -> Check:
-        beat = read_beat(self.settings)
-        if beat is None:
+        now, wanted = self.clock(), self.settings.dicom_processes
+        beats = read_beats(self.settings)
+        if not beats:
             return Check(False, "has not started")
-        age_s = self.clock() - beat.at
-        if not beat.takes_instances:
+        fresh = [beat for beat in beats if now - beat.at <= LISTENER_FRESH_S]
+        age_s = max(now - max(beat.at for beat in beats), 0)
+        if not fresh:
+            return Check(False, f"last seen {age_s:.0f} s ago")
+        if not all(beat.takes_instances for beat in fresh):
             return Check(False, "takes nothing: too little free space, or the disk refused to sync")
-        return Check(age_s <= LISTENER_FRESH_S, f"last seen {max(age_s, 0):.0f} s ago")
+        few = f"{len(fresh)} of {wanted} listener processes run" if len(fresh) < wanted else None
+        alarms = tuple(alarm for alarm in (dicom_alarm(self.settings), few) if alarm)
+        return Check(True, f"last seen {age_s:.0f} s ago", alarms)
 
 
 def newest_migration() -> str | None:
@@ -120,25 +131,37 @@ class Beat:
 
 
 def write_beat(settings: Settings, now: float, *, takes_instances: bool = True) -> None:
-    """Note that the listener's loop runs, and whether it takes instances. Raises OSError when the disk refuses."""
-    path = _beat_path(settings)
+    """Note that this listener's loop runs, and whether it takes instances. Raises OSError when the disk refuses."""
+    path = _beats_folder(settings) / f"listener-{os.getpid()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps({"at": now, "pid": os.getpid(), "takes_instances": takes_instances}))
+    temporary.write_text(json.dumps({"at": now, "takes_instances": takes_instances}))
     temporary.replace(path)
 
 
-def read_beat(settings: Settings) -> Beat | None:
-    """Return what the listener last said, or None."""
+def read_beats(settings: Settings) -> list[Beat]:
+    """Return what each listener process last said."""
+    return [beat for path in _beats_folder(settings).glob("listener-*.json") if (beat := _read_beat(path))]
+
+
+def forget_silent(settings: Settings, now: float) -> None:
+    """Remove what listeners said that are long gone."""
+    for path in _beats_folder(settings).glob("listener-*.json"):
+        beat = _read_beat(path)
+        if beat is None or now - beat.at > LISTENER_FRESH_S:
+            path.unlink(missing_ok=True)
+
+
+def _read_beat(path: Path) -> Beat | None:
     try:
-        said = json.loads(_beat_path(settings).read_text())
+        said = json.loads(path.read_text())
         return Beat(float(said["at"]), bool(said["takes_instances"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _beat_path(settings: Settings) -> Path:
-    return settings.data_folder / "run" / "listener.json"
+def _beats_folder(settings: Settings) -> Path:
+    return settings.data_folder / "run"
 
 
 def _writable(folder: Path) -> Check:

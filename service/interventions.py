@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 from preprocessing.errors import Reason
 from service.attempt import Attempt
 from service.database import Database
-from service.errors import Conflict
+from service.errors import Busy, Conflict
 from service.inference import records, revision_records
 from service.inference.revision_records import UNFINISHED, Revision
+from service.intake.pressure import Level, Pressure
 from service.metrics import UNSCORED_TOTAL
 from service.reading.records import has_verdicts
 from service.settings import Settings
@@ -76,6 +77,12 @@ def restart_study(database: Database, settings: Settings, public_id: str, now: f
         revision_records.set_study_state(tx, revision, state="settled", reason=None, now=now)
         update_item(tx, study_id=revision.study_id, now=now, settings=settings)
     return True
+
+
+def check_may_score_again(pressure: Pressure) -> None:
+    """Raise Busy while the service is pressed: scoring again is work that can wait (RELIABILITY 5.8)."""
+    if pressure.level is not Level.NONE:
+        raise Busy(f"Not now: the service {pressure.words}.", retry_after_s=60)
 
 
 def cancel_study(database: Database, settings: Settings, public_id: str, now: float) -> bool:

@@ -42,6 +42,12 @@ ASSOCIATIONS = Gauge("pandok_associations", "DICOM associations open now.", mult
 ASSOCIATIONS_REJECTED_TOTAL = Counter(
     "pandok_associations_rejected_total", "DICOM associations and connections refused, by reason.", ("reason",)
 )
+PRESSURE = Gauge(
+    "pandok_pressure", "Back-pressure: 0 none, 1 low storage, 2 overloaded, 3 full.", multiprocess_mode="livemostrecent"
+)
+STORAGE_FREE_BYTES = Gauge(
+    "pandok_storage_free_bytes", "Free space of the data folder's volume.", multiprocess_mode="livemostrecent"
+)
 HTTP_SECONDS = Histogram(
     "pandok_http_seconds", "From request to whole answer.", ("method", "route", "status"), buckets=_FAST_S
 )

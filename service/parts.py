@@ -18,7 +18,7 @@ import uvloop
 
 from service.archive import Archive
 from service.database import Database
-from service.health import LISTENER_BEAT_S, write_beat
+from service.health import LISTENER_BEAT_S, forget_silent, write_beat
 from service.intake.receive import Intake
 from service.logs import start_logs
 from service.receiving import make_intake
@@ -105,12 +105,14 @@ async def _listen(settings: Settings, database: Database, intake: Intake, ready:
         loop.add_signal_handler(number, stop.set)
 
     def on_ready(_ports: object) -> None:
+        forget_silent(settings, time.time())
         _beat(settings, intake)
         ready()
 
     beating = asyncio.create_task(_keep_beating(settings, intake))
     try:
-        await listen(settings, database, intake, ready=on_ready, stop=stop)
+        is_one_of_several = settings.dicom_processes > 1
+        await listen(settings, database, intake, ready=on_ready, stop=stop, reuse_port=is_one_of_several)
     finally:
         beating.cancel()
 

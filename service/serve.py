@@ -84,7 +84,7 @@ class Supervisor:
 
     Args:
         parts: Which parts to run.
-        settings: For how long a stop may take.
+        settings: How many listeners there are, and for how long a stop may take.
         on_ready: Called once, when every part has said that it is ready.
         monotonic: Seconds that only grow.
     """
@@ -97,7 +97,12 @@ class Supervisor:
         on_ready: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._children = [Child(part) for part in _ROOMS if part in parts]
+        self._children = [
+            Child(part)
+            for part in _ROOMS
+            if part in parts
+            for _ in range(settings.dicom_processes if part == "listener" else 1)
+        ]
         self._settings = settings
         self._on_ready = on_ready
         self._monotonic = monotonic

@@ -54,10 +54,16 @@ class Settings(BaseSettings):
     dicom_tls_port: int | None = None
     """A TLS listener beside the plain one; None is no TLS listener."""
     dicom_plain: bool = True
+    dicom_processes: int = Field(default=1, ge=1, le=16)
+    """Listener processes that share the ports; each has its part of the seats in all, and an origin's seats whole."""
     dicom_tls_certificate: Path | None = None
     dicom_tls_key: Path | None = None
     dicom_tls_client_ca: Path | None = None
-    """When set, peers must show a certificate that this authority signed."""
+    """When set, peers must show a certificate that this authority signed, and be entered with it (`pandok peers`)."""
+    dicom_tls_crl: Path | None = None
+    """Certificate revocation lists (PEM), one for each authority of `dicom_tls_client_ca`; read again when replaced."""
+    allow_plain_dicom: bool = False
+    """Let a dicom_host other than loopback or a private address take associations that nothing proves."""
 
     # RELIABILITY 5.9
     tls_handshake_timeout_s: float = 5.0
@@ -77,8 +83,14 @@ class Settings(BaseSettings):
     max_zip_entries: int = 20_000
     max_zip_ratio: int = 100
     max_instances_per_study: int = 20_000
-    min_free_bytes: int = 1 * GIB
-    """Below this much free space ingest refuses (0xA700, 507) while reading goes on."""
+    min_free_bytes: int = 5 * GIB
+    """With less free space than this and than `min_free_share`, intake refuses (0xA700, 507); reading goes on."""
+    min_free_share: float = Field(default=0.10, ge=0, le=1)
+    low_free_bytes: int = 20 * GIB
+    """With less free space than this and than `low_free_share`, nothing is scored again or exported."""
+    low_free_share: float = Field(default=0.20, ge=0, le=1)
+    max_waiting_s: float = 1_800.0
+    """When a study has waited longer than this to be scored, senders are asked to come back later."""
 
     quiet_s: dict[str, float] = Field(default_factory=lambda: {"CT": 300.0, "MR": 300.0, "default": 60.0})
     """Quiet time after the last image, per modality; a site's policy may override it."""
@@ -101,6 +113,10 @@ class Settings(BaseSettings):
     max_batch: int = 1
     step_attempts: int = 3
     step_retry_s: float = 1.0
+
+    answer_retry_s: float = 30.0
+    """First wait before a peer that did not take our answer (storage commitment) is called again; then twice as long
+    each time, at most an hour, for a day."""
 
     due_minutes: dict[str, int] = Field(default_factory=lambda: {"stat": 60, "urgent": 240, "routine": 1_440})
     max_wait_hours: float = 72.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,7 +12,7 @@ from models.package import ModelPackage
 from service import audit, site_records
 from service.access import Caller, NewKey, new_key
 from service.access.records import revoke_key as revoke
-from service.sites import NewPeer, NewSite, Site, SitePolicy, SiteRefused
+from service.sites import NewPeer, NewSite, Peer, Site, SitePolicy, SiteRefused
 
 By = Caller | str
 """Who changes something; `audit.SYSTEM` at the machine's command line."""
@@ -39,8 +40,16 @@ def set_policy(tx: Connection, by: By, site: Site, policy: SitePolicy, *, now: f
 def add_peer(tx: Connection, by: By, site: Site, new: NewPeer, *, now: float) -> None:
     """Let a DICOM peer send for a site. Raises SiteRefused when another site has it."""
     site_records.add_peer(tx, site.id, new, now=now)
-    told = {"network": new.network, "certificate_sha256": new.certificate_sha256}
-    _note(tx, by, "peer_added", site, ("peer", new.ae_title), told, now=now)
+    _note(tx, by, "peer_added", site, ("peer", new.ae_title), asdict(new), now=now)
+
+
+def change_peer(tx: Connection, by: By, site: Site, peer: Peer, entry: NewPeer, *, now: float) -> None:
+    """Enter a peer anew; what it was stands beside what it is."""
+    before, after = asdict(peer.entry), asdict(entry)
+    changed = {name: {"from": before[name], "to": value} for name, value in after.items() if before[name] != value}
+    if changed:
+        site_records.change_peer(tx, peer.id, entry)
+        _note(tx, by, "peer_changed", site, ("peer", entry.ae_title), changed, now=now)
 
 
 def disable_peer(tx: Connection, by: By, site: Site, ae_title: str, *, now: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
@@ -95,27 +95,28 @@ def add_peer(tx: Connection, site_id: int, new: NewPeer, *, now: float) -> None:
         )
     ).first()
     if row is None:
-        values = {"ae_title": new.ae_title, "network": new.network, "certificate_sha256": new.certificate_sha256}
-        tx.execute(insert(dicom_peer).values(site_id=site_id, created_at=now, **values))
+        tx.execute(insert(dicom_peer).values(site_id=site_id, created_at=now, **asdict(new)))
         return
     if row.disabled_at is None or row.site_id != site_id:
         raise SiteRefused(f"{new.ae_title} from {new.network} is a peer already; `pandok peers list` shows it")
-    tx.execute(
-        update(dicom_peer)
-        .where(dicom_peer.c.id == row.id)
-        .values(disabled_at=None, certificate_sha256=new.certificate_sha256)
-    )
+    change_peer(tx, row.id, new)
+
+
+def change_peer(tx: Connection, peer_id: int, entry: NewPeer) -> None:
+    """Enter a peer anew, enabled; what it asked for before stays its own."""
+    tx.execute(update(dicom_peer).where(dicom_peer.c.id == peer_id).values(disabled_at=None, **asdict(entry)))
 
 
 def list_peers(rx: Connection) -> list[Peer]:
     """Return every peer, by site and title."""
     p = dicom_peer.c
+    entered = [p[field.name] for field in fields(NewPeer)]
     rows = rx.execute(
-        select(p.id, site_table.c.code, p.ae_title, p.network, p.certificate_sha256, p.disabled_at)
+        select(p.id, site_table.c.code, p.disabled_at, *entered)
         .join(site_table, site_table.c.id == p.site_id)
         .order_by(site_table.c.code, p.ae_title, p.network)
     )
-    return [Peer(*row) for row in rows]
+    return [Peer(row.id, row.code, NewPeer(*row[3:]), row.disabled_at) for row in rows]
 
 
 def disable_peer(tx: Connection, site_id: int, ae_title: str, *, now: float) -> int:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cryptography import x509
+
 from models.package import SHIPPED, ModelPackage, PackageRefused, find_packages, load_package
 from service.settings import Settings
 
@@ -112,11 +114,16 @@ class NewSite:
 
 @dataclass(frozen=True, slots=True)
 class NewPeer:
-    """A checked DICOM peer that has no row yet. Raises SiteRefused for what cannot be."""
+    """A checked DICOM peer, as it is entered. Raises SiteRefused for what cannot be."""
 
     ae_title: str
     network: str
-    certificate_sha256: str | None
+    certificate_sha256: str | None = None
+    certificate_subject: str | None = None
+    certificate_issuer: str | None = None
+    answer_host: str | None = None
+    answer_port: int | None = None
+    answer_tls: bool = False
 
     def __post_init__(self) -> None:
         title = self.ae_title
@@ -136,19 +143,41 @@ class Peer:
 
     id: int
     site: str
-    ae_title: str
-    network: str
-    certificate_sha256: str | None
+    entry: NewPeer
     disabled_at: float | None
 
 
-def certificate_fingerprint(path: Path) -> str:
-    """Return the SHA-256 of a PEM certificate's DER form: what the listener compares with what a peer shows."""
+@dataclass(frozen=True, slots=True)
+class PeerCertificate:
+    """What a client's certificate is known by."""
+
+    sha256: str
+    """Of its DER form, in hex."""
+    subject: str
+    issuer: str
+
+
+def read_certificate(path: Path) -> PeerCertificate:
+    """Return what the listener compares a PEM certificate by. Raises SiteRefused."""
     try:
-        der = ssl.PEM_cert_to_DER_cert(path.read_text("ascii").strip())
+        return known_by(ssl.PEM_cert_to_DER_cert(path.read_text("ascii").strip()))
     except (OSError, ValueError):
         raise SiteRefused(f"{path} is not a readable PEM certificate") from None
-    return hashlib.sha256(der).hexdigest()
+
+
+def known_by(der: bytes) -> PeerCertificate:
+    """Return what a certificate is known by; names are as RFC 4514 writes them. Raises ValueError."""
+    read = x509.load_der_x509_certificate(der)
+    fingerprint = hashlib.sha256(der).hexdigest()
+    return PeerCertificate(fingerprint, read.subject.rfc4514_string(), read.issuer.rfc4514_string())
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port from words such as `192.0.2.7:11112`."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise SiteRefused("an address is HOST:PORT, such as 192.0.2.7:11112")
+    return host.strip("[]"), int(port)
 
 
 def parse_quiet(pairs: Sequence[str]) -> dict[str, float]:

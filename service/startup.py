@@ -42,11 +42,33 @@ def check_settings(settings: Settings) -> None:
             "and PANDOK_WEB_KEY, or PANDOK_PUBLIC_URL=https://... for a proxy that speaks TLS "
             "(or PANDOK_ALLOW_PLAIN_HTTP=true)"
         )
-    for path in (settings.web_certificate, settings.web_key, settings.dicom_tls_certificate, settings.dicom_tls_key):
+    if takes_unproven_dicom(settings) and not (_is_private(settings.dicom_host) or settings.allow_plain_dicom):
+        raise CannotStart(
+            f"PANDOK_DICOM_HOST={settings.dicom_host} would take images from anyone who knows an AE title: set "
+            "PANDOK_DICOM_TLS_PORT with PANDOK_DICOM_TLS_CLIENT_CA and PANDOK_DICOM_PLAIN=false, or a private address "
+            "(or PANDOK_ALLOW_PLAIN_DICOM=true)"
+        )
+    tls_files = (settings.dicom_tls_certificate, settings.dicom_tls_key, settings.dicom_tls_client_ca)
+    for path in (settings.web_certificate, settings.web_key, *tls_files, settings.dicom_tls_crl):
         if path is not None and not path.is_file():
             raise CannotStart(f"{path} is not there; the settings name it as a certificate or key")
     if (settings.web_certificate is None) != (settings.web_key is None):
         raise CannotStart("PANDOK_WEB_CERTIFICATE and PANDOK_WEB_KEY go together")
+    if settings.dicom_tls_crl is not None and settings.dicom_tls_client_ca is None:
+        raise CannotStart("PANDOK_DICOM_TLS_CRL says which certificates of PANDOK_DICOM_TLS_CLIENT_CA no longer count")
+
+
+def takes_unproven_dicom(settings: Settings) -> bool:
+    """Tell whether a DICOM port takes callers who prove nothing: plain, or TLS that asks for no certificate."""
+    is_open_tls = settings.dicom_tls_port is not None and settings.dicom_tls_client_ca is None
+    return settings.dicom_plain or is_open_tls
+
+
+def dicom_alarm(settings: Settings) -> str | None:
+    """Return the words that stand in every answer about readiness while DICOM is open to the world by wish."""
+    if takes_unproven_dicom(settings) and not _is_private(settings.dicom_host):
+        return f"DICOM at {settings.dicom_host} is open to whoever knows an AE title (PANDOK_ALLOW_PLAIN_DICOM)"
+    return None
 
 
 def prepare_tables(settings: Settings) -> None:
@@ -125,6 +147,14 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _is_private(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_private and not address.is_unspecified
 
 
 def _is_loopback(host: str) -> bool:

@@ -22,6 +22,7 @@ from service.inference.breaker import Breaker
 from service.inference.decoding import DecodeLimits, DecodePool
 from service.inference.run import Runner
 from service.inference.scoring import PackageUnusable, Scoring
+from service.intake.commitments import Commitments
 from service.pipeline import Parts, Pipeline
 from service.rounds import Rounds
 from service.settings import Settings
@@ -77,9 +78,14 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
             step_retry_s=settings.step_retry_s,
         )
         engine.start()
+        ending = threading.Event()
+        commitments = Commitments(settings, database, parts.archive, time.time)
+        telling = threading.Thread(target=commitments.go, args=(ending,), name="commitments", daemon=True)
+        telling.start()
         try:
             Rounds(parts, engine, scoring, slot.executor_id).go(stop, ready)
         finally:
+            ending.set()
             log.info("worker stopping")
             engine.stop(settings.shutdown_s)
 

@@ -42,6 +42,19 @@ def dcmtk() -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
+def orthanc() -> Callable[[Path], list[str]]:
+    """Give the command that runs Orthanc with a configuration file."""
+
+    def command(configuration: Path) -> list[str]:
+        program = Path("/usr/sbin/Orthanc")
+        if not program.is_file():
+            missing("Orthanc (Debian package orthanc)")
+        return [str(program), str(configuration)]
+
+    return command
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     path = Path("/usr/bin/chromium")
     if not path.is_file():

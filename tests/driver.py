@@ -72,6 +72,7 @@ class Service:
             "PANDOK_WEB_PORT": str(self.web_port),
             "PANDOK_DICOM_PORT": str(self.dicom_port),
             "PANDOK_MIN_FREE_BYTES": "0",
+            "PANDOK_LOW_FREE_BYTES": "0",
             **self.settings,
         }
 

@@ -207,7 +207,7 @@ def open_parts(
     folder: Path, clock: Callable[[], float] | None = None, policy: dict[str, Any] | None = None, **settings: Any
 ) -> Iterator[Parts]:
     """Open a service's parts on a folder, with one site called `test`."""
-    made = Settings(data_folder=folder / "data", **{"min_free_bytes": 0, **settings})
+    made = Settings(data_folder=folder / "data", **{"min_free_bytes": 0, "low_free_bytes": 0, **settings})
     clock = clock or Clock()
     database = Database(made.sqlalchemy_url)
     database.migrate()

@@ -16,6 +16,8 @@ from tests.driver import CALLING_AE, Service, free_port, running
 from tests.factories import make_radiograph, part10, phantom
 from tests.service.intake.dimse.authority import Authority, Certificate
 
+TLS_AE = "TLS_MODALITY"
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
@@ -35,7 +37,9 @@ def tls_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def service(authority: Authority, tls_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(
+    authority: Authority, client: Certificate, tls_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
     server = authority.issue("server")
     settings = {
         "PANDOK_WEB_CERTIFICATE": server.path,
@@ -47,6 +51,7 @@ def service(authority: Authority, tls_port: int, tmp_path_factory: pytest.TempPa
     }
     folder = tmp_path_factory.mktemp("tls")
     with running(folder, authority=authority.path, **{k: str(v) for k, v in settings.items()}) as service:
+        service.pandok("peers", "add", "test", TLS_AE, "--certificate", str(client.path))
         yield service
 
 
@@ -67,7 +72,7 @@ def test_film_of_a_dcmtk_sender_is_listed(
     tls = ["+tls", client.key, client.path, "+cf", authority.path] if sender == "storescu" else []
     port = tls_port if sender == "storescu" else service.dicom_port
 
-    names = ["-aet", CALLING_AE, "-aec", "PANDOK", "127.0.0.1", str(port)]
+    names = ["-aet", TLS_AE if tls else CALLING_AE, "-aec", "PANDOK", "127.0.0.1", str(port)]
     done = subprocess.run(
         [dcmtk(sender), *map(str, tls), *names, str(tmp_path / "film.dcm")],
         env={**os.environ, "TCP_NODELAY": "1"},

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -23,6 +24,7 @@ from preprocessing.recipes import Placement, VolumePlacement
 log = logging.getLogger("pandok.inference")
 
 START_TIMEOUT_S = 60.0
+_DECODERS = ("imagecodecs", "numpy", "pandok")
 GRACE_S = 5.0
 """How much longer than the child's own deadline we wait for the zygote's word."""
 
@@ -106,6 +108,8 @@ class DecodePool:
         self._idle: queue.SimpleQueue[_Zygote] = queue.SimpleQueue()
         self._all: list[_Zygote] = []
         self._closed = False
+        self.decoders = ", ".join(f"{name} {version(name)}" for name in _DECODERS)
+        """What the children decode with: other versions may survive what killed these, and read it otherwise."""
 
     def start(self) -> None:
         """Start the zygotes. Raises DecodeUnavailable when they cannot: no half-ready worker."""

@@ -192,32 +192,44 @@ def list_runs(tx: Connection, revision_id: int) -> list[tuple[int, Run]]:
     return runs
 
 
-def find_quarantine(tx: Connection, site_id: int, content_sha256: str) -> Reason | None:
-    """Return why these bytes are never decoded again, or None when they may be."""
+def find_quarantine(tx: Connection, site_id: int, content_sha256: str, *, decoders: str) -> Reason | None:
+    """Return why these decoders never meet these bytes again, or None when they may."""
     t = tables.poison
     row = tx.execute(
         select(t.c.last_reason).where(
-            t.c.site_id == site_id, t.c.content_sha256 == content_sha256, t.c.quarantined_at.is_not(None)
+            t.c.site_id == site_id,
+            t.c.content_sha256 == content_sha256,
+            t.c.decoders == decoders,
+            t.c.quarantined_at.is_not(None),
         )
     ).one_or_none()
     return Reason(row.last_reason) if row else None
 
 
 def note_death(
-    tx: Connection, *, site_id: int, content_sha256: str, reason: Reason, is_limit: bool, now: float
+    tx: Connection,
+    *,
+    site_id: int,
+    content_sha256: str,
+    reason: Reason,
+    is_limit: bool,
+    decoders: str,
+    now: float,
 ) -> bool:
-    """Count a decoder's death; returns whether the bytes are in quarantine from now on."""
+    """Count a death of these decoders; returns whether the bytes are in quarantine from now on."""
     t = tables.poison
     key = (t.c.site_id == site_id, t.c.content_sha256 == content_sha256)
-    deaths = 1 + (tx.execute(select(t.c.deaths).where(*key)).scalar_one_or_none() or 0)
+    known = tx.execute(select(t.c.deaths, t.c.decoders).where(*key)).one_or_none()
+    deaths = known.deaths + 1 if known and known.decoders == decoders else 1
     is_quarantined = is_limit or deaths >= QUARANTINE_DEATHS
     values = {
         "deaths": deaths,
+        "decoders": decoders,
         "last_reason": reason.value,
         "last_at": now,
         "quarantined_at": now if is_quarantined else None,
     }
-    if deaths == 1:
+    if known is None:
         tx.execute(insert(t).values(site_id=site_id, content_sha256=content_sha256, **values))
     else:
         tx.execute(update(t).where(*key).values(**values))

@@ -135,10 +135,13 @@ class Runner:
         package = self._packages[planned.package_sha256]
         with self._database.reading() as tx:
             source = find_source(tx, revision, planned, is_series=package.reads_series)
-            quarantined = records.find_quarantine(tx, source.anchor.site_id, source.content_sha256)
+            quarantined = records.find_quarantine(
+                tx, source.anchor.site_id, source.content_sha256, decoders=self._pool.decoders
+            )
         if quarantined is not None:
             return Refused(quarantined, "in quarantine: its decoder died before")
-        key = (source.content_sha256, source.transfer_syntax_uid, package.recipe, package.recipe_sha256)
+        recipe = (package.recipe, package.recipe_sha256, self._pool.decoders)
+        key = (source.content_sha256, source.transfer_syntax_uid, *recipe)
         remembered = self._workspace.recall("prepared", key)
         if remembered is not None:
             prepared = read_answer(remembered)
@@ -170,6 +173,7 @@ class Runner:
                     content_sha256=source.content_sha256,
                     reason=reason,
                     is_limit=prepared.is_limit,
+                    decoders=self._pool.decoders,
                     now=now,
                 )
                 if is_quarantined:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from starlette.datastructures import State
 from starlette.requests import ClientDisconnect, Request
 
-from service.errors import Busy, ServiceError, StorageFull
+from service.errors import Busy, ServiceError
 from service.intake.receive import Intake
 from service.settings import Settings
 
@@ -56,15 +56,14 @@ def check_before_body(request: Request, *, intake: Intake, max_bytes: int) -> No
 
     Raises:
         ServiceError: 415 for a content encoding (RELIABILITY section 2, row 3), 413 by the declared length, 507 when
-            storage is full.
+            storage is full, 503 when too much waits.
     """
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise ServiceError(415, "content_encoding", "Send the body as it is, without Content-Encoding.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise ServiceError(413, "too_large", too_large(max_bytes))
-    if not intake.has_room():
-        raise StorageFull
+    intake.check_room()
 
 
 def too_large(max_bytes: int) -> str:

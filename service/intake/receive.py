@@ -6,7 +6,6 @@ import asyncio
 import errno
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,13 +13,15 @@ from concurrent.futures import Future
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from sqlalchemy.exc import SQLAlchemyError
 
-from preprocessing.elements import HeaderRefused
+from preprocessing.elements import MAX_ELEMENTS, HeaderRefused
 from preprocessing.header import InstanceHeader, read_header
 from service.archive import Archive, make_durable_folder
 from service.database import Database
+from service.errors import Busy, StorageFull
 from service.intake import records
 from service.intake.commit import FULL, Committer, Ending
 from service.intake.outcomes import Door, IntakeReason, Kind, Outcome, Sender
+from service.intake.pressure import FRESH_S, Barometer, Level, Pressure
 from service.intake.spool import DATASET_OFFSET, Spooled, prepare_spool
 from service.intake.verify import verify
 from service.metrics import INSTANCES_TOTAL, INTAKE_SECONDS
@@ -34,7 +35,11 @@ _HEADER_REASONS = {
     "limit": IntakeReason.LIMIT_EXCEEDED,
 }
 
-_ROOM_CHECK_S = 1.0
+BUSY_S = 60
+"""When a sender may try again while too much waits."""
+
+_QUICK_ELEMENTS = 2_000
+"""A header of so many is read at once, in about 5 ms; a longer one would keep a door's other senders waiting."""
 
 
 class Intake:
@@ -64,7 +69,7 @@ class Intake:
             settings.quiet_s, settings.partial_after_s, settings.max_instances_per_study, on_new_study
         )
         self._committer = Committer(database, archive, rules, clock)
-        self._room = (float("-inf"), False)
+        self._barometer = Barometer(settings, database, clock)
 
     def start(self) -> None:
         """Make the folders and begin to take instances."""
@@ -75,16 +80,20 @@ class Intake:
         """Finish what was handed in, then end."""
         self._committer.stop()
 
+    def pressure(self, *, fresh_s: float = FRESH_S) -> Pressure:
+        """Return how hard the service is pressed, measured at most so long ago."""
+        return self._barometer.read(fresh_s=fresh_s)
+
     def has_room(self) -> bool:
-        """Tell whether anything may come in: enough free space, and a disk that did not refuse a sync."""
-        if self._committer.is_suspect:
-            return False
-        now = time.monotonic()
-        checked_at, is_roomy = self._room
-        if now - checked_at > _ROOM_CHECK_S:
-            is_roomy = shutil.disk_usage(self._settings.data_folder).free >= self._settings.min_free_bytes
-            self._room = (now, is_roomy)  # one assignment: doors in other threads see both or neither
-        return is_roomy
+        """Tell whether there is room for an instance: enough free space, and a disk that did not refuse a sync."""
+        return not self._committer.is_suspect and self.pressure().level < Level.FULL
+
+    def check_room(self) -> None:
+        """Let a sender begin. Raises StorageFull or Busy while nothing new may come in."""
+        if not self.has_room():
+            raise StorageFull
+        if self.pressure().level >= Level.OVERLOADED:
+            raise Busy("Too much waits to be scored; keep the images and send again later.", retry_after_s=BUSY_S)
 
     def open(self, sender: Sender, *, transfer_syntax_uid: str) -> Spooled:
         """Open a spool file for one data set. Raises OSError when the disk refuses or there is no room for more.
@@ -114,10 +123,12 @@ class Intake:
         """
         declared = (sop_class_uid, sop_instance_uid, study_instance_uid)
         started = time.monotonic()
-        if spooled.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-            checked = await asyncio.to_thread(self._check, spooled, declared)  # inflating may take a while
-        else:
-            checked = self._check(spooled, declared)
+        checked = None
+        if spooled.transfer_syntax_uid != DeflatedExplicitVRLittleEndian:  # inflating may take a while
+            checked = self._check(spooled, declared, _QUICK_ELEMENTS)
+        if checked is None:
+            checked = await asyncio.to_thread(self._check, spooled, declared, MAX_ELEMENTS)
+            assert checked is not None  # noqa: S101 - only a quick look ends without an answer
         if isinstance(checked, Outcome):
             return await asyncio.to_thread(self._refused, spooled, checked)
         ending = await asyncio.wrap_future(self._submit(spooled, checked))
@@ -162,12 +173,14 @@ class Intake:
         """Note a connection that ended inside an instance; what was answered before stays."""
         self.refuse(sender, IntakeReason.ABORTED, door=sender.door, name=sender.name, detail=detail)
 
-    def _check(self, spooled: Spooled, declared: tuple[str | None, str | None, str | None]) -> InstanceHeader | Outcome:
-        """Read the header and say whether the instance may be kept."""
+    def _check(
+        self, spooled: Spooled, declared: tuple[str | None, str | None, str | None], max_elements: int
+    ) -> InstanceHeader | Outcome | None:
+        """Read the header and say whether the instance may be kept; None when a quick look does not tell."""
         sop_class_uid, sop_instance_uid, study_instance_uid = declared
         header: InstanceHeader | None = None
         try:
-            header = _read_header(spooled)
+            header = _read_header(spooled, max_elements)
             reason = verify(
                 header,
                 sop_class_uid=sop_class_uid,
@@ -178,6 +191,8 @@ class Intake:
                 spooled.finish(sop_class_uid=str(header.sop_class_uid), sop_instance_uid=str(header.sop_instance_uid))
                 return header
         except HeaderRefused as refusal:
+            if refusal.kind == "limit" and max_elements < MAX_ELEMENTS:
+                return None
             reason = _HEADER_REASONS[refusal.kind]
         except OSError:
             reason = IntakeReason.OUT_OF_RESOURCES
@@ -236,11 +251,12 @@ class Intake:
         return outcome
 
 
-def _read_header(spooled: Spooled) -> InstanceHeader:
+def _read_header(spooled: Spooled, max_elements: int) -> InstanceHeader:
     with os.fdopen(os.dup(spooled.descriptor), "rb") as file:
         return read_header(
             file,
             transfer_syntax_uid=spooled.transfer_syntax_uid,
             offset=DATASET_OFFSET,
             length=spooled.size_bytes,
+            max_elements=max_elements,
         )

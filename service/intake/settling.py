@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import TypeAlias
+
 from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from service import tables
 from service.intake.studies import Settled
+
+StudyKey: TypeAlias = tuple[int, str]
+"""Site and Study Instance UID."""
 
 CLOCK_SLACK_S = 60.0
 """A latest image that is further in the future than this shows that the clock was set back since."""
@@ -33,6 +39,18 @@ def mark_done(
         values |= {"settle_at": now, "settle_by": "done"}
     tx.execute(update(t).where(t.c.id == row.id).values(**values))
     return True
+
+
+def settles_soon(rx: Connection, under_way: Collection[StudyKey], *, before: float) -> list[int]:
+    """Return those of these studies that would settle, by quiet alone, before a moment."""
+    named = or_(*(and_(_s.site_id == site_id, _s.study_instance_uid == uid) for site_id, uid in under_way))
+    return list(rx.execute(select(_s.id).where(named, _s.settle_by == "quiet", _s.settle_at < before)).scalars())
+
+
+def put_off(tx: Connection, study_ids: Collection[int], *, until: float, partial_after_s: float) -> None:
+    """Let studies settle later: their next image is on the wire. The limit stays (RELIABILITY 5.5)."""
+    soon = (_s.settle_by == "quiet", _s.settle_at < until, _s.arriving_since + partial_after_s > until)
+    tx.execute(update(tables.study).where(_s.id.in_(study_ids), *soon).values(settle_at=until))
 
 
 def is_any_due(rx: Connection, now: float) -> bool:

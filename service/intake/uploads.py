@@ -60,6 +60,8 @@ async def upload(request: Request, *, intake: Intake, settings: Settings, sender
 
 
 def _is_zip(request: Request, first: bytes) -> bool:
+    if first[128:132] == b"DICM":  # a DICOM file with a zip's first bytes in its preamble, which is not read
+        return False
     return first.startswith(ZIP_MAGICS) or request.headers.get("content-type", "").startswith("application/zip")
 
 

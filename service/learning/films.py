@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException
 from pydicom.filewriter import dcmwrite
+from pydicom.uid import UID
 
+from preprocessing.datasets import Keeping, read_dataset
 from preprocessing.header import InstanceHeader
 from preprocessing.scope import is_chest_text
 from preprocessing.view import View, read_view
+from preprocessing.windows import HeaderRefused
 from service.results.dicom_object import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, derived_uid
 
 KEPT = (
@@ -26,6 +29,12 @@ KEPT = (
 """Everything else stays at the site: what is not named here cannot slip out."""
 LUTS = ("ModalityLUTSequence", "VOILUTSequence")
 LUT_KEPT = ("LUTDescriptor", "LUTData", "ModalityLUTType")
+_KEEPING = Keeping(bulk_bytes=2 << 30, longest_bulk_bytes=2 << 30, with_pixels=True)
+_UNREADABLE = (
+    ArithmeticError, AttributeError, BytesLengthException, HeaderRefused, LookupError, NotImplementedError, OSError,
+    RecursionError, TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What is raised for a damaged file: by our reader, and by pydicom for a value that it cannot convert or write."""
 METHOD = "Pandok: only attributes that the picture needs are kept"
 
 _POSITIONS = {View.PA: "PA", View.AP: "AP", View.FRONTAL: "FRONTAL", View.LATERAL: "LATERAL"}
@@ -51,17 +60,18 @@ def write_film(source: Path, header: InstanceHeader, target: Path, *, name: str,
         FilmRefused: The file cannot be read, or an overlay with text may lie in its pixels' unused bits.
     """
     try:
-        stored = dcmread(source)
+        with source.open("rb") as file:
+            stored = read_dataset(file, transfer_syntax_uid=header.transfer_syntax_uid, keeping=_KEEPING)
         film = _film(stored, header, name=name, patient=patient)
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID = film.SOPClassUID
         meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
-        meta.TransferSyntaxUID = stored.file_meta.TransferSyntaxUID
+        meta.TransferSyntaxUID = UID(header.transfer_syntax_uid)
         meta.ImplementationClassUID = IMPLEMENTATION_CLASS_UID
         meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
         film.file_meta = meta
         dcmwrite(target, film, enforce_file_format=True)
-    except (OSError, InvalidDicomError, AttributeError, KeyError, NotImplementedError, ValueError) as error:
+    except _UNREADABLE as error:
         raise FilmRefused("unreadable_file") from error
 
 

@@ -2,6 +2,7 @@
 
 from service.tables.access import account, api_key, audit_event, dicom_peer, session, sign_in_link, sign_in_try, site
 from service.tables.columns import metadata
+from service.tables.commitment import commitment
 from service.tables.inference import executor, finding, poison, release, revision, run
 from service.tables.intake import instance, problem, series, study
 from service.tables.reading import clinical_question, first_impression, image_quality, reading_event, verdict
@@ -14,6 +15,7 @@ __all__ = [
     "audit_event",
     "claim_event",
     "clinical_question",
+    "commitment",
     "dicom_peer",
     "executor",
     "finding",

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from service.tables.columns import metadata, of, of_site, own_id
@@ -38,6 +39,11 @@ dicom_peer = Table(
     Column("ae_title", String(16), nullable=False),
     Column("network", String(64), nullable=False),  # CIDR that the peer may call from
     Column("certificate_sha256", String(64)),  # when set, only over TLS with this client certificate
+    Column("certificate_subject", Text),  # when set, only with one of this name by this authority (RFC 4514)
+    Column("certificate_issuer", Text),
+    Column("answer_host", String(255)),  # where it listens, for what we tell it by ourselves; null: nowhere
+    Column("answer_port", Integer),
+    Column("answer_tls", Boolean, nullable=False, server_default=false()),
     Column("created_at", Float, nullable=False),
     Column("disabled_at", Float),
     UniqueConstraint("ae_title", "network"),

@@ -118,6 +118,7 @@ poison = Table(
     Column("last_reason", Text, nullable=False),
     Column("last_at", Float, nullable=False),
     Column("quarantined_at", Float),
+    Column("decoders", String(128)),  # their versions; under others the bytes are tried again
     UniqueConstraint("site_id", "content_sha256"),
 )
 

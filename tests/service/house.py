@@ -180,7 +180,9 @@ def _add(tx: Any, table: Any, **values: Any) -> int:
 @contextmanager
 def open_house(folder: Path, **settings: Any) -> Iterator[House]:
     """Start the application behind a real HTTP server; it stops when the block ends."""
-    made = Settings(data_folder=folder / "data", **{"min_free_bytes": 0, "web_port": free_port(), **settings})
+    made = Settings(
+        data_folder=folder / "data", **{"min_free_bytes": 0, "low_free_bytes": 0, "web_port": free_port(), **settings}
+    )
     database = migrated(made)
     site_id, other_site_id = add_site(database, "one"), add_site(database, "two")
     clock = Clock()

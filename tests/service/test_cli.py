@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
 import sqlite3
-import ssl
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -23,6 +21,7 @@ from service.cli import main
 from service.database import Database
 from service.settings import Settings
 from tests.conftest import ROOT
+from tests.service.intake.dimse.authority import Authority
 
 SITE = ("--name", "Hà Nội", "--country", "vn", "--language", "vi", "--time-zone", "Asia/Ho_Chi_Minh")
 
@@ -58,7 +57,8 @@ class Command:
         )  # fmt: skip
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
-        return {"PANDOK_DATA_FOLDER": str(self.folder), "PANDOK_MIN_FREE_BYTES": "0", **more}
+        marks = {"PANDOK_MIN_FREE_BYTES": "0", "PANDOK_LOW_FREE_BYTES": "0"}
+        return {"PANDOK_DATA_FOLDER": str(self.folder), **marks, **more}
 
     def done(self, *arguments: str) -> str:
         """Run a command that must succeed and return what it printed."""
@@ -138,18 +138,50 @@ def test_what_cannot_be_is_refused_in_words(pandok: Command, arguments: tuple[st
 
 
 def test_a_peer_with_its_certificate(pandok: Command, tmp_path: Path) -> None:
-    der = b"not really a certificate, but bytes"
-    certificate = tmp_path / "peer.pem"
-    certificate.write_text(ssl.DER_cert_to_PEM_cert(der))
+    certificate = Authority(tmp_path, "hospital").issue("pacs")
     pandok.done("sites", "add", "hanoi-01", *SITE)
 
     pandok.done(
-        "peers", "add", "hanoi-01", "HANOI_PACS", "--network", "192.0.2.0/24", "--certificate", str(certificate)
+        "peers", "add", "hanoi-01", "HANOI_PACS", "--network", "192.0.2.0/24", "--certificate", str(certificate.path)
     )
 
     (row,) = pandok.rows("dicom_peer")
     assert (row["ae_title"], row["network"]) == ("HANOI_PACS", "192.0.2.0/24")
-    assert row["certificate_sha256"] == hashlib.sha256(der).hexdigest()
+    assert row["certificate_sha256"] == certificate.sha256
+    assert row["certificate_subject"] is None
+
+
+def test_a_peer_is_changed_to_a_certificate_by_name_and_an_address_of_its_own(pandok: Command, tmp_path: Path) -> None:
+    certificate = Authority(tmp_path, "hospital").issue("pacs")
+    pandok.done("sites", "add", "hanoi-01", *SITE)
+    pandok.done("peers", "add", "hanoi-01", "PACS")
+
+    pandok.done("peers", "set", "hanoi-01", "PACS", "--certificate", str(certificate.path), "--by-name")
+    pandok.done("peers", "set", "hanoi-01", "PACS", "--answer-to", "192.0.2.7:11112", "--answer-tls")
+
+    (row,) = pandok.rows("dicom_peer")
+    assert (row["certificate_sha256"], row["certificate_subject"], row["certificate_issuer"]) == (
+        None,
+        "CN=pacs",
+        "CN=hospital",
+    )
+    assert (row["answer_host"], row["answer_port"], row["answer_tls"]) == ("192.0.2.7", 11112, 1)
+    shown = pandok.done("peers", "list")
+    assert "certificate of CN=pacs by CN=hospital" in shown
+    assert "answers to 192.0.2.7:11112 over TLS" in shown
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--by-name",), ("--answer-tls",), ("--answer-to", "192.0.2.7"), ("--answer-to", "192.0.2.7:99999"),
+     ("--certificate", "/dev/null")],
+)  # fmt: skip
+def test_a_peer_that_makes_no_sense_is_not_entered(pandok: Command, options: tuple[str, ...]) -> None:
+    pandok.done("sites", "add", "hanoi-01", *SITE)
+
+    assert pandok("peers", "add", "hanoi-01", "PACS", *options).returncode == 1
+    assert pandok("peers", "set", "hanoi-01", "PACS").returncode == 1
+    assert pandok.rows("dicom_peer") == []
 
 
 def test_a_disabled_peer_can_come_back(pandok: Command) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
 
 from service import tables
 from service.health import LISTENER_FRESH_S, WORKER_FRESH_S, write_beat
-from tests.service.house import House
+from tests.service.house import House, open_house
 
 
 def be_well(house: House, alarm: str | None = None) -> None:
@@ -93,6 +94,35 @@ def test_tables_of_another_version_are_told(house: House) -> None:
         tx.exec_driver_sql("UPDATE alembic_version SET version_num = 'older'")
 
     assert failed(house) == {"database"}
+
+
+def test_too_few_listeners_are_an_alarm(tmp_path: Path) -> None:
+    with open_house(tmp_path, dicom_processes=2) as house:
+        be_well(house)
+
+        answer = house.with_key().get("/ready")
+
+    assert answer.status_code == 200
+    assert answer.json()["alarms"] == ["1 of 2 listener processes run"]
+
+
+def test_dicom_that_is_open_to_the_world_by_wish_is_an_alarm(tmp_path: Path) -> None:
+    with open_house(tmp_path, dicom_host="0.0.0.0", allow_plain_dicom=True) as house:
+        be_well(house)
+
+        [alarm] = house.with_key().get("/ready").json()["alarms"]
+
+    assert "open to whoever knows an AE title" in alarm
+
+
+def test_at_the_soft_mark_the_service_is_ready_and_loud(tmp_path: Path) -> None:
+    with open_house(tmp_path, low_free_bytes=2**62, low_free_share=1.0) as house:
+        be_well(house)
+
+        answer = house.with_key().get("/ready")
+
+    assert answer.status_code == 200
+    assert "nothing is scored again" in answer.json()["alarms"][0]
 
 
 def test_asking_leaves_nothing_behind(house: House) -> None:

@@ -382,6 +382,24 @@ def test_quarantined_image_is_never_decoded_again_until_an_operator_restarts(ope
     assert len(bench.rows(tables.problem)) == 1
 
 
+def test_quarantined_image_is_tried_again_by_other_decoders(open_one: OpenBench) -> None:
+    bench = open_one("findings")
+    deadly = bench.send(PatientID="ABORT")
+    bench.settle_and_score()
+    decoded, old = bench.tools.pool.decoded, bench.tools.pool.decoders
+    bench.tools.pool.decoders = "imagecodecs of tomorrow"
+
+    bench.send(seed=2, study=deadly)
+    try:
+        bench.settle_and_score()
+    finally:
+        bench.tools.pool.decoders = old
+
+    assert bench.tools.pool.decoded == decoded + 3  # the new image, and two more deaths of the old one
+    poison = bench.row(tables.poison)
+    assert (poison["deaths"], poison["decoders"]) == (2, "imagecodecs of tomorrow")
+
+
 # ------------------------------------------------------------ steps that fail
 
 

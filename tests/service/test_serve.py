@@ -39,6 +39,7 @@ class Serving:
             "PANDOK_WEB_PORT": str(self.port),
             "PANDOK_DICOM_PORT": str(self.dicom_port),
             "PANDOK_MIN_FREE_BYTES": "0",
+            "PANDOK_LOW_FREE_BYTES": "0",
             "PANDOK_SHUTDOWN_S": "8",
             "PANDOK_METRICS_TOKEN": MONITOR,
         }

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.errors import Busy, StorageFull
 from service.intake.dimse.callers import Callers
 from service.intake.dimse.commands import MAX_COMMAND_BYTES, Command, CommandField, Status, read_command, response
+from service.intake.dimse.commit_request import CommitRequest
 from service.intake.dimse.connection import Connection, End, Ended
 from service.intake.dimse.negotiation import APPLICATION_CONTEXT, Context, Rejection, Request, negotiate, read_request
 from service.intake.dimse.pdus import (
@@ -30,6 +32,7 @@ from service.intake.dimse.seats import Seats
 from service.intake.dimse.store import Store
 from service.intake.outcomes import Door, Sender
 from service.intake.receive import Intake
+from service.intake.settling import StudyKey
 from service.metrics import ASSOCIATIONS, ASSOCIATIONS_REJECTED_TOTAL
 from service.settings import Settings
 
@@ -74,14 +77,27 @@ class Association:
     def __init__(self, connection: Connection, parts: Parts) -> None:
         self._connection = connection
         self._parts = parts
-        self._seat: int | None = None
+        self._peer: Peer | None = None
         self._sender: Sender | None = None
         self._contexts: dict[int, Context] = {}
         self._peer_max_pdu_bytes = 0
         self._command = bytearray()
         self._command_context: Context | None = None
-        self._store: Store | None = None
+        self._incoming: Store | CommitRequest | None = None
         self._instances = 0
+        self._last_study: str | None = None
+
+    @property
+    def is_admitted(self) -> bool:
+        """It is a known peer that has a seat."""
+        return self._peer is not None
+
+    @property
+    def study_under_way(self) -> StudyKey | None:
+        """The study of the image before, while the next one is on the wire."""
+        if self._last_study is None or self._sender is None or not isinstance(self._incoming, Store):
+            return None
+        return self._sender.site_id, self._last_study
 
     async def run(self) -> None:
         """Serve until release, abort, a broken rule, a deadline or a lost connection; then close."""
@@ -101,8 +117,8 @@ class Association:
             last_words = b"" if ended.end is End.ABORTED else abort_pdu(AbortReason.NOT_SPECIFIED)
         finally:
             self._connection.close(last_words)
-            if self._seat is not None:
-                self._parts.seats.leave(self._seat)
+            if self._peer is not None:
+                self._parts.seats.leave(self._peer.id)
                 ASSOCIATIONS.dec()
             await self._forget(how)
         log.info("association ended", extra={"how": how, "instances": self._instances})
@@ -115,15 +131,26 @@ class Association:
         _, body = await self._connection.next_pdu({PduType.ASSOCIATE_RQ: settings.max_associate_rq_bytes})
         request = read_request(body)
         peer = await self._known_peer(request)
+        self._check_room()
         if not self._parts.seats.take(peer.id):
             raise Rejected(Rejection.LOCAL_LIMIT)
-        self._seat = peer.id
+        self._peer = peer
         ASSOCIATIONS.inc()
         self._sender = Sender(peer.site_id, Door.DIMSE, peer.ae_title)
         self._peer_max_pdu_bytes = request.max_pdu_bytes
-        self._contexts, answer = negotiate(request, max_pdu_bytes=settings.max_pdu_bytes)
+        self._contexts, answer = negotiate(
+            request, max_pdu_bytes=settings.max_pdu_bytes, takes_commitment=peer.has_address
+        )
         self._connection.grow(BUFFERED_PDUS * (DATA_PDU_FACTOR * settings.max_pdu_bytes + HEADER_BYTES))
         await self._connection.send(answer)
+
+    def _check_room(self) -> None:
+        try:
+            self._parts.intake.check_room()
+        except StorageFull:
+            raise Rejected(Rejection.NO_ROOM) from None
+        except Busy:
+            raise Rejected(Rejection.OVERLOADED) from None
 
     async def _known_peer(self, request: Request) -> Peer:
         if not request.protocol_version & _VERSION_1:
@@ -138,7 +165,7 @@ class Association:
             found = await self._parts.callers.find(
                 ae_title=request.calling_ae_title,
                 address=self._connection.address,
-                certificate_sha256=self._connection.certificate_sha256,
+                certificate=self._connection.certificate,
             )
         except SQLAlchemyError as failure:
             log.error("peers not readable", extra={"error": type(failure).__name__})  # noqa: TRY400 - no SQL in logs
@@ -175,13 +202,13 @@ class Association:
                 return "released"
 
     async def _take(self, fragment: Fragment) -> None:
-        store = self._store
-        if store is not None:
-            if fragment.is_command or fragment.context_id != store.context_id:
+        incoming = self._incoming
+        if incoming is not None:
+            if fragment.is_command or fragment.context_id != incoming.context_id:
                 raise Malformed(AbortReason.UNEXPECTED_PARAMETER, "a message inside a data set")
-            store.write(fragment.data)
+            incoming.write(fragment.data)
             if fragment.is_last:
-                await self._answer_store(store)
+                await self._answer(incoming)
             return
         if not fragment.is_command:
             raise Malformed(AbortReason.UNEXPECTED_PARAMETER, "a data set without a command")
@@ -200,17 +227,12 @@ class Association:
             await self._begin(command, context)
 
     async def _begin(self, command: Command, context: Context) -> None:
-        """Act on a whole command; only C-STORE goes on with a data set."""
-        if command.field == CommandField.C_STORE:
-            store = self._store = Store(
-                self._parts.intake,
-                self._known_sender(),
-                command=command,
-                context=context,
-                max_dataset_bytes=self._parts.settings.max_dataset_bytes,
-            )
+        """Act on a whole command; C-STORE and N-ACTION go on with a data set."""
+        if command.field in (CommandField.C_STORE, CommandField.N_ACTION):
+            is_store = command.field == CommandField.C_STORE
+            incoming = self._incoming = self._store(command, context) if is_store else self._request(command, context)
             if not command.has_data_set:
-                await self._answer_store(store)
+                await self._answer(incoming)
             return
         if command.has_data_set:
             raise Malformed(AbortReason.UNEXPECTED_PARAMETER, "an operation that was not offered")
@@ -220,13 +242,35 @@ class Association:
         elif command.field != CommandField.C_CANCEL:  # it has no response of its own (PS3.7 section 9.3.2.3)
             await self._send(context.context_id, response(command, Status.UNRECOGNIZED_OPERATION))
 
-    async def _answer_store(self, store: Store) -> None:
-        self._store = None
+    def _store(self, command: Command, context: Context) -> Store:
+        max_dataset_bytes = self._parts.settings.max_dataset_bytes
+        return Store(
+            self._parts.intake,
+            self._known_sender(),
+            command=command,
+            context=context,
+            max_dataset_bytes=max_dataset_bytes,
+        )
+
+    def _request(self, command: Command, context: Context) -> CommitRequest:
+        assert self._peer is not None  # noqa: S101 - messages come after negotiation
+        return CommitRequest(
+            self._parts.callers.database,
+            self._peer,
+            command=command,
+            context=context,
+            max_references=self._parts.settings.max_instances_per_study,
+            clock=self._parts.callers.clock,
+        )
+
+    async def _answer(self, incoming: Store | CommitRequest) -> None:
+        self._incoming = None
         self._connection.is_in_message = False
-        outcome = await store.finish()
-        self._instances += 1
-        comment = outcome.reason.comment if outcome.reason else ""
-        await self._send(store.context_id, response(store.command, outcome.status, comment))
+        answer = await incoming.finish()
+        if isinstance(incoming, Store):
+            self._instances += 1
+            self._last_study = incoming.study_instance_uid or self._last_study
+        await self._send(incoming.context_id, response(incoming.command, answer.status, answer.comment))
 
     async def _send(self, context_id: int, command: bytes) -> None:
         await self._connection.send(command_pdus(context_id, command, max_pdu_bytes=self._peer_max_pdu_bytes))
@@ -237,8 +281,10 @@ class Association:
 
     async def _forget(self, how: str) -> None:
         """Give up an instance that did not come whole; what was answered before stays (RELIABILITY 5.2)."""
-        store, self._store = self._store, None
-        if store is not None:
-            store.abandon()
-            detail = f"{how}, after {store.size_bytes} bytes of an image; send it again"
+        incoming, self._incoming = self._incoming, None
+        if incoming is None:
+            return
+        incoming.abandon()
+        if isinstance(incoming, Store):
+            detail = f"{how}, after {incoming.size_bytes} bytes of an image; send it again"
             await asyncio.to_thread(self._parts.intake.aborted, self._known_sender(), detail=detail)

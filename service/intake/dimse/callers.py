@@ -14,6 +14,7 @@ from service.database import Database
 from service.intake.dimse import records
 from service.intake.dimse.negotiation import Rejection
 from service.intake.dimse.records import Peer, Stranger
+from service.sites import PeerCertificate
 
 log = logging.getLogger("pandok.intake.dimse")
 
@@ -30,17 +31,17 @@ class Callers:
     """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
-        self._database = database
-        self._clock = clock
+        self.database = database
+        self.clock = clock
         self._pending: Counter[tuple[str, str, Stranger]] = Counter()
 
-    async def find(self, *, ae_title: str, address: str, certificate_sha256: str | None) -> Peer | Stranger:
+    async def find(self, *, ae_title: str, address: str, certificate: PeerCertificate | None) -> Peer | Stranger:
         """Return the peer, read from the tables each time: an operator's change holds from the next association on."""
-        return await asyncio.to_thread(self._find, ae_title, address, certificate_sha256)
+        return await asyncio.to_thread(self._find, ae_title, address, certificate)
 
-    def _find(self, ae_title: str, address: str, certificate_sha256: str | None) -> Peer | Stranger:
-        with self._database.reading() as tx:
-            return records.find_peer(tx, ae_title=ae_title, address=address, certificate_sha256=certificate_sha256)
+    def _find(self, ae_title: str, address: str, certificate: PeerCertificate | None) -> Peer | Stranger:
+        with self.database.reading() as tx:
+            return records.find_peer(tx, ae_title=ae_title, address=address, certificate=certificate)
 
     def note(self, stranger: Stranger, *, ae_title: str, address: str) -> None:
         """Remember that a stranger called."""
@@ -56,9 +57,9 @@ class Callers:
             await asyncio.to_thread(self._write, pending)
 
     def _write(self, pending: Counter[tuple[str, str, Stranger]]) -> None:
-        now = self._clock()
+        now = self.clock()
         try:
-            with self._database.transaction() as tx:
+            with self.database.transaction() as tx:
                 for (ae_title, address, stranger), times in pending.items():
                     records.note_stranger(
                         tx,
@@ -75,6 +76,8 @@ class Callers:
 
 
 def _status(stranger: Stranger) -> str:
+    if stranger.name.startswith("TLS_"):
+        return "TLS"
     called = stranger is Stranger.CALLED_AE_TITLE
     rejection = Rejection.CALLED_AE_TITLE if called else Rejection.CALLING_AE_TITLE
     return f"RJ {rejection.result}/{rejection.source}/{rejection.reason}"

@@ -6,7 +6,11 @@ from preprocessing.pixels import SUPPORTED_TRANSFER_SYNTAXES
 from service.intake.verify import storage_classes
 
 VERIFICATION = "1.2.840.10008.1.1"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
+"""Offered only to peers whose own address is known: the outcome is told over an association of ours."""
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
+PLAIN_SYNTAXES = frozenset({IMPLICIT_VR_LITTLE_ENDIAN, "1.2.840.10008.1.2.1"})
+"""Of messages without pixels."""
 
 ABSTRACT_SYNTAXES: frozenset[str] = storage_classes() | {VERIFICATION}
 """Every Storage class that the intake keeps: a center's study may hold more than what we read."""

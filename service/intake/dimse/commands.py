@@ -31,6 +31,8 @@ _DATA_SET_TYPE = 0x0800
 _STATUS = 0x0900
 _ERROR_COMMENT = 0x0902
 _SOP_INSTANCE_UID = 0x1000
+_REQUESTED_SOP_INSTANCE_UID = 0x1001
+_ACTION_TYPE = 0x1008
 
 
 class CommandField(IntEnum):
@@ -38,6 +40,7 @@ class CommandField(IntEnum):
 
     C_STORE = 0x0001
     C_ECHO = 0x0030
+    N_ACTION = 0x0130
     C_CANCEL = 0x0FFF
 
 
@@ -45,7 +48,22 @@ class Status(IntEnum):
     """Statuses that belong to the message exchange itself (PS3.7 annex C)."""
 
     SUCCESS = 0x0000
+    PROCESSING_FAILURE = 0x0110
+    NO_SUCH_INSTANCE = 0x0112
+    INVALID_ARGUMENT = 0x0115
+    NO_SUCH_CLASS = 0x0118
+    NO_SUCH_ACTION = 0x0123
     UNRECOGNIZED_OPERATION = 0x0211
+    RESOURCE_LIMITATION = 0x0213
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a whole message is answered, once that is true for good."""
+
+    status: int
+    comment: str = ""
+    """Error Comment (0000,0902)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,8 @@ class Command:
     has_data_set: bool
     sop_class_uid: str | None
     sop_instance_uid: str | None
+    action_type: int | None = None
+    """Of an N-ACTION."""
 
 
 def read_command(data: bytes | bytearray) -> Command:
@@ -81,7 +101,8 @@ def read_command(data: bytes | bytearray) -> Command:
         message_id=0 if field == CommandField.C_CANCEL else _number(values, _MESSAGE_ID),
         has_data_set=_number(values, _DATA_SET_TYPE) != NO_DATA_SET,
         sop_class_uid=_uid(values, _SOP_CLASS_UID) or _uid(values, _REQUESTED_SOP_CLASS_UID),
-        sop_instance_uid=_uid(values, _SOP_INSTANCE_UID),
+        sop_instance_uid=_uid(values, _SOP_INSTANCE_UID) or _uid(values, _REQUESTED_SOP_INSTANCE_UID),
+        action_type=_number(values, _ACTION_TYPE) if field == CommandField.N_ACTION else None,
     )
 
 

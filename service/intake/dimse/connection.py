@@ -7,10 +7,11 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 from typing import cast
 
 from service.intake.dimse.pdus import HEADER_BYTES, AbortReason, Malformed, PduType
+from service.intake.dimse.tls import client_certificate
+from service.sites import PeerCertificate
 
 _HEADER = struct.Struct(">BxL")
 _KNOWN_TYPES = frozenset(PduType)
@@ -63,8 +64,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self.address = address
-        self.certificate_sha256: str | None = None
-        """Of the client's certificate, when it showed one over TLS."""
+        self.certificate: PeerCertificate | None = None
+        """The client's, when it showed one over TLS."""
         self.is_in_message = False
         """Set by the association between the first and the last fragment of a message."""
 
@@ -86,8 +87,8 @@ class Connection(asyncio.BufferedProtocol):
         """Take the transport; over TLS, hands have been shaken."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
         secured = transport.get_extra_info("ssl_object")
-        certificate = secured.getpeercert(binary_form=True) if secured is not None else None
-        self.certificate_sha256 = sha256(certificate).hexdigest() if certificate else None
+        shown = secured.getpeercert(binary_form=True) if secured is not None else None
+        self.certificate = client_certificate(shown) if shown else None
         now = self._loop.time()
         self._first_pdu_due = now + self._patience.first_pdu_s
         self._last_byte_at = self._waiting_since = self._window_start = now

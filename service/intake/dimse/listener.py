@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.database import Database
 from service.intake.dimse.association import Association, Parts
@@ -16,7 +17,9 @@ from service.intake.dimse.callers import Callers
 from service.intake.dimse.connection import CLOSE_TIMEOUT_S, Connection, End, Patience
 from service.intake.dimse.pdus import HEADER_BYTES
 from service.intake.dimse.seats import Seats
+from service.intake.dimse.tls import TlsDoor, why_refused
 from service.intake.receive import Intake
+from service.intake.settling import StudyKey, put_off, settles_soon
 from service.metrics import ASSOCIATIONS_REJECTED_TOTAL
 from service.settings import Settings
 
@@ -26,6 +29,10 @@ QUIET_BEFORE_STOP_S = 1.0
 """A stopping service waits for an association only while it sends; between messages this long is the end of it."""
 LAST_COMMITS_S = 10.0
 """How long instances that are already whole may take to become durable after everything else was cut."""
+UNNAMED = "(unnamed)"
+"""A peer whose TLS handshake fails has told no AE title."""
+PUT_OFF_S = 5.0
+"""So long after its last sign an association that broke off inside an image still keeps its study from settling."""
 _BACKLOG = 256
 _CHECK_S = 1.0
 _ACCEPT_AGAIN_S = 0.2
@@ -72,6 +79,20 @@ async def run_listener(
         await listener.close()
 
 
+@dataclass(eq=False, slots=True)
+class _Guest:
+    """Who has a seat: a connection from its first moment on."""
+
+    address: str
+    association: Association | None = None
+    is_seated: bool = True
+
+    @property
+    def is_waiting(self) -> bool:
+        """It has not been let in yet: it shakes hands, or has not said who it is."""
+        return self.is_seated and (self.association is None or not self.association.is_admitted)
+
+
 class Listener:
     """Accepts connections, gives each a task, and ends those that are late.
 
@@ -91,19 +112,29 @@ class Listener:
         )
         self._is_stopping = False
         self._callers = Callers(database)
+        self._intake = intake
         self._parts = Parts(
             settings,
             self._callers,
             intake,
-            Seats(total=settings.max_associations, each=settings.max_associations_per_peer),
+            Seats(total=self._share(settings.max_associations), each=settings.max_associations_per_peer),
             lambda: self._is_stopping,
         )
-        self._seats = Seats(total=settings.max_connections, each=settings.max_connections_per_address)
-        self._connections: set[Connection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._seats = Seats(total=self._share(settings.max_connections), each=settings.max_connections_per_address)
+        self._connections: dict[Connection, Association] = {}
+        self._guests: dict[asyncio.Task[None], _Guest] = {}
         self._sockets: list[socket.socket] = []
+        self._tls: TlsDoor | None = None
         self.standing: list[asyncio.Task[None]] = []
         """Tasks that end only with the listener."""
+
+    def _share(self, total: int) -> int:
+        """Return this process's part of what the listeners of a machine may have together, rounded up.
+
+        The system spreads connections by their addresses, not evenly: an honest sender may find all of its own in one
+        process, so that what one origin may have is not divided.
+        """
+        return -(-total // self._settings.dicom_processes)
 
     def open(self, *, reuse_port: bool) -> Ports:
         """Listen; raises when a port or a TLS file cannot be used, or nothing is to listen."""
@@ -112,22 +143,23 @@ class Listener:
         if settings.dicom_plain:
             plain = self._listen(settings.dicom_port, None, reuse_port=reuse_port)
         if settings.dicom_tls_port is not None:
-            tls = self._listen(settings.dicom_tls_port, tls_context(settings), reuse_port=reuse_port)
+            self._tls = TlsDoor(settings)
+            tls = self._listen(settings.dicom_tls_port, self._tls, reuse_port=reuse_port)
         if plain is None and tls is None:
             raise ValueError("neither a plain nor a TLS DICOM port is set")
         self.standing.append(asyncio.create_task(self._check_for_ever()))
         return Ports(plain, tls)
 
-    def _listen(self, port: int, context: ssl.SSLContext | None, *, reuse_port: bool) -> int:
+    def _listen(self, port: int, door: TlsDoor | None, *, reuse_port: bool) -> int:
         host = self._settings.dicom_host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=reuse_port)
         listening.setblocking(False)
         self._sockets.append(listening)
-        self.standing.append(asyncio.create_task(self._accept_for_ever(listening, context)))
+        self.standing.append(asyncio.create_task(self._accept_for_ever(listening, door)))
         return int(listening.getsockname()[1])
 
-    async def _accept_for_ever(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
+    async def _accept_for_ever(self, listening: socket.socket, door: TlsDoor | None) -> None:
         """Take connections while there are seats. TLS begins only with a seat, in a task of its own."""
         loop = asyncio.get_running_loop()
         while True:
@@ -138,49 +170,78 @@ class Listener:
                 log.warning("connection not accepted", extra={"errno": failure.errno})
                 await asyncio.sleep(_ACCEPT_AGAIN_S)
                 continue
+            if self._seats.are_taken:
+                self._make_way()
             if not self._seats.take(address[0]):
                 ASSOCIATIONS_REJECTED_TOTAL.labels(reason="connections").inc()
                 accepted.close()
                 continue
-            task = asyncio.create_task(self._serve(accepted, address[0], context))
-            self._tasks.add(task)
+            guest = _Guest(address[0])
+            task = asyncio.create_task(self._serve(accepted, guest, door))
+            self._guests[task] = guest
             task.add_done_callback(self._done)
 
-    async def _serve(self, accepted: socket.socket, address: str, context: ssl.SSLContext | None) -> None:
+    def _make_way(self) -> None:
+        """With every seat taken, end whoever waits longest to be let in, of the address that has most such waiting.
+
+        Peers that connect and stay silent could otherwise keep all others out, each for as long as a deadline.
+        """
+        waiting = [(task, guest) for task, guest in self._guests.items() if guest.is_waiting]
+        if waiting:
+            [(crowd, _)] = Counter(guest.address for _, guest in waiting).most_common(1)
+            task, guest = next((task, guest) for task, guest in waiting if guest.address == crowd)
+            ASSOCIATIONS_REJECTED_TOTAL.labels(reason="made_way").inc()
+            self._leave(guest)
+            task.cancel()
+
+    def _leave(self, guest: _Guest) -> None:
+        if guest.is_seated:
+            guest.is_seated = False
+            self._seats.leave(guest.address)
+
+    async def _serve(self, accepted: socket.socket, guest: _Guest, door: TlsDoor | None) -> None:
         connection = Connection(
-            address, self._patience, buffer_bytes=self._settings.max_associate_rq_bytes + HEADER_BYTES
+            guest.address, self._patience, buffer_bytes=self._settings.max_associate_rq_bytes + HEADER_BYTES
         )
         try:
-            if await self._connect(connection, accepted, context):
-                self._connections.add(connection)
-                await Association(connection, self._parts).run()
+            if await self._connect(connection, accepted, door):
+                guest.association = Association(connection, self._parts)
+                self._connections[connection] = guest.association
+                await guest.association.run()
                 await connection.lost()
         finally:
             connection.cut(End.CLOSED)
-            self._connections.discard(connection)
-            self._seats.leave(address)
+            self._connections.pop(connection, None)
+            self._leave(guest)
 
-    async def _connect(self, connection: Connection, accepted: socket.socket, context: ssl.SSLContext | None) -> bool:
+    async def _connect(self, connection: Connection, accepted: socket.socket, door: TlsDoor | None) -> bool:
         """Join connection and socket, over TLS after the handshake. False when there is none, in time."""
-        is_tls = context is not None
+        is_tls = door is not None
         try:
             # Every response is one small write that the peer waits for.
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: connection,
                 accepted,
-                ssl=context,
+                ssl=door.context if door is not None else None,
                 ssl_handshake_timeout=self._settings.tls_handshake_timeout_s if is_tls else None,
                 ssl_shutdown_timeout=CLOSE_TIMEOUT_S if is_tls else None,
             )
-        except OSError:  # ssl.SSLError is one, and so is a handshake out of time
-            ASSOCIATIONS_REJECTED_TOTAL.labels(reason="tls_handshake").inc()
+        except OSError as failure:  # ssl.SSLError is one, and so is a handshake out of time
+            why = why_refused(failure)
+            ASSOCIATIONS_REJECTED_TOTAL.labels(reason=why.value if why else "tls_handshake").inc()
+            if why is not None:
+                self._callers.note(why, ae_title=UNNAMED, address=connection.address)
+            log.warning("TLS not agreed", extra={"reason": why.value if why else type(failure).__name__})
             accepted.close()
             return False
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
         return connection.is_made
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._guests.pop(task, None)
         failure = None if task.cancelled() else task.exception()
         if failure is not None:
             log.error("association failed", extra={"error": type(failure).__name__})
@@ -198,7 +259,28 @@ class Listener:
                     end = End.STOPPING
                 if end is not None:
                     connection.expire(end)
+            if self._tls is not None:
+                self._tls.refresh()
+            # Asked here, in a thread, so that no association waits for the tables or the file system.
+            await asyncio.to_thread(
+                self._look, {key for each in self._connections.values() if (key := each.study_under_way)}
+            )
             await self._callers.write()
+
+    def _look(self, under_way: Collection[StudyKey]) -> None:
+        """Measure the pressure, and let no study settle while its next image is on the wire."""
+        try:
+            self._intake.pressure(fresh_s=_CHECK_S)
+            if not under_way:
+                return
+            now, database = self._callers.clock(), self._callers.database
+            with database.reading() as rx:
+                soon = settles_soon(rx, under_way, before=now + PUT_OFF_S / 2)
+            if soon:
+                with database.transaction() as tx:
+                    put_off(tx, soon, until=now + PUT_OFF_S, partial_after_s=self._settings.partial_after_s)
+        except (SQLAlchemyError, OSError) as failure:  # asked again in a second
+            log.warning("pressure not known", extra={"error": type(failure).__name__})
 
     async def stop(self) -> None:
         """Turn new associations away, let the others finish for a while, then end them."""
@@ -206,8 +288,8 @@ class Listener:
         log.info("listener stopping", extra={"connections": len(self._connections)})
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._settings.shutdown_s
-        while self._tasks and (left_s := give_up_at - loop.time()) > 0:
-            await asyncio.wait(set(self._tasks), timeout=left_s)
+        while self._guests and (left_s := give_up_at - loop.time()) > 0:
+            await asyncio.wait(set(self._guests), timeout=left_s)
 
     async def close(self) -> None:
         """Close the sockets and cut what is left; instances that are whole still become durable."""
@@ -218,27 +300,8 @@ class Listener:
             listening.close()
         for connection in list(self._connections):
             connection.expire(End.STOPPING)
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=LAST_COMMITS_S)
+        if self._guests:
+            await asyncio.wait(set(self._guests), timeout=LAST_COMMITS_S)
         for connection in list(self._connections):
             connection.cut(End.STOPPING)
         await self._callers.write()
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext:
-    """Return the server's TLS: version 1.2 or newer, and client certificates where an authority for them is set."""
-    if settings.dicom_tls_certificate is None or settings.dicom_tls_key is None:
-        raise ValueError("a DICOM TLS port needs dicom_tls_certificate and dicom_tls_key")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(_file(settings.dicom_tls_certificate), _file(settings.dicom_tls_key))
-    if settings.dicom_tls_client_ca is not None:
-        context.load_verify_locations(_file(settings.dicom_tls_client_ca))
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def _file(path: Path) -> str:
-    if not path.is_file():
-        raise ValueError(f"no such file: {path}")
-    return str(path)

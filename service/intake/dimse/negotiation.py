@@ -19,7 +19,13 @@ from pynetdicom.pdu_items import (
     UserInformationItem,
 )
 
-from service.intake.dimse.capabilities import ABSTRACT_SYNTAXES, IMPLICIT_VR_LITTLE_ENDIAN, TRANSFER_SYNTAXES
+from service.intake.dimse.capabilities import (
+    ABSTRACT_SYNTAXES,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    PLAIN_SYNTAXES,
+    STORAGE_COMMITMENT,
+    TRANSFER_SYNTAXES,
+)
 from service.intake.dimse.pdus import AbortReason, Malformed
 from service.intake.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -46,6 +52,8 @@ class Rejection(Enum):
     STOPPING = ("stopping", 2, 3, 1)
     TABLES_AWAY = ("tables_away", 2, 3, 1)
     LOCAL_LIMIT = ("local_limit", 2, 3, 2)
+    NO_ROOM = ("no_room", 2, 3, 2)
+    OVERLOADED = ("overloaded", 2, 3, 2)
 
     def __init__(self, word: str, result: int, source: int, reason: int) -> None:
         self.word = word
@@ -163,7 +171,9 @@ def _ae_title(field: memoryview) -> str:
     return "".join(c if c.isascii() and c.isprintable() else "?" for c in text)
 
 
-def negotiate(request: Request, *, max_pdu_bytes: int) -> tuple[dict[int, Context], bytes]:
+def negotiate(
+    request: Request, *, max_pdu_bytes: int, takes_commitment: bool = False
+) -> tuple[dict[int, Context], bytes]:
     """Return the accepted contexts by id, and the A-ASSOCIATE-AC that says so.
 
     Of the transfer syntaxes the proposer's first that we support is taken: it knows what its files are in.
@@ -171,12 +181,15 @@ def negotiate(request: Request, *, max_pdu_bytes: int) -> tuple[dict[int, Contex
     Args:
         request: What the peer proposed.
         max_pdu_bytes: What we take in one P-DATA-TF.
+        takes_commitment: This peer can be told the outcome of a storage commitment.
     """
     accepted: dict[int, Context] = {}
     items: list[object] = [ApplicationContextItem()]
     for proposal in request.proposals:
-        syntax = next((uid for uid in proposal.transfer_syntaxes if uid in TRANSFER_SYNTAXES), None)
-        if proposal.abstract_syntax not in ABSTRACT_SYNTAXES:
+        is_commitment = proposal.abstract_syntax == STORAGE_COMMITMENT
+        syntaxes = PLAIN_SYNTAXES if is_commitment else TRANSFER_SYNTAXES
+        syntax = next((uid for uid in proposal.transfer_syntaxes if uid in syntaxes), None)
+        if proposal.abstract_syntax not in ABSTRACT_SYNTAXES and not (is_commitment and takes_commitment):
             items.append(_answer(proposal.context_id, _ABSTRACT_NOT_SUPPORTED, IMPLICIT_VR_LITTLE_ENDIAN))
         elif syntax is None:
             items.append(_answer(proposal.context_id, _TRANSFER_NOT_SUPPORTED, IMPLICIT_VR_LITTLE_ENDIAN))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from service import tables
 from service.intake.outcomes import Door
+from service.sites import PeerCertificate
 
 MAX_STRANGERS = 1_000
 """Rows about strangers that wait for an operator; past that, new ones are counted together."""
@@ -23,6 +25,8 @@ class Peer:
     id: int
     site_id: int
     ae_title: str
+    has_address: bool
+    """It listens where an operator said: it can be told the outcome of a storage commitment."""
 
 
 class Stranger(StrEnum):
@@ -32,6 +36,16 @@ class Stranger(StrEnum):
     AE_TITLE = "calling_ae_title"
     NETWORK = "calling_network"
     CERTIFICATE = "client_certificate"
+    CERTIFICATE_NOT_ENTERED = "certificate_not_entered"
+    TLS_NO_CERTIFICATE = "tls_no_certificate"
+    TLS_EXPIRED = "tls_certificate_expired"
+    TLS_REVOKED = "tls_certificate_revoked"
+    TLS_REVOCATION_LIST = "tls_revocation_list"
+    TLS_AUTHORITY = "tls_unknown_authority"
+    TLS_CERTIFICATE = "tls_certificate_invalid"
+    TLS_VERSION = "tls_version_or_suite"
+    TLS_NOT_SPOKEN = "tls_not_spoken"
+    TLS_FAILED = "tls_failed"
 
 
 _WORDS = {
@@ -39,25 +53,44 @@ _WORDS = {
     Stranger.AE_TITLE: "AE title is not a known peer, calling from {address}",
     Stranger.NETWORK: "known AE title, but not from {address}",
     Stranger.CERTIFICATE: "known AE title, but without its TLS certificate, from {address}",
+    Stranger.CERTIFICATE_NOT_ENTERED: "known AE title, but no certificate is entered for it, from {address}",
+    Stranger.TLS_NO_CERTIFICATE: "showed no client certificate on the TLS port, from {address}",
+    Stranger.TLS_EXPIRED: "its client certificate is not valid at this time, from {address}",
+    Stranger.TLS_REVOKED: "its client certificate is revoked, from {address}",
+    Stranger.TLS_REVOCATION_LIST: "its authority's revocation list is missing or out of date, from {address}",
+    Stranger.TLS_AUTHORITY: "its client certificate is of an authority that we do not know, from {address}",
+    Stranger.TLS_CERTIFICATE: "its client certificate is not valid for this, from {address}",
+    Stranger.TLS_VERSION: "offers no TLS version or cipher suite that is safe enough, from {address}",
+    Stranger.TLS_NOT_SPOKEN: "does not speak TLS on the TLS port, from {address}",
+    Stranger.TLS_FAILED: "broke the TLS handshake, from {address}",
 }
 
 
-def find_peer(tx: Connection, *, ae_title: str, address: str, certificate_sha256: str | None) -> Peer | Stranger:
+def find_peer(tx: Connection, *, ae_title: str, address: str, certificate: PeerCertificate | None) -> Peer | Stranger:
     """Return the peer that this caller is, or why it is none.
 
     Of several networks that hold the address the narrowest counts, so that one machine's entry beats its network's.
+    Who shows a certificate must be entered with it: an AE title alone proves nothing, and a certificate proves only
+    its own holder's.
 
     Args:
         tx: A reading transaction.
         ae_title: Calling AE title, stripped.
         address: IP address that the connection comes from.
-        certificate_sha256: Of the client's certificate, in hex; None without TLS or without a certificate.
+        certificate: The client's; None without TLS, or where no authority for clients is set.
     """
     t = tables.dicom_peer
     rows = tx.execute(
-        select(t.c.id, t.c.site_id, t.c.network, t.c.certificate_sha256).where(
-            t.c.ae_title == ae_title, t.c.disabled_at.is_(None)
-        )
+        select(
+            t.c.id,
+            t.c.site_id,
+            t.c.network,
+            t.c.certificate_sha256,
+            t.c.certificate_subject,
+            t.c.certificate_issuer,
+            t.c.answer_host,
+            t.c.answer_port,
+        ).where(t.c.ae_title == ae_title, t.c.disabled_at.is_(None))
     ).all()
     if not rows:
         return Stranger.AE_TITLE
@@ -67,9 +100,19 @@ def find_peer(tx: Connection, *, ae_title: str, address: str, certificate_sha256
     if not matching:
         return Stranger.NETWORK
     _, row = max(matching, key=lambda pair: pair[0])
-    if row.certificate_sha256 and row.certificate_sha256.lower() != certificate_sha256:
-        return Stranger.CERTIFICATE
-    return Peer(row.id, row.site_id, ae_title)
+    wrong = _wrong_certificate(row, certificate)
+    return wrong or Peer(row.id, row.site_id, ae_title, bool(row.answer_host and row.answer_port))
+
+
+def _wrong_certificate(row: Any, shown: PeerCertificate | None) -> Stranger | None:
+    """Say what is wrong with what a peer showed: its entry names one certificate, or any of a name and authority."""
+    if row.certificate_sha256:
+        is_its_own = shown is not None and row.certificate_sha256.lower() == shown.sha256
+        return None if is_its_own else Stranger.CERTIFICATE
+    if row.certificate_subject:
+        named = (row.certificate_subject, row.certificate_issuer)
+        return None if shown is not None and named == (shown.subject, shown.issuer) else Stranger.CERTIFICATE
+    return Stranger.CERTIFICATE_NOT_ENTERED if shown is not None else None
 
 
 def _ip(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

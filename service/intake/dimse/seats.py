@@ -19,6 +19,11 @@ class Seats:
         self._taken: Counter[Hashable] = Counter()
         self._sum = 0
 
+    @property
+    def are_taken(self) -> bool:
+        """None is left, for any origin."""
+        return self._sum >= self._total
+
     def take(self, origin: Hashable) -> bool:
         """Take a seat; False when none is left for this origin."""
         if self._sum >= self._total or self._taken[origin] >= self._each:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from service.intake.dimse.commands import Command
+from service.intake.dimse.commands import Answer, Command
 from service.intake.dimse.negotiation import Context
 from service.intake.dimse.pdus import AbortReason, Malformed
 from service.intake.outcomes import Door, IntakeReason, Outcome, Sender
@@ -35,6 +35,8 @@ class Store:
         self.command = command
         self.context_id = context.context_id
         self.size_bytes = 0
+        self.study_instance_uid: str | None = None
+        """Of what was kept."""
         self._intake, self._sender = intake, sender
         self._max_dataset_bytes = max_dataset_bytes
         self._spooled: Spooled | None = None
@@ -64,8 +66,13 @@ class Store:
             log.error("disk refused", extra={"errno": failure.errno})  # noqa: TRY400 - a trace adds only our frames
             self._refuse(IntakeReason.OUT_OF_RESOURCES)
 
-    async def finish(self) -> Outcome:
+    async def finish(self) -> Answer:
         """Say what became of it, once that is durable."""
+        outcome = await self._outcome()
+        self.study_instance_uid = outcome.study_instance_uid if outcome.is_kept else None
+        return Answer(outcome.status, outcome.reason.comment if outcome.reason else "")
+
+    async def _outcome(self) -> Outcome:
         sop_class_uid, sop_instance_uid = self.command.sop_class_uid, self.command.sop_instance_uid
         if self._spooled is not None:
             spooled, self._spooled = self._spooled, None  # consumed from here on

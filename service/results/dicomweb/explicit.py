@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from pathlib import Path
 
-from pydicom import Dataset, dcmread, dcmwrite
-from pydicom.errors import InvalidDicomError
+from pydicom import Dataset, dcmwrite
+from pydicom.dataset import FileMetaDataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -16,8 +16,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from preprocessing.windows import HeaderRefused, open_window
-from service.archive import PREAMBLE, Archive, StoredFileDamaged
+from preprocessing.datasets import Keeping, read_dataset
+from preprocessing.windows import HeaderRefused
 
 CONVERTIBLE = frozenset({str(ImplicitVRLittleEndian), str(ExplicitVRBigEndian), str(DeflatedExplicitVRLittleEndian)})
 """Native pixels in another coding of the data set: no pixel value changes."""
@@ -25,56 +25,33 @@ MAX_CONVERTED_BYTES = 256 << 20
 """A conversion holds the file in memory; a larger one is sent as it is stored."""
 
 PYDICOM_ERRORS = (
-    ArithmeticError, AttributeError, EOFError, InvalidDicomError, LookupError, MemoryError, NotImplementedError,
-    RecursionError, StoredFileDamaged, HeaderRefused, TypeError, ValueError, struct.error, zlib.error,
+    ArithmeticError, AttributeError, BytesLengthException, EOFError, HeaderRefused, InvalidDicomError, LookupError,
+    MemoryError, NotImplementedError, RecursionError, TypeError, ValueError, struct.error,
 )  # fmt: skip
-"""What pydicom is known to raise on files that a sender made: it has no error of its own for most of them."""
+"""What pydicom is known to raise on values that a sender made: it has no error of its own for most of them."""
 
 _WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
-def to_explicit(archive: Archive, path: Path, *, transfer_syntax_uid: str, size_bytes: int) -> bytes | None:
+def to_explicit(path: Path, *, transfer_syntax_uid: str, size_bytes: int) -> bytes | None:
     """Return a stored file in Explicit VR Little Endian; None when it cannot be converted.
 
     Args:
-        archive: Knows where the data set begins.
         path: A file of the archive.
         transfer_syntax_uid: Of the stored file; one of CONVERTIBLE.
         size_bytes: Of the stored data set.
     """
     if size_bytes > MAX_CONVERTED_BYTES:
         return None
+    keeping = Keeping(MAX_CONVERTED_BYTES, MAX_CONVERTED_BYTES, with_pixels=True)
     try:
         with path.open("rb") as file:
-            dataset = dcmread(_inflated(archive, file, size_bytes) if _is_deflated(transfer_syntax_uid) else file)
-            if transfer_syntax_uid == str(ExplicitVRBigEndian):
-                _swap(dataset)
-            return _written(dataset)
+            dataset = read_dataset(file, transfer_syntax_uid=transfer_syntax_uid, keeping=keeping)
+        if transfer_syntax_uid == str(ExplicitVRBigEndian):
+            _swap(dataset)
+        return _written(dataset)
     except PYDICOM_ERRORS:
         return None
-
-
-def _is_deflated(transfer_syntax_uid: str) -> bool:
-    return transfer_syntax_uid == str(DeflatedExplicitVRLittleEndian)
-
-
-def _inflated(archive: Archive, file: io.BufferedReader, size_bytes: int) -> io.BytesIO:
-    """Return a deflated file as one in Explicit VR Little Endian, inflated no further than we convert."""
-    offset = archive.dataset_offset(file)
-    window = open_window(file, offset=offset, length=size_bytes, is_deflated=True)
-    whole = io.BytesIO()
-    whole.write(PREAMBLE)
-    syntax = str(ExplicitVRLittleEndian).encode() + b"\0"
-    element = b"\x02\x00\x10\x00UI" + struct.pack("<H", len(syntax)) + syntax
-    whole.write(b"\x02\x00\x00\x00UL\x04\x00" + struct.pack("<I", len(element)) + element)
-    position = 0
-    while chunk := window.peek(position, 1 << 18):
-        whole.write(chunk)
-        position += len(chunk)
-        if position > MAX_CONVERTED_BYTES:
-            raise HeaderRefused("limit")
-    whole.seek(0)
-    return whole
 
 
 def _swap(dataset: Dataset) -> None:
@@ -90,6 +67,7 @@ def _swap(dataset: Dataset) -> None:
 
 def _written(dataset: Dataset) -> bytes:
     buffer = io.BytesIO()
+    dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID

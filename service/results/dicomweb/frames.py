@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import BinaryIO
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
-from preprocessing.elements import PixelData, read_elements
+from preprocessing.elements import MAX_ITEMS, PixelData, read_elements
 from preprocessing.header import InstanceHeader
 from preprocessing.windows import HeaderRefused, Window, open_window
 from service.archive import Archive, StoredFileDamaged
@@ -40,6 +41,8 @@ MEDIA_TYPES = {
 }
 """Compressed frames by transfer syntax (PS3.18 table 8.7.3-2)."""
 _CHUNK = 1 << 20
+_WORDS = {16: 2, 32: 4, 64: 8}
+"""Bytes of a word by Bits Allocated: whatever else a file says, its bytes are given as they are."""
 
 
 class NoSuchFrame(LookupError):
@@ -110,7 +113,7 @@ class Frames:
 
     def _bytes(self, spans: Sequence[tuple[int, int]]) -> Iterator[bytes]:
         swapped = self._instance.transfer_syntax_uid == str(ExplicitVRBigEndian)
-        word = (self._instance.header.bits_allocated or 8) // 8 if swapped else 1
+        word = _WORDS.get(self._instance.header.bits_allocated or 8, 1) if swapped else 1
         with self._path.open("rb") as file:
             window = self._window(file)
             for position, length in spans:
@@ -130,6 +133,8 @@ _Spans = tuple[tuple[int, int], ...]
 def _spans(pixels: PixelData, header: InstanceHeader, window: Window) -> list[_Spans]:
     """Return for each frame where its bytes are."""
     frames = max(1, header.number_of_frames or 1)
+    if frames > MAX_ITEMS:  # nothing so long was ever made, and each frame costs memory here
+        raise NoSuchFrame("more frames than are served")
     if pixels.length_bytes is not None:
         # Two pixels share their colours in this one; every other uncompressed form has whole samples.
         samples = 2 if header.photometric_interpretation == "YBR_FULL_422" else header.samples_per_pixel or 1
@@ -144,18 +149,19 @@ def _spans(pixels: PixelData, header: InstanceHeader, window: Window) -> list[_S
         return [fragments] if fragments else []
     if len(fragments) == frames:
         return [(fragment,) for fragment in fragments]
-    offsets = window.read(*table)
-    return _by_offsets(offsets, fragments, frames) if offsets else _by_ends(window, fragments, frames)
-
-
-def _by_offsets(table: bytes, fragments: Sequence[tuple[int, int]], frames: int) -> list[_Spans]:
-    """Tell frames of several fragments apart by the Basic Offset Table (PS3.5 A.4)."""
-    if len(table) != 4 * frames or not fragments:
+    if table[1] == 0:
+        return _by_ends(window, fragments, frames)
+    if table[1] != 4 * frames or not fragments:
         raise NoSuchFrame("frames cannot be told apart")
-    origin = fragments[0][0] - 8
-    starts = [origin + offset for offset in struct.unpack(f"<{frames}I", table)]
-    ends = [*starts[1:], fragments[-1][0] + fragments[-1][1] + 1]
-    return [tuple(f for f in fragments if start <= f[0] - 8 < end) for start, end in zip(starts, ends, strict=True)]
+    return _by_offsets(struct.unpack(f"<{frames}I", window.read(*table)), fragments)
+
+
+def _by_offsets(offsets: Sequence[int], fragments: Sequence[tuple[int, int]]) -> list[_Spans]:
+    """Tell frames of several fragments apart by the Basic Offset Table (PS3.5 A.4)."""
+    begins = [position - fragments[0][0] for position, _ in fragments]
+    firsts = [bisect_left(begins, offset) for offset in offsets]
+    bounds = zip(firsts, [*firsts[1:], len(fragments)], strict=True)
+    return [tuple(fragments[first:end]) for first, end in bounds]
 
 
 def _by_ends(window: Window, fragments: Sequence[tuple[int, int]], frames: int) -> list[_Spans]:
@@ -174,8 +180,9 @@ def _by_ends(window: Window, fragments: Sequence[tuple[int, int]], frames: int) 
 
 
 def _turned(words: bytes, width: int) -> bytes:
-    """Big endian words → little endian."""
-    turned = bytearray(len(words))
+    """Big endian words → little endian; what is less than a word stays."""
+    whole = len(words) // width * width
+    turned = bytearray(words)
     for index in range(width):
-        turned[index::width] = words[width - 1 - index :: width]
+        turned[index:whole:width] = words[width - 1 - index : whole : width]
     return bytes(turned)

@@ -8,18 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydicom import DataElement, Dataset, dcmread
+from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.multival import MultiValue
 from pydicom.valuerep import VR
 
+from preprocessing.datasets import Keeping, read_dataset, read_left_out
 from preprocessing.header import InstanceHeader
 from service.results.dicomweb.attributes import Json, element, json_element, person_name
-from service.results.dicomweb.explicit import PYDICOM_ERRORS
+from service.results.dicomweb.explicit import MAX_CONVERTED_BYTES, PYDICOM_ERRORS
 
 INLINE_BYTES = 1_024
 """Longer binary values are left to their own address."""
+_KEEPING = Keeping(bulk_bytes=16 << 20, longest_bulk_bytes=INLINE_BYTES, with_pixels=False)
 _BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _TEXT = frozenset({"AE", "AS", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
 _WHOLE = frozenset({"IS", "SL", "SS", "SV", "UL", "US", "UV"})
@@ -39,17 +41,17 @@ def read_metadata(path: Path, header: InstanceHeader, bulk_address: str) -> Json
     """Return a stored instance's attributes as DICOM JSON.
 
     Args:
-        path: A file of the archive: what pydicom reads here passed our bounded reader when it came.
+        path: A file of the archive.
         header: As stored with the instance.
         bulk_address: Where bulk values are; the path of tags follows it.
 
     Returns:
-        Every attribute that can be read; of a file that pydicom cannot read at all, what the header holds.
+        Every attribute that can be read; of a file that cannot be read within our limits, what the header holds.
     """
     try:
         with path.open("rb") as file:
-            dataset = dcmread(file, stop_before_pixels=True, defer_size=INLINE_BYTES)
-            found = _dataset(dataset, bulk_address)
+            dataset = read_dataset(file, transfer_syntax_uid=header.transfer_syntax_uid, keeping=_KEEPING)
+        found = _dataset(dataset, bulk_address)
     except PYDICOM_ERRORS:
         found = {}
     found |= dict([element("SpecificCharacterSet", "ISO_IR 192")])
@@ -84,7 +86,7 @@ def _dataset(dataset: Dataset, bulk_address: str) -> Json:
 
 
 def _element(dataset: Dataset, tag: Any, bulk_address: str) -> Json:
-    raw = dataset.get_item(tag)
+    raw = dataset.get_item(tag, keep_deferred=True)
     # A long binary value is told by its length, not read; an implicit data set's elements get their VR here.
     if isinstance(raw, RawDataElement) and raw.length > INLINE_BYTES and (vr := _vr(raw)) in _BULK:
         return {"vr": vr, "BulkDataURI": bulk_address}
@@ -136,18 +138,24 @@ def pixel_element(header: InstanceHeader) -> tuple[str, str]:
     return "7FE00010", "OW"
 
 
-def read_bulk(path: Path, steps: Sequence[str]) -> bytes | None:
+def read_bulk(path: Path, transfer_syntax_uid: str, steps: Sequence[str]) -> bytes | None:
     """Return one binary value of a stored file; None when there is none at this path.
 
     Args:
         path: A file of the archive.
+        transfer_syntax_uid: As it is stored.
         steps: Tags of eight hexadecimal digits, an item's index from 0 after that of each sequence.
     """
     try:
         with path.open("rb") as file:
-            dataset = dcmread(file, stop_before_pixels=True, defer_size=INLINE_BYTES)
+            dataset = read_dataset(file, transfer_syntax_uid=transfer_syntax_uid, keeping=_KEEPING)
             for tag, index in zip(steps[:-1:2], steps[1:-1:2], strict=True):
                 dataset = dataset[int(tag, 16)].value[int(index)]
+            raw = dataset.get_item(int(steps[-1], 16), keep_deferred=True)
+            if isinstance(raw, RawDataElement) and raw.value is None:
+                return read_left_out(
+                    file, transfer_syntax_uid=transfer_syntax_uid, element=raw, max_bytes=MAX_CONVERTED_BYTES
+                )
             value = dataset[int(steps[-1], 16)].value
     except PYDICOM_ERRORS:
         return None

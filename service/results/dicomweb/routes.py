@@ -129,7 +129,7 @@ def retrieve(request: Request, scope: Scoped, accepts: Accepts, place: Annotated
     chosen = wado.choose(archive, instances, usable)
     if not chosen:
         raise _not_acceptable("Ask for multipart/related; compressed instances are given with transfer-syntax=*.")
-    parts = wado.parts(archive, chosen, _base(request))
+    parts = wado.parts(chosen, _base(request))
     if not next(one for one in usable if wado.choose(archive, instances, [one])).is_multipart:
         [part] = parts
         headers = {"Content-Disposition": 'attachment; filename="instance.dcm"'}
@@ -190,7 +190,8 @@ def retrieve_bulk(
     taken = next((one for one in accepts if one.takes(OCTETS)), None)
     if taken is None:
         raise _not_acceptable("Binary values are application/octet-stream.")
-    value = read_bulk(archive.path(instance.site_id, instance.content_sha256), path.split("/"))
+    stored = archive.path(instance.site_id, instance.content_sha256)
+    value = read_bulk(stored, instance.transfer_syntax_uid, path.split("/"))
     if value is None:
         raise NotFound("The instance has no such binary value.")
     return _frames([iter([value])], FrameForm(OCTETS, taken.is_multipart))

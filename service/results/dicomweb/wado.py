@@ -64,17 +64,14 @@ def _way(stored: str, accepted: Sequence[Accepted]) -> bool | None:
     return None
 
 
-def parts(archive: Archive, chosen: Iterable[Chosen], base: str) -> Iterator[Part]:
+def parts(chosen: Iterable[Chosen], base: str) -> Iterator[Part]:
     """Give one part for each instance, converted only when its turn comes."""
     for one in chosen:
         instance = one.instance
         converted = None
         if not one.as_stored:
             converted = to_explicit(
-                archive,
-                one.path,
-                transfer_syntax_uid=instance.transfer_syntax_uid,
-                size_bytes=instance.size_bytes,
+                one.path, transfer_syntax_uid=instance.transfer_syntax_uid, size_bytes=instance.size_bytes
             )
         syntax = instance.transfer_syntax_uid if converted is None else EXPLICIT
         yield Part(

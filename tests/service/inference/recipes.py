@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ class DeadlyRecipe:
         match header.patient_id:
             case "ABORT":
                 os.abort()
+            case "SEGV":
+                os.kill(os.getpid(), signal.SIGSEGV)
             case "PANIC":
                 raise NativePanic
             case "MEMORY":

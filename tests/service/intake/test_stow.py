@@ -213,7 +213,7 @@ def test_too_many_parts_are_413_and_the_allowed_ones_stay(tmp_path: Path) -> Non
 
 
 def test_full_storage_is_507_before_the_body_is_read(tmp_path: Path) -> None:
-    with open_parts(tmp_path, min_free_bytes=1 << 60) as parts, open_door(parts) as door:
+    with open_parts(tmp_path, min_free_bytes=1 << 60, min_free_share=1) as parts, open_door(parts) as door:
         answer = door.store(part10(make_radiograph()))
 
     assert answer.status_code == 507

@@ -122,6 +122,17 @@ def test_names_in_a_zip_lead_nowhere(door: Door, tmp_path: Path) -> None:
     assert not any("evil" in path.name for path in set(tmp_path.rglob("*")) - before)
 
 
+def test_a_film_with_a_zip_s_first_bytes_in_its_preamble_is_a_film(door: Door) -> None:
+    content = film()
+
+    answer = door.upload(b"PK\x03\x04".ljust(128, b"\0") + content[128:])
+
+    assert outcomes(answer) == {"film.dcm": "stored"}
+    [row] = door.rows("instance")
+    stored = door.parts.archive.path(row["site_id"], row["content_sha256"]).read_bytes()
+    assert stored[:132] == bytes(128) + b"DICM"
+
+
 def test_zip_is_known_by_its_bytes_or_its_declared_type(door: Door) -> None:
     by_bytes = door.upload(zipped({"a": film()}), **{"Content-Type": "application/octet-stream"})
     by_type = door.upload(b"not a zip at all", **{"Content-Type": "application/zip"})
@@ -246,7 +257,7 @@ def test_a_too_large_instance_is_413(tmp_path: Path) -> None:
 
 
 def test_full_storage_is_507_with_words(tmp_path: Path) -> None:
-    with open_parts(tmp_path, min_free_bytes=1 << 60) as parts, open_door(parts) as door:
+    with open_parts(tmp_path, min_free_bytes=1 << 60, min_free_share=1) as parts, open_door(parts) as door:
         answer = door.upload(film())
 
         assert answer.status_code == 507

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,17 @@ class Authority:
         )
         digest = hashlib.sha256(signed.public_bytes(serialization.Encoding.DER)).hexdigest()
         return Certificate(path, key_path, digest)
+
+    def revocation_list(self, revoked: Sequence[Certificate]) -> bytes:
+        now = datetime.datetime.now(datetime.UTC)
+        day = datetime.timedelta(days=1)
+        built = x509.CertificateRevocationListBuilder().issuer_name(self._name).last_update(now - day)
+        built = built.next_update(now + day)
+        for each in revoked:
+            serial = x509.load_pem_x509_certificate(each.path.read_bytes()).serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - day)
+            built = built.add_revoked_certificate(entry.build())
+        return built.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def _builder(
         self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey

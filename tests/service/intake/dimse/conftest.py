@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from service import tables
 from service.intake.dimse.listener import Ports, run_listener
@@ -60,6 +60,11 @@ class Listening:
                     site_id=self.parts.site_id, ae_title=ae_title, network=network, created_at=0.0, **columns
                 )
             )
+
+    def change_peer(self, ae_title: str, **columns: Any) -> None:
+        t = tables.dicom_peer
+        with self.parts.database.transaction() as tx:
+            tx.execute(update(t).where(t.c.ae_title == ae_title).values(**columns))
 
     def stored_uids(self) -> set[str]:
         with self.parts.database.reading() as tx:

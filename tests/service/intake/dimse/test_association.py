@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import resource
+import shutil
 import socket
 import struct
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from service import tables
 from service.intake.dimse.pdus import AbortReason
@@ -38,6 +41,7 @@ from tests.service.intake.dimse.sender import (
     store_command,
     store_pdus,
 )
+from tests.service.intake.waiting import add_waiting
 
 
 def stored_file(listening: Listening, dataset: Dataset) -> Path:
@@ -253,11 +257,32 @@ def test_a_data_set_far_past_the_limit_ends_the_association(open_listener: OpenL
     assert listening.spool_files() == []
 
 
-def test_a_full_disk_is_answered_and_nothing_is_kept(open_listener: OpenListener) -> None:
-    listening = open_listener(min_free_bytes=2**60)
+@pytest.mark.parametrize(
+    ("settings", "waiting"),
+    [({"min_free_bytes": 2**60, "min_free_share": 1.0}, None), ({"max_waiting_s": 60.0}, 61.0)],
+    ids=["full", "overloaded"],
+)
+def test_at_the_hard_mark_a_known_peer_is_asked_to_come_back(
+    open_listener: OpenListener, settings: dict[str, float], waiting: float | None
+) -> None:
+    listening = open_listener(**settings)
+    if waiting is not None:
+        add_waiting(listening.parts, waiting)
+
+    with listening.call() as sender:
+        sender.send(associate_rq())
+        assert sender.ends() == (3, bytes((0, 2, 3, 2)))
+
+
+def test_a_full_disk_is_answered_and_nothing_is_kept(
+    open_listener: OpenListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listening = open_listener(min_free_bytes=1)
 
     with listening.call() as sender:
         sender.associate()
+        monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))
+        wait_until("the disk is full", lambda: not listening.parts.intake.has_room())
         answers = [sender.store(make_radiograph(phantom(600, 600))) for _ in range(2)]
         sender.send(data_pdu(pdv(ECHO_ID, COMMAND | LAST, echo_command())))
         assert sender.answer().Status == 0x0000
@@ -429,3 +454,30 @@ def test_implicit_little_endian_is_stored_as_sent(listening: Listening) -> None:
         sender.release()
 
     assert dcmread(stored_file(listening, dataset)).file_meta.TransferSyntaxUID == IMPLICIT
+
+
+def test_a_study_does_not_settle_while_its_next_image_is_on_the_wire(open_listener: OpenListener) -> None:
+    listening = open_listener(first_pdu_timeout_s=0.4)  # the listener looks four times as often
+    first, second = make_radiograph(), make_radiograph(phantom(900, 900), seed=1)
+    second.StudyInstanceUID = first.StudyInstanceUID
+    pdus = store_pdus(second, piece=16_000)
+
+    def due_at() -> float:
+        with listening.parts.database.reading() as rx:
+            return float(rx.execute(select(tables.study.c.settle_at)).scalar_one())
+
+    with listening.call() as sender:
+        sender.associate()
+        sender.store(first)
+        soon = time.time() + 1.0
+        with listening.parts.database.transaction() as tx:
+            tx.execute(update(tables.study).values(settle_at=soon, arriving_since=soon))
+        threading.Event().wait(0.5)
+        between = due_at()
+        sender.send(*pdus[:-1])
+        wait_until("the study is put off", lambda: due_at() > soon + 3.0)
+        sender.send(pdus[-1])
+        assert sender.answer().Status == 0x0000
+        sender.release()
+
+    assert between == soon  # an open association that sends nothing holds nothing up

@@ -11,12 +11,17 @@ from service import tables
 from service.database import Database
 from service.intake.dimse import records
 from service.intake.dimse.records import Peer, Stranger, find_peer, note_stranger
+from service.sites import PeerCertificate
 from tests.driver import wait_until
 from tests.factories import add_site
 from tests.service.intake.dimse.conftest import Listening
 from tests.service.intake.dimse.sender import associate_rq
 
 CERTIFICATE = "ab" * 32
+SUBJECT, ISSUER = "CN=hanoi,O=Hospital", "CN=Hospital CA"
+PINNED, OTHER = PeerCertificate(CERTIFICATE, "CN=pinned", ISSUER), PeerCertificate("cd" * 32, SUBJECT, ISSUER)
+RENEWED = PeerCertificate("ef" * 32, SUBJECT, ISSUER)
+FORGED = PeerCertificate("ef" * 32, SUBJECT, "CN=Other CA")
 
 
 @pytest.fixture
@@ -25,19 +30,22 @@ def database(tmp_path: Path) -> Database:
     database.migrate()
     near, far = add_site(database, "near"), add_site(database, "far")
     rows = [
-        (near, "PACS", "10.1.0.0/16", None),
-        (far, "PACS", "10.1.2.3/32", None),
-        (far, "PINNED", "10.0.0.0/8", CERTIFICATE.upper()),
-        (near, "SIX", "fd00::/8", None),
+        (near, "PACS", "10.1.0.0/16", None, None),
+        (far, "PACS", "10.1.2.3/32", None, None),
+        (far, "PINNED", "10.0.0.0/8", CERTIFICATE.upper(), None),
+        (far, "NAMED", "10.0.0.0/8", None, SUBJECT),
+        (near, "SIX", "fd00::/8", None, None),
     ]
     with database.transaction() as tx:
-        for site_id, ae_title, network, certificate in rows:
+        for site_id, ae_title, network, certificate, subject in rows:
             tx.execute(
                 insert(tables.dicom_peer).values(
                     site_id=site_id,
                     ae_title=ae_title,
                     network=network,
                     certificate_sha256=certificate,
+                    certificate_subject=subject,
+                    certificate_issuer=ISSUER if subject else None,
                     created_at=0.0,
                 )
             )
@@ -45,9 +53,9 @@ def database(tmp_path: Path) -> Database:
     database.close()
 
 
-def find(database: Database, ae_title: str, address: str, certificate_sha256: str | None = None) -> Peer | Stranger:
+def find(database: Database, ae_title: str, address: str, shown: PeerCertificate | None = None) -> Peer | Stranger:
     with database.reading() as tx:
-        return find_peer(tx, ae_title=ae_title, address=address, certificate_sha256=certificate_sha256)
+        return find_peer(tx, ae_title=ae_title, address=address, certificate=shown)
 
 
 @pytest.mark.parametrize(
@@ -79,17 +87,28 @@ def test_a_known_peer_belongs_to_the_site_of_its_narrowest_network(
         ("PACS", "fd00::1", None, Stranger.NETWORK),
         ("PACS", "", None, Stranger.NETWORK),
         ("PINNED", "10.1.2.3", None, Stranger.CERTIFICATE),
-        ("PINNED", "10.1.2.3", "cd" * 32, Stranger.CERTIFICATE),
+        ("PINNED", "10.1.2.3", OTHER, Stranger.CERTIFICATE),
+        ("NAMED", "10.1.2.3", None, Stranger.CERTIFICATE),
+        ("NAMED", "10.1.2.3", PINNED, Stranger.CERTIFICATE),
+        ("NAMED", "10.1.2.3", FORGED, Stranger.CERTIFICATE),
+        ("PACS", "10.1.2.3", OTHER, Stranger.CERTIFICATE_NOT_ENTERED),
     ],
 )
 def test_everybody_else_is_a_stranger(
-    database: Database, ae_title: str, address: str, certificate: str | None, why: Stranger
+    database: Database, ae_title: str, address: str, certificate: PeerCertificate | None, why: Stranger
 ) -> None:
     assert find(database, ae_title, address, certificate) is why
 
 
 def test_a_pinned_peer_is_known_by_its_certificate(database: Database) -> None:
-    assert isinstance(find(database, "PINNED", "10.1.2.3", CERTIFICATE), Peer)
+    assert isinstance(find(database, "PINNED", "10.1.2.3", PINNED), Peer)
+
+
+@pytest.mark.parametrize("shown", [OTHER, RENEWED])
+def test_a_named_peer_is_known_by_any_certificate_of_its_name_and_authority(
+    database: Database, shown: PeerCertificate
+) -> None:
+    assert isinstance(find(database, "NAMED", "10.1.2.3", shown), Peer)
 
 
 def test_a_disabled_peer_is_a_stranger(database: Database) -> None:

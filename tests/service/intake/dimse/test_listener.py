@@ -336,3 +336,50 @@ def test_two_listeners_share_a_port_when_told_to(tmp_path: Path) -> None:
 
 def _run(settings: object, database: object, intake: object) -> None:
     asyncio.run(run_listener(settings, database, intake, ready=lambda _: None, stop=asyncio.Event()))
+
+
+def crowd(port: int, addresses: int, each: int) -> list[socket.socket]:
+    """Connect from several addresses and say nothing."""
+    made = []
+    for number in range(addresses * each):
+        peer = socket.socket()
+        peer.settimeout(10)
+        peer.bind((f"127.0.7.{1 + number // each}", 0))
+        peer.connect(("127.0.0.1", port))
+        made.append(peer)
+    return made
+
+
+def is_cut(peer: socket.socket) -> bool:
+    try:
+        return peer.recv(64) == b""
+    except ConnectionError:
+        return True
+
+
+def test_silent_peers_on_every_seat_make_way_for_one_who_speaks(open_listener: OpenListener) -> None:
+    listening = open_listener(max_connections=12, max_connections_per_address=4, first_pdu_timeout_s=60)
+    silent = crowd(listening.port, 3, 4)
+
+    echo(listening)
+    echo(listening)
+
+    assert is_cut(silent[0])  # who waited longest, of the fullest address
+    silent[-1].settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        silent[-1].recv(1)
+    for peer in silent:
+        peer.close()
+
+
+def test_one_who_was_let_in_never_makes_way(open_listener: OpenListener) -> None:
+    listening = open_listener(max_connections=4, max_connections_per_address=4, first_pdu_timeout_s=60)
+
+    with listening.call() as sender:
+        sender.associate()
+        silent = crowd(listening.port, 4, 3)
+        assert sender.store(make_radiograph()).Status == 0x0000
+        sender.release()
+
+    for peer in silent:
+        peer.close()

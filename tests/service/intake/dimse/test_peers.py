@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -170,14 +170,16 @@ def client(authority: Authority) -> Certificate:
 
 
 @pytest.fixture
-def secured(open_listener: OpenListener, authority: Authority) -> Iterator[Listening]:
+def secured(open_listener: OpenListener, authority: Authority, client: Certificate) -> Listening:
     server = authority.issue("server")
-    return open_listener(
+    listening = open_listener(
         dicom_tls_port=0,
         dicom_tls_certificate=server.path,
         dicom_tls_key=server.key,
         dicom_tls_client_ca=authority.path,
     )
+    listening.change_peer("TESTER", certificate_sha256=client.sha256)
+    return listening
 
 
 @pytest.mark.peers

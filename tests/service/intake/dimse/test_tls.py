@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import TypeVar
 
 import pytest
 
-from service.intake.dimse.listener import tls_context
+from service.intake.dimse.tls import tls_context
 from service.settings import Settings
+from tests.driver import wait_until
 from tests.factories import make_radiograph, phantom
 from tests.service.intake.dimse.authority import Authority, Certificate
 from tests.service.intake.dimse.conftest import LOOPS, Listening, LoopFactory, OpenListener
@@ -188,6 +190,7 @@ def test_with_an_authority_for_clients_a_peer_without_a_certificate_gets_nowhere
     open_tls: OpenListener, authority: Authority, client: Certificate, tmp_path: Path
 ) -> None:
     listening = open_tls(dicom_tls_client_ca=authority.path)
+    listening.change_peer("TESTER", certificate_sha256=client.sha256)
     foreign = Authority(tmp_path, "foreign").issue("stranger")
 
     for certificate in (None, foreign):
@@ -221,6 +224,38 @@ def test_a_pinned_peer_is_let_in_with_its_own_certificate_only(
         answers.append(plain.pdu()[0])
 
     assert answers == [2, 3, 3]
+
+
+def test_a_certificate_that_is_revoked_later_is_turned_away_without_a_restart(
+    open_tls: OpenListener, authority: Authority, client: Certificate, tmp_path: Path
+) -> None:
+    lists = tmp_path / "revoked.pem"
+    lists.write_bytes(authority.revocation_list([]))
+    listening = open_tls(dicom_tls_client_ca=authority.path, dicom_tls_crl=lists, first_pdu_timeout_s=2.0)
+    listening.change_peer("TESTER", certificate_sha256=client.sha256)
+    context = client_context(authority, client)
+    before = _may_echo(listening, context)
+
+    lists.write_bytes(authority.revocation_list([client]))
+
+    assert before
+    wait_until("it is turned away", lambda: not _may_echo(listening, context))
+    [problem] = wait_until("the operator sees it", listening.problems)
+    assert (problem.reason, problem.status) == ("tls_certificate_revoked", "TLS")
+
+
+def test_files_that_cannot_be_used_leave_those_before_in_force(
+    open_tls: OpenListener, authority: Authority, client: Certificate, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.pem"
+    own.write_bytes(authority.path.read_bytes())
+    listening = open_tls(dicom_tls_client_ca=own, first_pdu_timeout_s=0.8)
+    listening.change_peer("TESTER", certificate_sha256=client.sha256)
+
+    own.write_text("not a certificate")
+    threading.Event().wait(0.6)
+
+    assert _may_echo(listening, client_context(authority, client))
 
 
 # Start

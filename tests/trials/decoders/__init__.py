@@ -1,0 +1,1 @@
+"""Other programs' encoders and decoders, side by side with ours."""

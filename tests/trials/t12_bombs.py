@@ -1,0 +1,78 @@
+"""Small files that become large: refused within two seconds of processor time and 256 MiB, never out of memory.
+
+Of the clock only a loose limit is asked: what else runs on the machine is not the service's work.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.trials.mutants.bombs import Bomb, bombs
+from tests.trials.mutants.doors import Doors, open_doors
+from tests.trials.mutants.lane import open_lane
+from tests.trials.trial import Counts, Trial
+
+
+def run(seed: int, folder: Path) -> Counts:
+    """Send each bomb by its entrance and have those that describe huge pixels decoded."""
+    counts = {"bombs": 0, "not_refused": 0, "undocumented": 0, "process_deaths": 0}
+    every = list(bombs())
+    slowest = largest = busiest = 0.0
+    with open_doors(folder) as doors:
+        processes = doors.processes()
+        for bomb in (one for one in every if one.entrance != "decoder"):
+            doors.forget_peaks()
+            before, worked, started = doors.memory_mib("VmHWM"), doors.processor_s(), time.monotonic()
+            said = _send(doors, bomb)
+            seconds, after = time.monotonic() - started, doors.memory_mib("VmHWM")
+            busiest = max(busiest, doors.processor_s() - worked)
+            grown = max(after[name] - before.get(name, 0.0) for name in after)
+            slowest, largest = max(slowest, seconds), max(largest, grown)
+            counts["bombs"] += 1
+            counts["not_refused"] += bomb.must_refuse and not all(map(_is_refusal, said))
+            counts["undocumented"] += any("UNDOCUMENTED" in word for word in said)
+            print(f"{bomb.name}: {said[:2]}, {seconds:.2f} s, {grown:.0f} MiB")
+        counts["process_deaths"] += len(set(processes) - set(doors.processes()))
+        counts["written_outside"] = len(doors.written_outside())
+    (folder / "lane").mkdir()
+    with open_lane(folder / "lane") as lane:
+        for bomb in (one for one in every if one.entrance == "decoder"):
+            started = time.monotonic()
+            ending = lane.take(bomb.content, bomb.name)
+            slowest = max(slowest, time.monotonic() - started)
+            counts["bombs"] += 1
+            counts["not_refused"] += ending.endswith("decoded")
+            counts["undocumented"] += ending == "surprise"
+            print(f"{bomb.name}: {ending}, {time.monotonic() - started:.2f} s")
+        for surprise in lane.surprises:
+            print(surprise)
+    return {**counts, "seconds_max": slowest, "processor_s_max": busiest, "memory_growth_mib_max": largest}
+
+
+def _is_refusal(word: str) -> bool:
+    """Tell whether a bomb was refused for what it is, and not because its UID is known."""
+    return word.startswith("refused") and not word.endswith(("conflict", "0111"))
+
+
+def _send(doors: Doors, bomb: Bomb) -> list[str]:
+    if bomb.entrance == "stow":
+        return doors.stowed([bomb.content])
+    if bomb.entrance == "dimse":
+        return [doors.c_store(bomb.content, syntax=bomb.syntax)]
+    if bomb.entrance == "gzip":
+        answer = doors.upload(bomb.content, **{"Content-Encoding": "gzip"})
+        return [f"refused HTTP {answer.status_code}" if answer.status_code in (400, 409, 415) else "UNDOCUMENTED"]
+    return doors.uploaded(bomb.content)
+
+
+TRIAL = Trial(
+    "12",
+    "small files that become large",
+    run,
+    "bombs",
+    60,
+    never=("not_refused", "undocumented", "process_deaths", "written_outside"),
+    at_most={"processor_s_max": 2.0, "seconds_max": 20.0, "memory_growth_mib_max": 256.0},
+    timeout_s=600.0,
+)
