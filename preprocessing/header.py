@@ -70,6 +70,9 @@ class InstanceHeader:
     instance_number: int | None
     performed_procedure_step_start_date: str | None
     performed_procedure_step_start_time: str | None
+    requested_procedure_id: str | None
+    scheduled_procedure_step_id: str | None
+    """Of the first item of Request Attributes Sequence."""
     timezone_offset_from_utc: str | None
 
     manufacturer: str | None
@@ -122,6 +125,8 @@ _ANATOMIC_REGION_SEQUENCE: Final = 0x00082218
 _VIEW_CODE_SEQUENCE: Final = 0x00540220
 _CODE_VALUE, _CODING_SCHEME, _CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
 _LONG_CODE_VALUE, _URN_CODE_VALUE = 0x00080119, 0x00080120
+_REQUEST_ATTRIBUTES_SEQUENCE: Final = 0x00400275
+_REQUESTED_PROCEDURE_ID, _SCHEDULED_STEP_ID = 0x00401001, 0x00400009
 _CODE_TAGS: Final = frozenset({_CODE_VALUE, _CODING_SCHEME, _CODE_MEANING, _LONG_CODE_VALUE, _URN_CODE_VALUE})
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
 
@@ -192,6 +197,7 @@ WANTED: Final[Wanted] = {
     **{tag: None for table in (_PLAIN, _TEXT, _INTEGER_TEXT, _SHORT, _LIST, _SPACING) for tag in table.values()},
     _ANATOMIC_REGION_SEQUENCE: _CODE_TAGS,
     _VIEW_CODE_SEQUENCE: _CODE_TAGS,
+    _REQUEST_ATTRIBUTES_SEQUENCE: frozenset({_REQUESTED_PROCEDURE_ID, _SCHEDULED_STEP_ID}),
     **dict.fromkeys((_GANTRY_TILT, *SINGLE_TAGS)),
     **GROUPS,
 }
@@ -241,6 +247,9 @@ def _to_header(elements: Elements, transfer_syntax_uid: str) -> InstanceHeader:
         values[name] = _pair(get(tag))
     values["anatomic_region"] = _code(elements.items.get(_ANATOMIC_REGION_SEQUENCE), charset)
     values["view_code"] = _code(elements.items.get(_VIEW_CODE_SEQUENCE), charset)
+    request = elements.items.get(_REQUEST_ATTRIBUTES_SEQUENCE, {})
+    values["requested_procedure_id"] = charset.decode(request.get(_REQUESTED_PROCEDURE_ID, b"")) or None
+    values["scheduled_procedure_step_id"] = charset.decode(request.get(_SCHEDULED_STEP_ID, b"")) or None
     pixels = elements.pixel_data
     values["has_pixel_data"] = pixels is not None and (
         pixels.length_bytes > 0 if pixels.length_bytes is not None else len(pixels.fragments) > 1

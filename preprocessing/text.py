@@ -27,6 +27,9 @@ _TERMS: Final[dict[str, str]] = {
     "ISOIR149": "ISO 2022 IR 149",
 }
 
+CHARACTER_SETS: Final = tuple(sorted(set(_TERMS.values())))
+"""Defined terms that are decoded, beside the default repertoire."""
+
 
 class Charset:
     """The declared character sets of one data set; decodes its values and remembers why one was not as declared.

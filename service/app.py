@@ -26,11 +26,14 @@ from service.database import Database
 from service.errors import add_handlers
 from service.gate import Doorway, Gate
 from service.intake.routes import router as intake_router
+from service.openapi import tell_the_truth
 from service.reading.routes import router as reading_router
 from service.receiving import make_intake
+from service.reports import fonts
 from service.reports.documents import Documents
 from service.reports.routes import router as reports_router
 from service.reports.version_routes import router as report_versions_router
+from service.results.dicomweb.pictures import Pictures
 from service.results.routes import router as results_router
 from service.settings import Settings
 from service.sites import open_shelf
@@ -75,6 +78,7 @@ def create_app(
         finally:
             app.state.stopping.set()
             intake.stop()
+            app.state.pictures.close()
             tables.close()
 
     # FastAPI's own pages of documentation load scripts from elsewhere, which the content policy rightly stops.
@@ -84,6 +88,7 @@ def create_app(
     app.state.archive = archive
     app.state.documents = Documents(settings.documents_folder)
     app.state.intake = intake
+    app.state.pictures = Pictures(settings, fonts.FOLDER / "Pretendard-Regular.otf")
     app.state.clock = clock
     app.state.access = access
     app.state.provider = Provider(settings, clock) if settings.oidc_issuer else None
@@ -97,6 +102,7 @@ def create_app(
     app.state.restart_study = restart_study
     app.state.cancel_study = lambda public_id: interventions.cancel_study(tables, settings, public_id, clock())
     add_handlers(app)
+    tell_the_truth(app)
     for router in _routers(pages.pages_router(assets)):
         app.include_router(router)
     doorway = Doorway(access, OPEN_PATHS, pages.OPEN_PREFIXES, functools.partial(pages.stranger_page, assets))

@@ -181,7 +181,7 @@ def live() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/ready", tags=["operate"])
+@router.get("/ready", tags=["operate"], responses={503: {"description": "Not ready: what is wrong."}})
 def ready(
     request: Request, _who: Annotated[Caller, Depends(may(Permission.SEE_PROBLEMS, Permission.SEE_METRICS))]
 ) -> Response:
@@ -202,7 +202,12 @@ def ready(
     return JSONResponse(body, status_code=200 if is_ready else 503)
 
 
-@router.get("/metrics", tags=["operate"])
+@router.get(
+    "/metrics",
+    tags=["operate"],
+    response_class=Response,
+    responses={200: {"description": "Prometheus' text format.", "content": {"text/plain": {}}}},
+)
 def metrics(_who: Annotated[Caller, Depends(may(Permission.SEE_METRICS))]) -> Response:
     """Return every process' numbers in Prometheus' text format."""
     return Response(exposition(), headers={"Content-Type": CONTENT_TYPE})

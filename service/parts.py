@@ -58,6 +58,7 @@ class WebServer(uvicorn.Server):
 def run_web(settings: Settings, ready: Ready) -> None:
     """Serve HTTP until a signal."""
     from service.app import create_app  # each part loads its own rooms only: sooner up, and smaller
+    from service.web_protocol import GuardedProtocol
 
     app = create_app(settings)
     config = uvicorn.Config(
@@ -65,7 +66,7 @@ def run_web(settings: Settings, ready: Ready) -> None:
         host=settings.web_host,
         port=settings.web_port,
         loop="uvloop",
-        http="httptools",
+        http=GuardedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -103,6 +103,10 @@ class Settings(BaseSettings):
     decode_memory_bytes: int = 2 * GIB
     decode_cpu_s: int = 30
     decode_wall_s: float = 60.0
+    picture_processes: int = 2
+    """Decode children that the web process may have for rendered pictures; they start with the first one."""
+    picture_queue: int = 16
+    """Requests that may wait for them; more hear 503."""
     scoring_timeout_s: float = 60.0
     models_folder: Path | None = None
     """Model packages beside the shipped ones."""

@@ -53,7 +53,7 @@ def list_events(
     request: Request,
     who: MayRead,
     *,
-    after: Annotated[int | None, Query(ge=1)] = None,
+    after: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     object_id: _Text = None,
     actor: _Text = None,

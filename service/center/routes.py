@@ -61,7 +61,7 @@ def list_studies(
     state: Stage | None = None,
     q: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[int | None, Query(ge=1)] = None,
+    cursor: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
 ) -> CenterPage:
     """List the center's own studies, the newest first, each with where it stands."""
     parts = request.app.state

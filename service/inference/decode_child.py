@@ -1,6 +1,6 @@
 """The zygote that forks a disposable child per image or series: warm imports, hard limits, no network, no harm done.
 
-Reads one JSON task a line, answers one JSON line:
+Reads one JSON task a line, a recipe's or (with a `wish`) the web process', answers one JSON line:
 `{"ok": ...}` | `{"refused": reason, "detail": ...}` | `{"died": how, "detail": ...}` | `{"unavailable": why}`.
 """
 
@@ -25,6 +25,7 @@ from pathlib import Path
 from preprocessing.errors import UnsupportedImage
 from preprocessing.header import from_json
 from preprocessing.recipes import Prepared, PreparedVolume, Recipe, SeriesRecipe
+from service.inference import drawing_child
 from service.workspace import Workspace
 
 CLONE_NEWUSER = 0x10000000
@@ -123,7 +124,7 @@ def _be_child(task: dict[str, object], recipes: Recipes, writing: int, inherited
             os.close(descriptor)
         os.dup2(0, 2)  # a decoder's complaints may quote the header
         _limit(int(str(task["memory_bytes"])), int(str(task["cpu_s"])))
-        answer = json.dumps(_prepare(task, recipes)).encode()
+        answer = json.dumps(_done(task, recipes)).encode()
     except MemoryError:
         answer = b'{"died": "memory", "detail": "too much memory"}'
     except BaseException as error:  # noqa: BLE001 - a native panic derives from BaseException
@@ -141,11 +142,9 @@ def _limit(memory_bytes: int, cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
-def _prepare(task: dict[str, object], recipes: Recipes) -> dict[str, object]:
-    recipe = recipes[str(task["recipe"])]
+def _done(task: dict[str, object], recipes: Recipes) -> dict[str, object]:
     try:
-        prepared = _prepare_series(task, recipe) if "paths" in task else _prepare_image(task, recipe)
-        tensor_sha256 = Workspace(Path(str(task["workspace"]))).put_tensor(prepared.tensor)
+        return {"ok": drawing_child.serve(task) if "wish" in task else _prepare(task, recipes)}
     except UnsupportedImage as refusal:
         return {"refused": refusal.reason.value, "detail": refusal.detail}
     except OSError as error:
@@ -154,13 +153,16 @@ def _prepare(task: dict[str, object], recipes: Recipes) -> dict[str, object]:
         if error.errno in MACHINE_ERRORS:
             return {"unavailable": errno.errorcode[error.errno]}
         raise
+
+
+def _prepare(task: dict[str, object], recipes: Recipes) -> dict[str, object]:
+    recipe = recipes[str(task["recipe"])]
+    prepared = _prepare_series(task, recipe) if "paths" in task else _prepare_image(task, recipe)
     return {
-        "ok": {
-            "tensor_sha256": tensor_sha256,
-            "placement": asdict(prepared.placement),
-            "notes": list(prepared.notes),
-            "decoder": prepared.decoder,
-        }
+        "tensor_sha256": Workspace(Path(str(task["workspace"]))).put_tensor(prepared.tensor),
+        "placement": asdict(prepared.placement),
+        "notes": list(prepared.notes),
+        "decoder": prepared.decoder,
     }
 
 

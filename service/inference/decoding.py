@@ -156,11 +156,22 @@ class DecodePool:
 
     def _do(self, task: dict[str, object], images: int) -> Prepared:
         """Give a task to a zygote, with the time of so many images."""
-        limits, wall_s = self._limits, self._limits.wall_s * images
-        task |= {
-            "workspace": str(self._workspace_folder.absolute()),
-            "memory_bytes": limits.memory_bytes,
-            "cpu_s": limits.cpu_s * images,
+        task["workspace"] = str(self._workspace_folder.absolute())
+        return read_answer(self.ask(task, images=images))
+
+    def ask(self, task: Mapping[str, object], *, images: int = 1) -> dict[str, object]:
+        """Give one task to a child of its own, with the time of so many images; blocks while every zygote is busy.
+
+        Returns:
+            What the child said.
+
+        Raises:
+            DecodeUnavailable: The pool is closed, or a zygote was lost.
+        """
+        wall_s = self._limits.wall_s * images
+        limits = {
+            "memory_bytes": self._limits.memory_bytes,
+            "cpu_s": self._limits.cpu_s * images,
             "wall_s": wall_s,
         }
         zygote = self._idle.get()
@@ -168,7 +179,7 @@ class DecodePool:
             if self._closed:
                 raise DecodeUnavailable("the worker is stopping")
             zygote.revive()
-            return read_answer(zygote.ask(task, wall_s + GRACE_S))
+            return zygote.ask({**task, **limits}, wall_s + GRACE_S)
         finally:
             self._idle.put(zygote)
 

@@ -149,6 +149,10 @@ def _study(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> _Study
             study_id_text=header.study_id,
             accession_number=header.accession_number,
             referring_physician_name=header.referring_physician_name,
+            referring_physician_folded=(
+                fold(header.referring_physician_name) if header.referring_physician_name else None
+            ),
+            timezone_offset_from_utc=_short(header.timezone_offset_from_utc, 16),
             study_description=header.study_description,
             modalities="",
             series_count=0,
@@ -188,6 +192,8 @@ def _series(tx: Connection, arrival: Arrival, study: _Study) -> tuple[_Study, in
             body_part_examined=_short(header.body_part_examined, 64),
             performed_date=_short(header.performed_procedure_step_start_date, 8),
             performed_time=_short(header.performed_procedure_step_start_time, 16),
+            requested_procedure_id=header.requested_procedure_id,
+            scheduled_procedure_step_id=header.scheduled_procedure_step_id,
             instance_count=1,
             is_result=False,
         )

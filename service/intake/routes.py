@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +15,7 @@ from service.database import Database
 from service.errors import Invalid, NotFound
 from service.intake import problems
 from service.intake.body import one_more_body
+from service.intake.openapi import STORE, UPLOAD
 from service.intake.outcomes import Door, Sender
 from service.intake.settling import mark_done
 from service.intake.stow import store
@@ -30,6 +31,7 @@ _MAX_PROBLEMS = 500
 MaySend = Annotated[Caller, Depends(may(Permission.SEND_STUDIES))]
 MayPickSite = Annotated[Caller, Depends(may(Permission.SEND_STUDIES, Permission.SEE_WORKLIST))]
 MaySeeProblems = Annotated[Caller, Depends(may(Permission.SEE_PROBLEMS))]
+ProblemId = Annotated[int, Path(ge=1, lt=2**63)]
 MayRun = Annotated[Caller, Depends(may(Permission.RUN_SERVICE))]
 
 
@@ -65,13 +67,13 @@ def study_uid_of(study_instance_uid: str) -> str:
 StudyUid = Annotated[str, Depends(study_uid_of)]
 
 
-@router.post("/dicomweb/studies", tags=["dicomweb"])
+@router.post("/dicomweb/studies", **STORE)
 async def store_instances(request: Request, who: MaySend, site_id: SiteId) -> Response:
     """STOW-RS: store instances of any studies."""
     return await _store(request, Sender(site_id, Door.STOW, who.name), None)
 
 
-@router.post("/dicomweb/studies/{study_instance_uid}", tags=["dicomweb"])
+@router.post("/dicomweb/studies/{study_instance_uid}", **STORE)
 async def store_instances_of_study(request: Request, who: MaySend, site_id: SiteId, study: StudyUid) -> Response:
     """STOW-RS: store instances of one study; those of others are refused."""
     return await _store(request, Sender(site_id, Door.STOW, who.name), study)
@@ -100,7 +102,7 @@ def list_sites(request: Request, who: MayPickSite) -> Mapping[str, Any]:
     return {"sites": [{"code": site.code, "name": site.name} for site in sites]}
 
 
-@router.post("/api/uploads", tags=["intake"])
+@router.post("/api/uploads", **UPLOAD)
 async def upload_file(request: Request, who: MaySend, site_id: SiteId) -> Response:
     """Take one Part-10 file, or one zip of them, as the request's body; answer an outcome for each file.
 
@@ -117,7 +119,7 @@ class Done(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    expected_instances: int | None = Field(default=None, ge=1)
+    expected_instances: int | None = Field(default=None, ge=1, lt=2**31)
     """How many instances the study has; it settles when they are all here. Without it, it settles now."""
 
 
@@ -152,7 +154,7 @@ def list_problems(
     who: MaySeeProblems,
     *,
     state: Annotated[str, Query(pattern="^(open|resolved|all)$")] = "open",
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     limit: Annotated[int, Query(ge=1, le=_MAX_PROBLEMS)] = 100,
 ) -> Mapping[str, Any]:
     """List what was refused, held or broken off, the newest first; `before` is the last id of the page before."""
@@ -172,7 +174,7 @@ class Resolution(BaseModel):
 
 
 @router.post("/api/problems/{problem_id}/resolve", status_code=204, tags=["intake"])
-def resolve_problem(request: Request, who: MayRun, problem_id: int, resolution: Resolution | None = None) -> None:
+def resolve_problem(request: Request, who: MayRun, problem_id: ProblemId, resolution: Resolution | None = None) -> None:
     """Mark a problem as dealt with."""
     database: Database = request.app.state.database
     words = (resolution or Resolution()).resolution

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
+from service.accept import parse_accept
 from service.errors import Invalid
 from service.intake.batch import Answer, Batch
 from service.intake.body import BodyRefused, SenderLeft, check_before_body, pieces
@@ -16,9 +17,11 @@ from service.intake.multipart import BadMultipart, Event, MultipartReader, PartB
 from service.intake.outcomes import IntakeReason, Kind, Outcome, Sender
 from service.intake.part10 import Part10Splitter
 from service.intake.receive import Intake
+from service.native_model import DICOM_XML, to_xml
 from service.settings import Settings
 
 ACCEPTED = "application/dicom"
+DICOM_JSON = "application/dicom+json"
 RETRY_AFTER_S = 30
 CLIENT_CLOSED = 499
 """Nobody reads this answer; the number is for our own metrics."""
@@ -67,9 +70,11 @@ async def store(
         await asyncio.to_thread(intake.aborted, sender, detail="the connection ended inside a STOW request")
         return Response(status_code=CLIENT_CLOSED)
     answers = await batch.answers()
+    accept = request.headers.get("accept")
     if not answers:
         raise Invalid("The request holds no part; put one DICOM Part 10 file in each part.", code="no_parts")
-    return _response(answers, base, status or store_status([answer.outcome for answer in answers]))
+    status = status or store_status([answer.outcome for answer in answers])
+    return _response(answers, base, status, is_xml=_wants_xml(accept))
 
 
 async def _receive(request: Request, reader: MultipartReader, batch: Batch, settings: Settings) -> None:
@@ -120,7 +125,14 @@ def nothing_kept_status(reasons: set[IntakeReason | None], *, otherwise: int) ->
     return otherwise
 
 
-def _response(answers: Sequence[Answer], base: str, status: int) -> Response:
+def _wants_xml(accept: str | None) -> bool:
+    """Tell whether the sender likes XML better; one that takes neither is still told in JSON what was stored."""
+    taken = (one for one in parse_accept(accept) if one.takes(DICOM_XML) or one.takes(DICOM_JSON))
+    first = next(taken, None)
+    return first is not None and not first.takes(DICOM_JSON)
+
+
+def _response(answers: Sequence[Answer], base: str, status: int, *, is_xml: bool) -> Response:
     outcomes = [answer.outcome for answer in answers]
     studies = {o.study_instance_uid for o in outcomes if o.is_kept and o.kind is not Kind.HELD}
     study_url = f"{base}/studies/{studies.pop()}" if len(studies) == 1 else None
@@ -132,12 +144,10 @@ def _response(answers: Sequence[Answer], base: str, status: int) -> Response:
     if words := list(dict.fromkeys(answer.message for answer in answers if answer.message)):
         # Failed SOP Sequence has no place for text; PS3.18 lets the Warning header carry it.
         headers["Warning"] = ", ".join(f'299 pandok "{message}"' for message in words[:_MAX_WARNINGS])
-    return JSONResponse(
-        store_instances_response(outcomes, base=base, study_url=study_url),
-        status_code=status,
-        headers=headers,
-        media_type="application/dicom+json",
-    )
+    module = store_instances_response(outcomes, base=base, study_url=study_url)
+    if is_xml:
+        return Response(to_xml(module), status_code=status, headers=headers, media_type=DICOM_XML)
+    return JSONResponse(module, status_code=status, headers=headers, media_type=DICOM_JSON)
 
 
 def store_instances_response(outcomes: Sequence[Outcome], *, base: str, study_url: str | None) -> dict[str, object]:

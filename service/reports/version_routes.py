@@ -68,7 +68,7 @@ def incomplete_answer(refusal: Incomplete) -> JSONResponse:
 
 @router.get("/{public_id}")
 def get_report(
-    request: Request, public_id: str, who: ReportReader, version: Annotated[int | None, Query(ge=1)] = None
+    request: Request, public_id: str, who: ReportReader, version: Annotated[int | None, Query(ge=1, lt=2**31)] = None
 ) -> ReportAnswer:
     """Return a signed version in every language; the newest one unless another is asked for."""
     with request.app.state.database.reading() as rx:
@@ -94,7 +94,7 @@ def get_pdf(
     public_id: str,
     who: ReportReader,
     language: Language,
-    version: Annotated[int | None, Query(ge=1)] = None,
+    version: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
 ) -> Response:
     """Return a signed version's pages as PDF in one language."""
     parts = request.app.state

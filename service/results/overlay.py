@@ -26,6 +26,7 @@ from service.results.findings import Finding, Presence
 from service.results.legend import NOT_FOR_DIAGNOSIS, legend
 from service.results.places import image_in_tensor
 
+OVERLAY_CLASS = SecondaryCaptureImageStorage
 SERIES_NUMBER = 9902
 ENLARGED = 4
 """Tensor pixels become this many picture pixels on a side: 224 → 896."""
@@ -81,7 +82,7 @@ def build_overlay(
     """
     picture = draw(package, findings, film)
     dataset = study_modules(header)
-    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.SOPClassUID = OVERLAY_CLASS
     dataset.SOPInstanceUID = overlay_uid(key, header)
     dataset.InstanceNumber = number
     dataset.Modality = "OT"

@@ -11,8 +11,10 @@ from service.audit import Reads
 from service.database import Database
 from service.errors import NotFound
 from service.results import records
-from service.results.dicomweb.routes import router as dicomweb_router
+from service.results.dicomweb.rendered_routes import router as rendered_router
+from service.results.dicomweb.routes import router as retrieve_router
 from service.results.dicomweb.scope import Scoped
+from service.results.dicomweb.search_routes import router as search_router
 from service.results.overlay import heat_map_png
 from service.settings import Settings
 from service.workspace import NotInWorkspace, Workspace
@@ -20,7 +22,8 @@ from service.workspace import NotInWorkspace, Workspace
 router = APIRouter()
 RunId = Annotated[int, Path(ge=1, lt=2**63)]
 Channel = Annotated[int, Path(gt=-(2**31), lt=2**31)]
-router.include_router(dicomweb_router)
+for dicomweb_router in (search_router, retrieve_router, rendered_router):
+    router.include_router(dicomweb_router)
 
 
 @router.get("/api/runs/{run_id}/heat-maps/{channel}", tags=["results"])

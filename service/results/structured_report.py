@@ -43,6 +43,7 @@ from service.results.dicom_object import (
 )
 from service.results.findings import Finding, Presence, ai_priority
 
+REPORT_CLASS = Comprehensive3DSRStorage
 SERIES_NUMBER = 9901
 
 
@@ -88,7 +89,7 @@ def build_report(
         predecessor: The SR that this one takes the place of.
     """
     dataset = study_modules(images[0].header)
-    dataset.SOPClassUID = Comprehensive3DSRStorage
+    dataset.SOPClassUID = REPORT_CLASS
     dataset.SOPInstanceUID = key.uid("sr")
     dataset.InstanceNumber = 1
     dataset.Modality = "SR"

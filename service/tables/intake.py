@@ -38,6 +38,8 @@ study = Table(
     Column("study_id_text", Text),
     Column("accession_number", Text),
     Column("referring_physician_name", Text),
+    Column("referring_physician_folded", Text),
+    Column("timezone_offset_from_utc", String(16)),
     Column("study_description", Text),
     Column("modalities", Text, nullable=False),  # sorted, parted by a backslash
     Column("series_count", Integer, nullable=False),
@@ -63,9 +65,11 @@ study = Table(
         postgresql_where=text("settle_at IS NOT NULL"),
     ),
     Index("ix_study_date", "site_id", "study_date", "id"),
+    Index("ix_study_newest", "study_date", "id"),
     Index("ix_study_patient_id", "site_id", "patient_id"),
     Index("ix_study_accession_number", "site_id", "accession_number"),
     Index("ix_study_patient_name_folded", "site_id", "patient_name_folded"),
+    Index("ix_study_referring_physician_folded", "site_id", "referring_physician_folded"),
 )
 
 series = Table(
@@ -81,12 +85,21 @@ series = Table(
     Column("body_part_examined", String(64)),
     Column("performed_date", String(8)),
     Column("performed_time", String(16)),
+    Column("requested_procedure_id", Text),
+    Column("scheduled_procedure_step_id", Text),
     Column("instance_count", Integer, nullable=False),
     Column("is_result", Boolean, nullable=False),
     Column("geometry", JSON(none_as_null=True)),  # of CT and MR: stacks, their order, what is wrong; when settled
     Column("slice_faults", JSON(none_as_null=True)),  # what the center can put right: problem → slices; null: nothing
     UniqueConstraint("study_id", "series_instance_uid"),
     Index("ix_series_uid", "site_id", "series_instance_uid"),
+    Index(
+        "ix_series_requested_procedure_id",
+        "site_id",
+        "requested_procedure_id",
+        sqlite_where=text("requested_procedure_id IS NOT NULL"),
+        postgresql_where=text("requested_procedure_id IS NOT NULL"),
+    ),
 )
 
 instance = Table(

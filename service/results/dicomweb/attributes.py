@@ -40,6 +40,25 @@ class Attribute:
     column: str
     matching: Matching
     is_default: bool = True
+    sequence: str = ""
+    """Keyword of the sequence whose item holds it; empty for one of the data set itself."""
+    folded: str = ""
+    """Column of a name without case and accents, which it is searched by."""
+
+    @property
+    def name(self) -> str:
+        """Keyword as a query gives it: with that of its sequence."""
+        return f"{self.sequence}.{self.keyword}" if self.sequence else self.keyword
+
+    @property
+    def tags(self) -> tuple[int, ...]:
+        """The tags on the way to it."""
+        return tuple(int(tag_for_keyword(keyword) or 0) for keyword in self.name.split("."))
+
+    @property
+    def path(self) -> str:
+        """The tags on the way to it as a query gives them."""
+        return ".".join(f"{tag:08X}" for tag in self.tags)
 
     @property
     def tag(self) -> int:
@@ -60,8 +79,9 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("AccessionNumber", _S, "accession_number", "text"),
     Attribute("InstanceAvailability", _S, "availability", "none"),
     Attribute("ModalitiesInStudy", _S, "modalities_in_study", "modalities"),
-    Attribute("ReferringPhysicianName", _S, "referring_physician_name", "text"),
-    Attribute("PatientName", _S, "patient_name", "name"),
+    Attribute("TimezoneOffsetFromUTC", _S, "timezone_offset_from_utc", "none"),
+    Attribute("ReferringPhysicianName", _S, "referring_physician_name", "name", folded="referring_physician_folded"),
+    Attribute("PatientName", _S, "patient_name", "name", folded="patient_name_folded"),
     Attribute("PatientID", _S, "patient_id", "text"),
     Attribute("PatientBirthDate", _S, "patient_birth_date", "date"),
     Attribute("PatientSex", _S, "patient_sex", "code"),
@@ -77,6 +97,10 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("SeriesNumber", _E, "series_number", "number"),
     Attribute("PerformedProcedureStepStartDate", _E, "performed_date", "date"),
     Attribute("PerformedProcedureStepStartTime", _E, "performed_time", "time"),
+    Attribute(
+        "ScheduledProcedureStepID", _E, "scheduled_procedure_step_id", "text", sequence="RequestAttributesSequence"
+    ),
+    Attribute("RequestedProcedureID", _E, "requested_procedure_id", "text", sequence="RequestAttributesSequence"),
     Attribute("NumberOfSeriesRelatedInstances", _E, "series_instance_count", "none"),
     Attribute("SOPClassUID", _I, "sop_class_uid", "uid"),
     Attribute("SOPInstanceUID", _I, "sop_instance_uid", "uid"),
@@ -93,7 +117,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     Attribute("ImageType", _I, "image_type", "none", is_default=False),
 )
 
-BY_TAG: Mapping[int, Attribute] = {attribute.tag: attribute for attribute in ATTRIBUTES}
+BY_TAGS: Mapping[tuple[int, ...], Attribute] = {attribute.tags: attribute for attribute in ATTRIBUTES}
 
 
 def tag_of(name: str) -> int | None:

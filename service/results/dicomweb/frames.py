@@ -14,10 +14,10 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 from preprocessing.elements import MAX_ITEMS, PixelData, read_elements
 from preprocessing.header import InstanceHeader
 from preprocessing.windows import HeaderRefused, Window, open_window
+from service.accept import Accepted
 from service.archive import Archive, StoredFileDamaged
-from service.results.dicomweb.accept import Accepted
 from service.results.dicomweb.records import StoredInstance
-from service.results.dicomweb.wado import EXPLICIT
+from service.results.dicomweb.wado import EXPLICIT, UNPACKABLE
 
 OCTETS = "application/octet-stream"
 MEDIA_TYPES = {
@@ -55,6 +55,8 @@ class FrameForm:
 
     content_type: str
     is_multipart: bool
+    is_unpacked: bool = False
+    """A decode child has to decode them first."""
 
 
 def frame_form(instance: StoredInstance, accepted: Sequence[Accepted], *, count: int) -> FrameForm | None:
@@ -71,6 +73,9 @@ def frame_form(instance: StoredInstance, accepted: Sequence[Accepted], *, count:
         # Fast viewers ask for bytes "as stored" and read the transfer syntax from the part.
         if own_type is not None and one.takes(OCTETS) and one.transfer_syntax in ("*", stored):
             return FrameForm(f"{OCTETS}; transfer-syntax={stored}", one.is_multipart)
+        is_plain = one.takes(OCTETS) and one.transfer_syntax in (None, EXPLICIT)
+        if own_type is not None and is_plain and stored in UNPACKABLE:
+            return FrameForm(f"{OCTETS}; transfer-syntax={EXPLICIT}", one.is_multipart, is_unpacked=True)
     return None
 
 
@@ -107,9 +112,13 @@ class Frames:
 
     def frame(self, number: int) -> Iterator[bytes]:
         """Give the bytes of a frame, the first of which is 1. Raises NoSuchFrame before the first byte."""
+        return self._bytes(self.spans(number))
+
+    def spans(self, number: int) -> Sequence[tuple[int, int]]:
+        """Return position and length of a frame's pieces in the (inflated) data set. Raises NoSuchFrame."""
         if not 1 <= number <= self.count:
             raise NoSuchFrame(str(number))
-        return self._bytes(self._spans[number - 1])
+        return self._spans[number - 1]
 
     def _bytes(self, spans: Sequence[tuple[int, int]]) -> Iterator[bytes]:
         swapped = self._instance.transfer_syntax_uid == str(ExplicitVRBigEndian)

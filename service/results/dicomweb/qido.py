@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from service.errors import Invalid
 from service.intake.verify import is_valid_uid
-from service.results.dicomweb.attributes import ATTRIBUTES, BY_TAG, Attribute, Json, Level, element, tag_of
+from service.results.dicomweb.attributes import ATTRIBUTES, BY_TAGS, Attribute, Json, Level, element, tag_of
 
 MAX_RESULTS: Mapping[Level, int] = {Level.STUDY: 1_000, Level.SERIES: 5_000, Level.INSTANCE: 5_000}
 """More in one answer is for the next page: `offset`."""
@@ -21,7 +21,7 @@ _DATE = re.compile(r"\d{8}")
 _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
 _NUMBER = re.compile(r"[+-]?\d{1,9}")
 _BOOLEANS = {"true": True, "false": False}
-_SWITCHES = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
+SWITCHES = ("fuzzymatching", "emptyvaluematching", "multiplevaluematching")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,10 @@ def parse_search(level: Level, within: Level | None, parameters: Sequence[tuple[
     Raises:
         Invalid: A parameter is unknown, occurs twice or has a value that cannot be.
     """
-    conditions: dict[int, Condition] = {}
-    asked: set[int] = set()
+    conditions: dict[tuple[int, ...], Condition] = {}
+    asked: set[tuple[int, ...]] = set()
     paging = {"limit": MAX_RESULTS[level], "offset": 0}
-    switches = dict.fromkeys(_SWITCHES, False)
+    switches = dict.fromkeys(SWITCHES, False)
     warnings: list[str] = []
     includes_all = False
     for name, value in parameters:
@@ -105,17 +105,17 @@ def parse_search(level: Level, within: Level | None, parameters: Sequence[tuple[
     for name, value in parameters:
         if name in switches or name in paging or name in ("includefield", "site", "accept"):
             continue
-        tag = _tag(name)
-        if tag in conditions:
+        tags = _tags(name)
+        if tags in conditions:
             raise Invalid("An attribute occurs twice in the query.")
-        asked.add(tag or 0)
-        attribute = BY_TAG.get(tag) if tag else None
+        asked.add(tags)
+        attribute = BY_TAGS.get(tags)
         if attribute is None or attribute.matching == "none" or attribute.level > level:
             warnings.append(f"Not searched by: {name}")
             continue
         match = _match(attribute, value, switches)
         if match is not None:
-            conditions[attribute.tag] = Condition(attribute, match)
+            conditions[tags] = Condition(attribute, match)
     if switches["fuzzymatching"]:
         warnings.append("The fuzzymatching parameter is not supported. Only literal matching has been performed.")
     return Search(
@@ -149,7 +149,11 @@ def answer(search: Search, rows: Iterable[Mapping[str, object]], base: str) -> l
 
 
 def _item(search: Search, row: Mapping[str, object], base: str) -> Json:
-    item = dict(element(a.keyword, row.get(a.column)) for a in search.attributes)
+    item = dict(element(a.keyword, row.get(a.column)) for a in search.attributes if not a.sequence)
+    for sequence in {a.sequence for a in search.attributes if a.sequence}:
+        inner = [(a.keyword, row.get(a.column)) for a in search.attributes if a.sequence == sequence]
+        found = dict(element(keyword, value) for keyword, value in inner if value is not None)
+        item |= dict([element(sequence, [found] if found else None)])
     url = f"{base}/studies/{row['study_instance_uid']}"
     if search.level >= Level.SERIES:
         url += f"/series/{row['series_instance_uid']}"
@@ -159,32 +163,39 @@ def _item(search: Search, row: Mapping[str, object], base: str) -> Json:
     return dict(sorted(item.items()))
 
 
-def _returned(level: Level, within: Level | None, asked: Iterable[int], *, includes_all: bool) -> tuple[Attribute, ...]:
+def _returned(
+    level: Level, within: Level | None, asked: Iterable[tuple[int, ...]], *, includes_all: bool
+) -> tuple[Attribute, ...]:
     """The level's own, those of levels above that the address does not fix, the UIDs on the way, what was asked for."""
     wanted = set(asked)
     above = within or 0
     uids = {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "InstanceAvailability"}
     return tuple(
         a
-        for a in sorted(ATTRIBUTES, key=lambda a: a.tag)
+        for a in sorted(ATTRIBUTES, key=lambda a: a.tags)
         if a.level <= level
-        and (a.keyword in uids or a.tag in wanted or (above < a.level and (a.is_default or includes_all)))
+        and (
+            a.keyword in uids
+            or a.tags in wanted
+            or a.tags[:1] in wanted
+            or (above < a.level and (a.is_default or includes_all))
+        )
     )
 
 
-def _tag(name: str) -> int | None:
-    """Return the tag of an attribute's name; None for a path into a sequence, which we do not keep."""
-    tags = [tag_of(part) for part in name.split(".")]
-    if None in tags:
+def _tags(name: str) -> tuple[int, ...]:
+    """Return the tags of an attribute's name, one for each step into a sequence."""
+    tags = tuple(tag for part in name.split(".") if (tag := tag_of(part)) is not None)
+    if len(tags) < 1 + name.count("."):
         raise Invalid("The query has a parameter that is neither DICOMweb's nor an attribute's name.")
-    return tags[0] if len(tags) == 1 else None
+    return tags
 
 
-def _fields(value: str) -> set[int]:
+def _fields(value: str) -> set[tuple[int, ...]]:
     names = [name.strip() for name in value.split(",")]
     if len(names) > MAX_LIST:
         raise Invalid("includefield names too many attributes.")
-    return {_tag(name) or 0 for name in names if name and name != "all"}
+    return {_tags(name) for name in names if name and name != "all"}
 
 
 def _match(attribute: Attribute, value: str, switches: Mapping[str, bool]) -> Match | None:

@@ -28,6 +28,17 @@ _ORDER = {
     Level.SERIES: (_SERIES.id,),
     Level.INSTANCE: (_INSTANCE.id,),
 }
+_ORDER_OF_FEW = {
+    Level.STUDY: (func.coalesce(_STUDY.study_date, "").desc(), _STUDY.id.desc()),
+    Level.SERIES: ((_SERIES.id + 0),),
+    Level.INSTANCE: ((_INSTANCE.id + 0),),
+}
+"""The same orders, told so that no index serves them: of few rows, finding them is what needs the index."""
+FEW = 2_000
+_TELLING = frozenset({
+    "patient_id", "accession_number", "patient_name", "referring_physician_name", "study_instance_uid",
+})  # fmt: skip
+"""Attributes that have an index of their own and rarely match many studies."""
 _COUNTS = frozenset({"modalities_in_study", "number_of_series", "number_of_instances"})
 _IN_HEADER = tuple(a.column for a in ATTRIBUTES if a.level is Level.INSTANCE and a.column not in tables.instance.c)
 
@@ -73,14 +84,22 @@ def all_sites(rx: Connection) -> tuple[int, ...]:
 
 def search(rx: Connection, scope: Scope, place: Place, query: Search) -> Page:
     """Return one page of what a search finds for a caller, in an order that stays the same."""
-    found = _from(query).where(_among(_OWNER[query.level].site_id, scope.sites), *_at(place))
+    narrowed = _narrowed(rx, scope, place, query)
+    owner, order = _OWNER[query.level], _ORDER[query.level]
+    found = _from(query).where(*_at(place))
+    if narrowed is None:
+        found = found.where(_of_sites(owner.site_id, scope, query, place))
+    else:
+        found = found.where((owner.id if query.level is Level.STUDY else owner.study_id).in_(narrowed))
+        order = _ORDER_OF_FEW[query.level]
     if query.level >= Level.SERIES:
         found = found.where(sees_series(scope.sight))
     if query.level is Level.INSTANCE:
         found = found.where(sees_instance(scope.sight))
     for condition in query.conditions:
-        found = found.where(_condition(condition, scope.sight))
-    page = found.order_by(*_ORDER[query.level]).limit(query.limit + 1).offset(query.offset)
+        if narrowed is None or condition.attribute.level > Level.STUDY:
+            found = found.where(_condition(condition, scope.sight))
+    page = found.order_by(*order).limit(query.limit + 1).offset(query.offset)
     rows = [dict(row) for row in rx.execute(page).mappings()]
     remaining, is_at_least = 0, False
     if len(rows) > query.limit:
@@ -155,12 +174,34 @@ def _condition(condition: Condition, sight: Sight) -> ColumnElement[bool]:
         inner = tables.series.alias()
         named = exists().where(inner.c.study_id == _STUDY.id, _matches(inner.c.modality, match))
         return named.where(sees_series(sight, inner)).correlate_except(inner)
-    if attribute.matching == "name":
-        return _name_matches(match)
-    column = _column(attribute)
+    column = _OWNER[attribute.level][attribute.folded] if attribute.folded else _column(attribute)
     if column is None:
         raise ValueError(f"{attribute.keyword} is not kept in a column")
-    return _matches(column, match)
+    matches = _name_matches if attribute.folded else _matches
+    return matches(column, match)
+
+
+def _of_sites(column: ColumnElement[Any], scope: Scope, query: Search, place: Place) -> ColumnElement[bool]:
+    """Keep to the caller's sites; for a page over several, in a way that walks the page's order and not each site."""
+    is_walk = place == Place() and (query.level is Level.STUDY or not query.conditions)
+    return _among(column + 0 if is_walk and len(scope.sites) > 1 else column, scope.sites)
+
+
+def _narrowed(rx: Connection, scope: Scope, place: Place, query: Search) -> list[int] | None:
+    """Return the studies that the query's study conditions leave, when they are few; None when there is no telling.
+
+    Without statistics a database walks every row in the order of the page rather than take the index of a telling
+    condition. Asked for alone, the condition is answered from its index; a part of a text, by reading that through.
+    """
+    conditions = [condition for condition in query.conditions if condition.attribute.level is Level.STUDY]
+    if not any(condition.attribute.column in _TELLING for condition in conditions):
+        return None
+    at = [_STUDY.study_instance_uid == place.study_instance_uid] if place.study_instance_uid else []
+    found = select(_STUDY.id).where(_among(_STUDY.site_id, scope.sites), *at)
+    for condition in conditions:
+        found = found.where(_condition(condition, scope.sight))
+    ids = list(rx.execute(found.limit(FEW + 1)).scalars())
+    return ids if len(ids) <= FEW else None
 
 
 def _matches(column: ColumnElement[Any], match: Match) -> ColumnElement[bool]:
@@ -189,9 +230,8 @@ def _like_pattern(pattern: str) -> str:
     return escaped.replace("*", "%").replace("?", "_")
 
 
-def _name_matches(match: Match) -> ColumnElement[bool]:
+def _name_matches(column: ColumnElement[Any], match: Match) -> ColumnElement[bool]:
     """Names are compared folded: without case, accents and component marks, in each of their scripts."""
-    column = _STUDY.patient_name_folded
     match match:
         case Like(pattern):
             folded = fold(pattern)

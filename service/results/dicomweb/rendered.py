@@ -1,93 +1,131 @@
-"""Pictures of our own results for viewers without a DICOM decoder (PS3.18 8.3.5)."""
+"""How a rendered picture is asked for, and which instances can be one (PS3.18 8.3.5, DWB-25, DWB-26)."""
 
 from __future__ import annotations
 
-import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Query
-from PIL import Image
 
+from preprocessing.decoders import SUPPORTED_TRANSFER_SYNTAXES
+from preprocessing.header import InstanceHeader
+from preprocessing.pictures import PICTURE_TYPES, Function, View, Window
+from service.accept import Accepted
 from service.errors import Invalid
-from service.results.dicomweb.frames import Frames
 from service.results.dicomweb.records import StoredInstance
-from service.results.dicomweb.wado import EXPLICIT
 
-RENDERED_TYPES = ("image/jpeg", "image/png")
 MAX_SIDE = 8_192
+THUMBNAIL_SIDE = 256
+ANNOTATIONS = ("patient", "technique")
 
-_DECIMAL = r"-?\d{1,6}(?:\.\d{1,6})?"
-_VIEWPORT = re.compile(rf"(\d{{1,4}}),(\d{{1,4}})(?:,({_DECIMAL})?,({_DECIMAL})?,({_DECIMAL})?,({_DECIMAL})?)?")
-_WINDOW = re.compile(rf"{_DECIMAL},{_DECIMAL},(linear|linear-exact|sigmoid)")
+_DECIMAL = r"-?[0-9]{1,6}(?:\.[0-9]{1,6})?"
+_VIEWPORT = re.compile(rf"([0-9]{{1,4}}),([0-9]{{1,4}})(?:,({_DECIMAL})?,({_DECIMAL})?,({_DECIMAL})?,({_DECIMAL})?)?")
+_WINDOW = re.compile(rf"({_DECIMAL}),({_DECIMAL}),(linear|linear-exact|sigmoid)")
+MAY_SHOW_NAMES = frozenset({"US", "OT", "SC", "XC", "ES", "DOC", "SR", "PX", "OP"})
+"""Modalities whose pixels often hold the patient's name (RELIABILITY section 2, row 17)."""
 
-
-class NotRendered(Exception):
-    """Not one of the pictures that we made: its pixels belong to the decode children."""
+Size = tuple[int, int]
+Region = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """How a picture is asked for.
-
-    Attributes:
-        quality: Of JPEG, 1..100.
-        size: (columns, rows) that the picture must fit into; None for its own.
-        region: (left, top, width, height) of the source; a negative width or height flips. None for all of it.
-    """
+class Wish:
+    """A checked wish for a picture, before the client's media types are known."""
 
     quality: int
-    size: tuple[int, int] | None
-    region: tuple[float, float, float, float] | None
+    size: Size | None
+    region: Region | None
+    window: Window | None
+    annotations: frozenset[str]
+
+    def view(self, media_type: str, header: InstanceHeader) -> View:
+        """Return how to draw an instance."""
+        return View(media_type, self.quality, self.size, self.region, self.window, _lines(header, self.annotations))
 
 
-def parse_view(
+def parse_wish(
     quality: Annotated[str | None, Query(max_length=8)] = None,
     viewport: Annotated[str | None, Query(max_length=100)] = None,
     window: Annotated[str | None, Query(max_length=100)] = None,
-) -> View:
-    """Check the parameters of a rendered picture. Raises Invalid. A window is checked; colours have none."""
-    if window is not None and not _WINDOW.fullmatch(window):
-        raise Invalid("window is center,width,function with linear, linear-exact or sigmoid.")
-    if quality is not None and not (quality.isascii() and quality.isdigit() and 1 <= int(quality) <= 100):
+    annotation: Annotated[str | None, Query(max_length=100)] = None,
+) -> Wish:
+    """Check the parameters of a rendered picture. Raises Invalid."""
+    if quality is not None and not (re.fullmatch("[0-9]{1,3}", quality) and 1 <= int(quality) <= 100):
         raise Invalid("quality is 1 to 100.")
     size, region = _viewport(viewport)
-    return View(int(quality) if quality else 90, size, region)
+    return Wish(int(quality) if quality else 90, size, region, _window(window), _annotations(annotation))
 
 
-def render(frames: Frames, instance: StoredInstance, view: View, media_type: str) -> bytes:
-    """Return a picture in a media type of RENDERED_TYPES. Raises NotRendered and NoSuchFrame."""
-    header = instance.header
-    is_ours = instance.is_result and instance.transfer_syntax_uid == EXPLICIT
-    if not is_ours or header.photometric_interpretation != "RGB" or not header.rows or not header.columns:
-        raise NotRendered
-    content = b"".join(frames.frame(1))
-    picture = Image.frombytes("RGB", (header.columns, header.rows), content)
-    buffer = io.BytesIO()
-    if media_type == "image/png":
-        _shown(picture, view).save(buffer, format="PNG")
-    else:
-        _shown(picture, view).save(buffer, format="JPEG", quality=view.quality)
-    return buffer.getvalue()
+def parse_thumbnail(viewport: Annotated[str | None, Query(max_length=100)] = None) -> Wish:
+    """Check the parameters of a thumbnail: a viewport of a size, nothing more. Raises Invalid."""
+    size, region = _viewport(viewport)
+    if region is not None:
+        raise Invalid("A thumbnail shows the whole picture: viewport is vw,vh.")
+    return Wish(85, size or (THUMBNAIL_SIDE, THUMBNAIL_SIDE), None, None, frozenset())
 
 
-def _shown(picture: Image.Image, view: View) -> Image.Image:
-    if view.region is not None:
-        left, top, width, height = view.region
-        picture = picture.crop((round(left), round(top), round(left + abs(width)), round(top + abs(height))))
-        if width < 0:
-            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        if height < 0:
-            picture = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
-    if view.size is not None:
-        scale = min(view.size[0] / picture.width, view.size[1] / picture.height)
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        picture = picture.resize(size, Image.Resampling.BILINEAR)
-    return picture
+def is_drawable(instance: StoredInstance) -> bool:
+    """Tell whether an instance has pixels that a decode child knows to read."""
+    return instance.header.has_pixel_data and instance.transfer_syntax_uid in SUPPORTED_TRANSFER_SYNTAXES
 
 
-def _viewport(text: str | None) -> tuple[tuple[int, int] | None, tuple[float, float, float, float] | None]:
+def may_show_names(header: InstanceHeader) -> bool:
+    """Tell whether the pixels may hold the patient's name: a thumbnail must not (DWB-26)."""
+    burned_in = (header.burned_in_annotation or "").strip().upper()
+    return burned_in == "YES" or (burned_in != "NO" and (header.modality or "OT") in MAY_SHOW_NAMES)
+
+
+def picture_type(accepted: Sequence[Accepted], *, may_be_single: bool) -> tuple[str, bool] | None:
+    """Return media type and whether it goes as multipart; None when the client takes no such picture.
+
+    A wildcard of everything is a picture alone where that is possible: what a browser means.
+    """
+    for one in accepted:
+        is_multipart = one.is_multipart and not (one.media_type == "*/*" and may_be_single)
+        if not is_multipart and not may_be_single:
+            continue
+        for media_type in PICTURE_TYPES:
+            if one.takes(media_type):
+                return media_type, is_multipart
+    return None
+
+
+def _window(text: str | None) -> Window | None:
+    if text is None:
+        return None
+    found = _WINDOW.fullmatch(text)
+    # Linear windows are at least 1 wide, the others wider than 0 (PS3.3 C.11.2.1.2).
+    if found is None or float(found[2]) < (1 if found[3] == "linear" else 0.000001):
+        raise Invalid("window is center,width,function with linear, linear-exact or sigmoid.")
+    return Window(float(found[1]), float(found[2]), cast(Function, found[3]))
+
+
+def _annotations(text: str | None) -> frozenset[str]:
+    asked = frozenset(text.split(",")) if text else frozenset()
+    if not asked <= set(ANNOTATIONS):
+        raise Invalid(f"annotation is {' and '.join(ANNOTATIONS)}, with commas between.")
+    return asked
+
+
+def _lines(header: InstanceHeader, annotations: frozenset[str]) -> tuple[str, ...]:
+    lines: list[str] = []
+    if "patient" in annotations:
+        name = (header.patient_name or "").replace("^", " ").replace("=", "  ")
+        born = " ".join(part for part in (header.patient_birth_date, header.patient_sex) if part)
+        lines += [name, header.patient_id or "", born]
+    if "technique" in annotations:
+        what = (header.modality, header.body_part_examined, header.view_position, header.image_laterality)
+        lines += [
+            " ".join(part for part in what if part),
+            header.series_description or "",
+            " ".join(part for part in (header.study_date, header.study_time) if part),
+        ]
+    return tuple(line.strip()[:120] for line in lines if line.strip())
+
+
+def _viewport(text: str | None) -> tuple[Size | None, Region | None]:
     if text is None:
         return None, None
     found = _VIEWPORT.fullmatch(text)

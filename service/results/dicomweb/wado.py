@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom.uid import ExplicitVRLittleEndian
 
+from preprocessing.decoders import LOSSY_TRANSFER_SYNTAXES, SUPPORTED_TRANSFER_SYNTAXES, is_encapsulated
+from service.accept import Accepted
 from service.archive import Archive
-from service.results.dicomweb.accept import Accepted
 from service.results.dicomweb.explicit import CONVERTIBLE, to_explicit
 from service.results.dicomweb.records import StoredInstance
 
@@ -19,13 +22,30 @@ EXPLICIT = str(ExplicitVRLittleEndian)
 CHUNK_BYTES = 1 << 20
 
 
+UNPACKABLE = frozenset(uid for uid in SUPPORTED_TRANSFER_SYNTAXES if is_encapsulated(uid))
+"""Compressed pixels that a decode child can turn into native ones."""
+
+Unpack = Callable[[StoredInstance], BinaryIO | None]
+"""Gives a compressed instance as an open file in Explicit VR Little Endian; None when that cannot be done."""
+
+
+class Way(Enum):
+    """How an instance is sent."""
+
+    AS_STORED = auto()
+    RECODED = auto()
+    """The same native pixels, the data set in Explicit VR Little Endian."""
+    UNPACKED = auto()
+    """Compressed pixels decoded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """An instance and how it is sent."""
 
     instance: StoredInstance
     path: Path
-    as_stored: bool
+    way: Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,43 +61,48 @@ def choose(archive: Archive, instances: Iterable[StoredInstance], accepted: Sequ
     """Return the instances that can be given in a way that the client takes; the others are left out (206 or 406)."""
     chosen = []
     for instance in instances:
-        as_stored = _way(instance.transfer_syntax_uid, accepted)
-        path = archive.path(instance.site_id, instance.content_sha256)
-        if as_stored is not None:
-            chosen.append(Chosen(instance, path, as_stored))
+        way = _way(instance.transfer_syntax_uid, accepted)
+        if way is not None:
+            chosen.append(Chosen(instance, archive.path(instance.site_id, instance.content_sha256), way))
     return chosen
 
 
-def _way(stored: str, accepted: Sequence[Accepted]) -> bool | None:
-    """Return whether to send as stored (True) or in Explicit VR Little Endian (False); None when neither is taken."""
+def _way(stored: str, accepted: Sequence[Accepted]) -> Way | None:
+    """Return how to send what is stored in a transfer syntax; None when the client takes no way of it (DWB-22)."""
     for one in accepted:
         if not one.takes(DICOM):
             continue
         asked = one.transfer_syntax
-        if asked in ("*", stored):
-            return True
+        if asked in ("*", stored) or (asked is None and stored == EXPLICIT):
+            return Way.AS_STORED
         if asked in (None, EXPLICIT) and stored in CONVERTIBLE:
-            return False
-        # Compressed pixels are not decoded to answer: without a word about it they are given as they are (DWB-22).
+            return Way.RECODED
+        if stored in UNPACKABLE and (asked == EXPLICIT or (asked is None and stored not in LOSSY_TRANSFER_SYNTAXES)):
+            return Way.UNPACKED
         if asked is None:
-            return True
+            return Way.AS_STORED  # lossy, or nothing we could unpack: it is given as it is
     return None
 
 
-def parts(chosen: Iterable[Chosen], base: str) -> Iterator[Part]:
-    """Give one part for each instance, converted only when its turn comes."""
+def parts(chosen: Iterable[Chosen], base: str, unpack: Unpack) -> Iterator[Part]:
+    """Give one part for each instance, converted only when its turn comes; what cannot be converted goes as stored."""
     for one in chosen:
         instance = one.instance
-        converted = None
-        if not one.as_stored:
-            converted = to_explicit(
-                one.path, transfer_syntax_uid=instance.transfer_syntax_uid, size_bytes=instance.size_bytes
+        body: Iterable[bytes] | None = None
+        if one.way is Way.RECODED:
+            recoded = to_explicit(
+                one.path,
+                transfer_syntax_uid=instance.transfer_syntax_uid,
+                size_bytes=instance.size_bytes,
             )
-        syntax = instance.transfer_syntax_uid if converted is None else EXPLICIT
+            body = None if recoded is None else (recoded,)
+        elif one.way is Way.UNPACKED and (unpacked := unpack(instance)) is not None:
+            body = _pieces(unpacked)
+        syntax = instance.transfer_syntax_uid if body is None else EXPLICIT
         yield Part(
             content_type=f"{DICOM}; transfer-syntax={syntax}",
             location=address(base, instance),
-            body=_file(one.path) if converted is None else (converted,),
+            body=_file(one.path) if body is None else body,
         )
 
 
@@ -116,6 +141,10 @@ def _multipart(pieces: Iterable[Part], boundary: str) -> Iterator[bytes]:
 
 
 def _file(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    yield from _pieces(path.open("rb"))
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk

@@ -1074,10 +1074,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve
-         * @description WADO-RS: give every instance at a place, as `multipart/related` or, of one instance, as a file.
+         * Retrieve Study
+         * @description WADO-RS: give every instance of a study as `multipart/related`.
          */
-        get: operations["retrieve_dicomweb_studies__study_instance_uid__get"];
+        get: operations["retrieve_study_dicomweb_studies__study_instance_uid__get"];
         put?: never;
         /**
          * Store Instances Of Study
@@ -1118,10 +1118,30 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve Metadata
-         * @description WADO-RS: give the attributes of every instance at a place, bulk values by address.
+         * Retrieve Study Metadata
+         * @description WADO-RS: give the attributes of every instance of a study, bulk values by address.
          */
-        get: operations["retrieve_metadata_dicomweb_studies__study_instance_uid__metadata_get"];
+        get: operations["retrieve_study_metadata_dicomweb_studies__study_instance_uid__metadata_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Render Study
+         * @description WADO-RS: give pictures of every image of a study.
+         */
+        get: operations["render_study_dicomweb_studies__study_instance_uid__rendered_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1158,10 +1178,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve
-         * @description WADO-RS: give every instance at a place, as `multipart/related` or, of one instance, as a file.
+         * Retrieve Series
+         * @description WADO-RS: give every instance of a series as `multipart/related`.
          */
-        get: operations["retrieve_dicomweb_studies__study_instance_uid__series__series_instance_uid__get"];
+        get: operations["retrieve_series_dicomweb_studies__study_instance_uid__series__series_instance_uid__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1198,10 +1218,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve
-         * @description WADO-RS: give every instance at a place, as `multipart/related` or, of one instance, as a file.
+         * Retrieve Instance
+         * @description WADO-RS: give an instance as `multipart/related` or as a file.
          */
-        get: operations["retrieve_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__get"];
+        get: operations["retrieve_instance_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1250,6 +1270,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}/frames/{numbers}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Render Frames
+         * @description WADO-RS: give pictures of frames of an instance, the first of which is 1.
+         */
+        get: operations["render_frames_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__frames__numbers__rendered_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}/frames/{numbers}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Frame Thumbnail
+         * @description WADO-RS: give a small picture of a frame, without anything that names the patient.
+         */
+        get: operations["frame_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__frames__numbers__thumbnail_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}/metadata": {
         parameters: {
             query?: never;
@@ -1258,10 +1318,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve Metadata
-         * @description WADO-RS: give the attributes of every instance at a place, bulk values by address.
+         * Retrieve Instance Metadata
+         * @description WADO-RS: give the attributes of an instance, bulk values by address.
          */
-        get: operations["retrieve_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__metadata_get"];
+        get: operations["retrieve_instance_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__metadata_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1278,10 +1338,30 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve Rendered
-         * @description WADO-RS: give a picture of one of our own results; others are drawn by the viewer from their frames.
+         * Render Instance
+         * @description WADO-RS: give a picture of an instance: as one file its first frame, as multipart every frame.
          */
-        get: operations["retrieve_rendered_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__rendered_get"];
+        get: operations["render_instance_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__rendered_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Instance Thumbnail
+         * @description WADO-RS: give a small picture of an instance, without anything that names the patient.
+         */
+        get: operations["instance_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__thumbnail_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1298,10 +1378,70 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Retrieve Metadata
-         * @description WADO-RS: give the attributes of every instance at a place, bulk values by address.
+         * Retrieve Series Metadata
+         * @description WADO-RS: give the attributes of every instance of a series, bulk values by address.
          */
-        get: operations["retrieve_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__metadata_get"];
+        get: operations["retrieve_series_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__metadata_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Render Series
+         * @description WADO-RS: give pictures of every image of a series.
+         */
+        get: operations["render_series_dicomweb_studies__study_instance_uid__series__series_instance_uid__rendered_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/series/{series_instance_uid}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Series Thumbnail
+         * @description WADO-RS: give a small picture of a series, without anything that names the patient.
+         */
+        get: operations["series_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__thumbnail_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/studies/{study_instance_uid}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Study Thumbnail
+         * @description WADO-RS: give a small picture of a study, without anything that names the patient.
+         */
+        get: operations["study_thumbnail_dicomweb_studies__study_instance_uid__thumbnail_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2123,11 +2263,6 @@ export interface components {
             /** Threshold */
             threshold: number | null;
         };
-        /** HTTPValidationError */
-        HTTPValidationError: {
-            /** Detail */
-            detail?: components["schemas"]["ValidationError"][];
-        };
         /**
          * ImageView
          * @description One image as its header describes it.
@@ -2783,6 +2918,13 @@ export interface components {
             /** Verdicts */
             verdicts: components["schemas"]["VerdictView"][];
         };
+        /** Refusal */
+        Refusal: {
+            /** @description One word for programs. */
+            error: string;
+            /** @description What to do, in one or two sentences. */
+            message: string;
+        };
         /**
          * ReportAnswer
          * @description A signed version in every language, and the report's other versions.
@@ -3125,19 +3267,6 @@ export interface components {
             /** Reason */
             reason: string;
         };
-        /** ValidationError */
-        ValidationError: {
-            /** Context */
-            ctx?: Record<string, never>;
-            /** Input */
-            input?: unknown;
-            /** Location */
-            loc: (string | number)[];
-            /** Message */
-            msg: string;
-            /** Error Type */
-            type: string;
-        };
         /**
          * VerdictGiven
          * @description The reader on one finding; or one that the AI missed.
@@ -3274,6 +3403,15 @@ export interface operations {
                     "application/json": components["schemas"]["AccountList"];
                 };
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     add_account_api_accounts_post: {
@@ -3298,13 +3436,13 @@ export interface operations {
                     "application/json": components["schemas"]["AddedAccount"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3333,13 +3471,13 @@ export interface operations {
                     "application/json": components["schemas"]["AccountAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3368,13 +3506,13 @@ export interface operations {
                     "application/json": components["schemas"]["LinkAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3403,13 +3541,13 @@ export interface operations {
                     "application/json": components["schemas"]["EventPage"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3436,13 +3574,13 @@ export interface operations {
                     "application/json": components["schemas"]["CaseView"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3469,13 +3607,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3506,13 +3644,13 @@ export interface operations {
                     "application/json": components["schemas"]["ImpressionStored"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3537,13 +3675,13 @@ export interface operations {
                     "application/json": components["schemas"]["CaseReport"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3574,13 +3712,13 @@ export interface operations {
                     "application/json": components["schemas"]["DraftStored"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3609,13 +3747,13 @@ export interface operations {
                     "application/json": components["schemas"]["Preview"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3646,13 +3784,13 @@ export interface operations {
                     "application/json": components["schemas"]["VersionAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3683,13 +3821,13 @@ export interface operations {
                     "application/json": components["schemas"]["VerdictsStored"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3714,13 +3852,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3748,13 +3886,13 @@ export interface operations {
                     "application/json": components["schemas"]["CenterPage"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3779,13 +3917,13 @@ export interface operations {
                     "application/json": components["schemas"]["CenterStudy"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3808,6 +3946,15 @@ export interface operations {
                     "application/json": components["schemas"]["Catalogue"];
                 };
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     get_me_api_me_get: {
@@ -3826,6 +3973,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3850,13 +4006,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3881,13 +4037,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3912,13 +4068,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3939,6 +4095,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Enrolment"];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3963,13 +4128,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -3994,13 +4159,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4021,6 +4186,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4045,13 +4219,13 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4080,13 +4254,13 @@ export interface operations {
                     };
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4113,13 +4287,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4146,13 +4320,13 @@ export interface operations {
                     "application/json": components["schemas"]["ReportAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4181,13 +4355,13 @@ export interface operations {
                     "application/json": components["schemas"]["VersionAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4216,13 +4390,13 @@ export interface operations {
                     "application/json": components["schemas"]["VersionAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4248,13 +4422,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4283,13 +4457,13 @@ export interface operations {
                     "application/json": components["schemas"]["VersionAnswer"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4317,13 +4491,13 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4360,6 +4534,15 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     sign_in_options_api_sign_in_options_get: {
@@ -4382,6 +4565,15 @@ export interface operations {
                     };
                 };
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     sign_out_api_sign_out_post: {
@@ -4399,6 +4591,15 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
             };
         };
     };
@@ -4420,6 +4621,15 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4448,13 +4658,13 @@ export interface operations {
                     };
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4487,13 +4697,13 @@ export interface operations {
                     };
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4507,24 +4717,37 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
         responses: {
-            /** @description Successful Response */
+            /** @description Everything is kept. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/json": Record<string, never>;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Some is kept; what is not is told with its reason. */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Nothing is kept: 400, 409, 413, 415, 503 and 507 tell why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
                 };
             };
         };
@@ -4558,13 +4781,13 @@ export interface operations {
                     "application/json": components["schemas"]["ItemPage"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4587,6 +4810,15 @@ export interface operations {
                     "application/json": unknown;
                 };
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     list_finding_names_api_worklist_names_get: {
@@ -4605,6 +4837,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FindingName"][];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4633,13 +4874,13 @@ export interface operations {
                     "application/json": components["schemas"]["NextGiven"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4664,13 +4905,13 @@ export interface operations {
                     "application/json": components["schemas"]["ItemDetail"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4695,13 +4936,13 @@ export interface operations {
                     "application/json": components["schemas"]["Item"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4728,13 +4969,13 @@ export interface operations {
                     "application/json": components["schemas"]["ClaimGiven"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4759,13 +5000,13 @@ export interface operations {
                     "application/json": components["schemas"]["ClaimGiven"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4790,13 +5031,13 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4825,13 +5066,13 @@ export interface operations {
                     "application/json": components["schemas"]["ClaimGiven"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4860,13 +5101,13 @@ export interface operations {
                     "application/json": components["schemas"]["Item"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4891,13 +5132,13 @@ export interface operations {
                     "application/json": components["schemas"]["Item"];
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4907,6 +5148,60 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                /** @description 00080060, code matching; eight hexadecimal digits name it too. */
+                Modality?: string;
+                /** @description 0008103E, text matching; eight hexadecimal digits name it too. */
+                SeriesDescription?: string;
+                /** @description 00180015, code matching; eight hexadecimal digits name it too. */
+                BodyPartExamined?: string;
+                /** @description 0020000E, uid matching; eight hexadecimal digits name it too. */
+                SeriesInstanceUID?: string;
+                /** @description 00200011, number matching; eight hexadecimal digits name it too. */
+                SeriesNumber?: number;
+                /** @description 00400244, date matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartDate?: string;
+                /** @description 00400245, time matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartTime?: string;
+                /** @description 00400275.00400009, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.ScheduledProcedureStepID"?: string;
+                /** @description 00400275.00401001, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.RequestedProcedureID"?: string;
+                /** @description 00080016, uid matching; eight hexadecimal digits name it too. */
+                SOPClassUID?: string;
+                /** @description 00080018, uid matching; eight hexadecimal digits name it too. */
+                SOPInstanceUID?: string;
+                /** @description 00200013, number matching; eight hexadecimal digits name it too. */
+                InstanceNumber?: number;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances" | "Modality" | "SeriesDescription" | "BodyPartExamined" | "SeriesInstanceUID" | "SeriesNumber" | "PerformedProcedureStepStartDate" | "PerformedProcedureStepStartTime" | "RequestAttributesSequence.ScheduledProcedureStepID" | "RequestAttributesSequence.RequestedProcedureID" | "NumberOfSeriesRelatedInstances" | "SOPClassUID" | "SOPInstanceUID" | "InstanceNumber" | "AvailableTransferSyntaxUID" | "Rows" | "Columns" | "BitsAllocated" | "NumberOfFrames" | "SamplesPerPixel" | "PhotometricInterpretation" | "BitsStored" | "ViewPosition" | "ImageType";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
@@ -4916,22 +5211,30 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4941,6 +5244,54 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                /** @description 00080060, code matching; eight hexadecimal digits name it too. */
+                Modality?: string;
+                /** @description 0008103E, text matching; eight hexadecimal digits name it too. */
+                SeriesDescription?: string;
+                /** @description 00180015, code matching; eight hexadecimal digits name it too. */
+                BodyPartExamined?: string;
+                /** @description 0020000E, uid matching; eight hexadecimal digits name it too. */
+                SeriesInstanceUID?: string;
+                /** @description 00200011, number matching; eight hexadecimal digits name it too. */
+                SeriesNumber?: number;
+                /** @description 00400244, date matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartDate?: string;
+                /** @description 00400245, time matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartTime?: string;
+                /** @description 00400275.00400009, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.ScheduledProcedureStepID"?: string;
+                /** @description 00400275.00401001, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.RequestedProcedureID"?: string;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances" | "Modality" | "SeriesDescription" | "BodyPartExamined" | "SeriesInstanceUID" | "SeriesNumber" | "PerformedProcedureStepStartDate" | "PerformedProcedureStepStartTime" | "RequestAttributesSequence.ScheduledProcedureStepID" | "RequestAttributesSequence.RequestedProcedureID" | "NumberOfSeriesRelatedInstances";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
@@ -4950,22 +5301,30 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -4975,6 +5334,36 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
@@ -4984,22 +5373,30 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5013,62 +5410,91 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "multipart/related": string;
+            };
+        };
         responses: {
-            /** @description Successful Response */
+            /** @description Everything is kept. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Some is kept; what is not is told with its reason. */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Nothing is kept: 400, 409, 413, 415, 503 and 507 tell why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
                 };
             };
         };
     };
-    retrieve_dicomweb_studies__study_instance_uid__get: {
+    retrieve_study_dicomweb_studies__study_instance_uid__get: {
         parameters: {
             query?: {
                 site?: string | null;
                 accept?: string | null;
-                series_instance_uid?: string | null;
-                sop_instance_uid?: string | null;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Instances. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/dicom": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5084,24 +5510,43 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "multipart/related": string;
+            };
+        };
         responses: {
-            /** @description Successful Response */
+            /** @description Everything is kept. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Some is kept; what is not is told with its reason. */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Nothing is kept: 400, 409, 413, 415, 503 and 507 tell why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": Record<string, never>;
+                    "application/dicom+xml": string;
+                    "application/json": Record<string, never>;
                 };
             };
         };
@@ -5111,71 +5556,190 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                /** @description 00080060, code matching; eight hexadecimal digits name it too. */
+                Modality?: string;
+                /** @description 0008103E, text matching; eight hexadecimal digits name it too. */
+                SeriesDescription?: string;
+                /** @description 00180015, code matching; eight hexadecimal digits name it too. */
+                BodyPartExamined?: string;
+                /** @description 0020000E, uid matching; eight hexadecimal digits name it too. */
+                SeriesInstanceUID?: string;
+                /** @description 00200011, number matching; eight hexadecimal digits name it too. */
+                SeriesNumber?: number;
+                /** @description 00400244, date matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartDate?: string;
+                /** @description 00400245, time matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartTime?: string;
+                /** @description 00400275.00400009, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.ScheduledProcedureStepID"?: string;
+                /** @description 00400275.00401001, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.RequestedProcedureID"?: string;
+                /** @description 00080016, uid matching; eight hexadecimal digits name it too. */
+                SOPClassUID?: string;
+                /** @description 00080018, uid matching; eight hexadecimal digits name it too. */
+                SOPInstanceUID?: string;
+                /** @description 00200013, number matching; eight hexadecimal digits name it too. */
+                InstanceNumber?: number;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances" | "Modality" | "SeriesDescription" | "BodyPartExamined" | "SeriesInstanceUID" | "SeriesNumber" | "PerformedProcedureStepStartDate" | "PerformedProcedureStepStartTime" | "RequestAttributesSequence.ScheduledProcedureStepID" | "RequestAttributesSequence.RequestedProcedureID" | "NumberOfSeriesRelatedInstances" | "SOPClassUID" | "SOPInstanceUID" | "InstanceNumber" | "AvailableTransferSyntaxUID" | "Rows" | "Columns" | "BitsAllocated" | "NumberOfFrames" | "SamplesPerPixel" | "PhotometricInterpretation" | "BitsStored" | "ViewPosition" | "ImageType";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
+                /** @description A UID; what is none names nothing. */
                 study_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
     };
-    retrieve_metadata_dicomweb_studies__study_instance_uid__metadata_get: {
+    retrieve_study_metadata_dicomweb_studies__study_instance_uid__metadata_get: {
         parameters: {
             query?: {
                 site?: string | null;
                 accept?: string | null;
-                series_instance_uid?: string | null;
-                sop_instance_uid?: string | null;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Attributes without pixels. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    render_study_dicomweb_studies__study_instance_uid__rendered_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                quality?: string | null;
+                viewport?: string | null;
+                window?: string | null;
+                annotation?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pictures, consistent with the image's own window. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5185,71 +5749,140 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                /** @description 00080060, code matching; eight hexadecimal digits name it too. */
+                Modality?: string;
+                /** @description 0008103E, text matching; eight hexadecimal digits name it too. */
+                SeriesDescription?: string;
+                /** @description 00180015, code matching; eight hexadecimal digits name it too. */
+                BodyPartExamined?: string;
+                /** @description 0020000E, uid matching; eight hexadecimal digits name it too. */
+                SeriesInstanceUID?: string;
+                /** @description 00200011, number matching; eight hexadecimal digits name it too. */
+                SeriesNumber?: number;
+                /** @description 00400244, date matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartDate?: string;
+                /** @description 00400245, time matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartTime?: string;
+                /** @description 00400275.00400009, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.ScheduledProcedureStepID"?: string;
+                /** @description 00400275.00401001, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.RequestedProcedureID"?: string;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances" | "Modality" | "SeriesDescription" | "BodyPartExamined" | "SeriesInstanceUID" | "SeriesNumber" | "PerformedProcedureStepStartDate" | "PerformedProcedureStepStartTime" | "RequestAttributesSequence.ScheduledProcedureStepID" | "RequestAttributesSequence.RequestedProcedureID" | "NumberOfSeriesRelatedInstances";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
+                /** @description A UID; what is none names nothing. */
                 study_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
     };
-    retrieve_dicomweb_studies__study_instance_uid__series__series_instance_uid__get: {
+    retrieve_series_dicomweb_studies__study_instance_uid__series__series_instance_uid__get: {
         parameters: {
             query?: {
                 site?: string | null;
                 accept?: string | null;
-                sop_instance_uid?: string | null;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Instances. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/dicom": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5259,39 +5892,103 @@ export interface operations {
             query?: {
                 site?: string | null;
                 accept?: string | null;
+                /** @description 00080020, date matching; eight hexadecimal digits name it too. */
+                StudyDate?: string;
+                /** @description 00080030, time matching; eight hexadecimal digits name it too. */
+                StudyTime?: string;
+                /** @description 00080050, text matching; eight hexadecimal digits name it too. */
+                AccessionNumber?: string;
+                /** @description 00080061, modalities matching; eight hexadecimal digits name it too. */
+                ModalitiesInStudy?: string;
+                /** @description 00080090, name matching; eight hexadecimal digits name it too. */
+                ReferringPhysicianName?: string;
+                /** @description 00100010, name matching; eight hexadecimal digits name it too. */
+                PatientName?: string;
+                /** @description 00100020, text matching; eight hexadecimal digits name it too. */
+                PatientID?: string;
+                /** @description 00100030, date matching; eight hexadecimal digits name it too. */
+                PatientBirthDate?: string;
+                /** @description 00100040, code matching; eight hexadecimal digits name it too. */
+                PatientSex?: string;
+                /** @description 0020000D, uid matching; eight hexadecimal digits name it too. */
+                StudyInstanceUID?: string;
+                /** @description 00200010, text matching; eight hexadecimal digits name it too. */
+                StudyID?: string;
+                /** @description 00081030, text matching; eight hexadecimal digits name it too. */
+                StudyDescription?: string;
+                /** @description 00080060, code matching; eight hexadecimal digits name it too. */
+                Modality?: string;
+                /** @description 0008103E, text matching; eight hexadecimal digits name it too. */
+                SeriesDescription?: string;
+                /** @description 00180015, code matching; eight hexadecimal digits name it too. */
+                BodyPartExamined?: string;
+                /** @description 0020000E, uid matching; eight hexadecimal digits name it too. */
+                SeriesInstanceUID?: string;
+                /** @description 00200011, number matching; eight hexadecimal digits name it too. */
+                SeriesNumber?: number;
+                /** @description 00400244, date matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartDate?: string;
+                /** @description 00400245, time matching; eight hexadecimal digits name it too. */
+                PerformedProcedureStepStartTime?: string;
+                /** @description 00400275.00400009, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.ScheduledProcedureStepID"?: string;
+                /** @description 00400275.00401001, text matching; eight hexadecimal digits name it too. */
+                "RequestAttributesSequence.RequestedProcedureID"?: string;
+                /** @description 00080016, uid matching; eight hexadecimal digits name it too. */
+                SOPClassUID?: string;
+                /** @description 00080018, uid matching; eight hexadecimal digits name it too. */
+                SOPInstanceUID?: string;
+                /** @description 00200013, number matching; eight hexadecimal digits name it too. */
+                InstanceNumber?: number;
+                limit?: number;
+                offset?: number;
+                includefield?: "all" | "StudyDate" | "StudyTime" | "AccessionNumber" | "InstanceAvailability" | "ModalitiesInStudy" | "TimezoneOffsetFromUTC" | "ReferringPhysicianName" | "PatientName" | "PatientID" | "PatientBirthDate" | "PatientSex" | "StudyInstanceUID" | "StudyID" | "StudyDescription" | "NumberOfStudyRelatedSeries" | "NumberOfStudyRelatedInstances" | "Modality" | "SeriesDescription" | "BodyPartExamined" | "SeriesInstanceUID" | "SeriesNumber" | "PerformedProcedureStepStartDate" | "PerformedProcedureStepStartTime" | "RequestAttributesSequence.ScheduledProcedureStepID" | "RequestAttributesSequence.RequestedProcedureID" | "NumberOfSeriesRelatedInstances" | "SOPClassUID" | "SOPInstanceUID" | "InstanceNumber" | "AvailableTransferSyntaxUID" | "Rows" | "Columns" | "BitsAllocated" | "NumberOfFrames" | "SamplesPerPixel" | "PhotometricInterpretation" | "BitsStored" | "ViewPosition" | "ImageType";
+                fuzzymatching?: boolean;
+                emptyvaluematching?: boolean;
+                multiplevaluematching?: boolean;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
+                /** @description A UID; what is none names nothing. */
                 study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
                 series_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Matches, as DICOM JSON or the Native Model. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Nothing matches. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
     };
-    retrieve_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__get: {
+    retrieve_instance_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__get: {
         parameters: {
             query?: {
                 site?: string | null;
@@ -5301,30 +5998,44 @@ export interface operations {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
-                sop_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Instances. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/dicom": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/dicom": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5339,31 +6050,43 @@ export interface operations {
                 accept?: string | null;
             };
             path: {
+                /** @description As BulkDataURI of the metadata names it. */
                 path: string;
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
-                sop_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Frames, in their order. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/octet-stream": string;
+                    "image/dicom-rle": string;
+                    "image/jls": string;
+                    "image/jp2": string;
+                    "image/jpeg": string;
+                    "image/jphc": string;
+                    "image/jpx": string;
+                    "image/jxl": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5378,74 +6101,48 @@ export interface operations {
                 accept?: string | null;
             };
             path: {
+                /** @description Numbers of frames, the first of which is 1, with commas between. */
                 numbers: string;
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
-                sop_instance_uid: string | null;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Frames, in their order. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/octet-stream": string;
+                    "image/dicom-rle": string;
+                    "image/jls": string;
+                    "image/jp2": string;
+                    "image/jpeg": string;
+                    "image/jphc": string;
+                    "image/jpx": string;
+                    "image/jxl": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
     };
-    retrieve_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__metadata_get: {
-        parameters: {
-            query?: {
-                site?: string | null;
-                accept?: string | null;
-            };
-            header?: {
-                accept?: string | null;
-            };
-            path: {
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
-                sop_instance_uid: string | null;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    retrieve_rendered_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__rendered_get: {
+    render_frames_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__frames__numbers__rendered_get: {
         parameters: {
             query?: {
                 site?: string | null;
@@ -5453,73 +6150,428 @@ export interface operations {
                 quality?: string | null;
                 viewport?: string | null;
                 window?: string | null;
+                annotation?: string | null;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
-                sop_instance_uid: string | null;
+                /** @description Numbers of frames, the first of which is 1, with commas between. */
+                numbers: string;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Pictures, consistent with the image's own window. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
     };
-    retrieve_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__metadata_get: {
+    frame_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__frames__numbers__thumbnail_get: {
         parameters: {
             query?: {
                 site?: string | null;
                 accept?: string | null;
-                sop_instance_uid?: string | null;
+                viewport?: string | null;
             };
             header?: {
                 accept?: string | null;
             };
             path: {
-                study_instance_uid: string | null;
-                series_instance_uid: string | null;
+                /** @description Numbers of frames, the first of which is 1, with commas between. */
+                numbers: string;
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
             };
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description One small picture without anything that names the patient. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
                 };
             };
-            /** @description Validation Error */
-            422: {
+            /** @description Refused: the status tells how, the body why. */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    retrieve_instance_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__metadata_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Attributes without pixels. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    render_instance_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__rendered_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                quality?: string | null;
+                viewport?: string | null;
+                window?: string | null;
+                annotation?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pictures, consistent with the image's own window. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    instance_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__instances__sop_instance_uid__thumbnail_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                viewport?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                sop_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One small picture without anything that names the patient. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    retrieve_series_metadata_dicomweb_studies__study_instance_uid__series__series_instance_uid__metadata_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Attributes without pixels. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": Record<string, never>[];
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    render_series_dicomweb_studies__study_instance_uid__series__series_instance_uid__rendered_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                quality?: string | null;
+                viewport?: string | null;
+                window?: string | null;
+                annotation?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Pictures, consistent with the image's own window. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Those instances that there are in a form that the client takes. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    series_thumbnail_dicomweb_studies__study_instance_uid__series__series_instance_uid__thumbnail_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                viewport?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+                /** @description A UID; what is none names nothing. */
+                series_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One small picture without anything that names the patient. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    study_thumbnail_dicomweb_studies__study_instance_uid__thumbnail_get: {
+        parameters: {
+            query?: {
+                site?: string | null;
+                accept?: string | null;
+                viewport?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path: {
+                /** @description A UID; what is none names nothing. */
+                study_instance_uid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One small picture without anything that names the patient. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/gif": string;
+                    "image/jpeg": string;
+                    "image/png": string;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5544,6 +6596,15 @@ export interface operations {
                     };
                 };
             };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
         };
     };
     metrics_metrics_get: {
@@ -5555,13 +6616,22 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Prometheus' text format. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "text/plain": unknown;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };
@@ -5582,6 +6652,22 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description Not ready: what is wrong. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
                 };
             };
         };

@@ -45,6 +45,7 @@ GET = "GET"
 STUDY = "/dicomweb/studies/{study_instance_uid}"
 SERIES = STUDY + "/series/{series_instance_uid}"
 INSTANCE = SERIES + "/instances/{sop_instance_uid}"
+FRAMES = INSTANCE + "/frames/{numbers}"
 RETRIEVE = Row((P.RETRIEVE,))
 
 ROWS: dict[tuple[str, str], Row] = {
@@ -108,9 +109,9 @@ ROWS: dict[tuple[str, str], Row] = {
             INSTANCE + "/metadata",
             SERIES + "/metadata",
             STUDY + "/metadata",
-            INSTANCE + "/frames/{numbers}",
+            FRAMES,
             INSTANCE + "/bulkdata/{path:path}",
-            INSTANCE + "/rendered",
+            *(place + what for place in (STUDY, SERIES, INSTANCE, FRAMES) for what in ("/rendered", "/thumbnail")),
             "/api/runs/{run_id}/heat-maps/{channel}",
         )
     },

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as Xml
 
 import pytest
 from dicomweb_client.api import DICOMwebClient
@@ -40,6 +41,36 @@ FAILURE_REASON, WARNING_REASON, SOP_INSTANCE = "00081197", "00081196", "00081155
 def door(parts: Parts) -> Iterator[Door]:
     with open_door(parts) as door:
         yield door
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_xml"),
+    [
+        ("application/dicom+xml", True),
+        ("application/dicom+json;q=0.3, application/dicom+xml", True),
+        ("application/dicom+json, application/dicom+xml;q=0.3", False),
+        ("*/*", False),
+        ("text/html", False),
+    ],
+)
+def test_the_answer_comes_in_the_form_that_is_liked_better(door: Door, accept: str, is_xml: bool) -> None:
+    film, other = make_radiograph(), make_radiograph(SOPClassUID="1.2.3")
+    body = related(part10(film), part10(other))
+
+    answer = door.client.post("/dicomweb/studies", content=body, headers={"Content-Type": STOW_TYPE, "Accept": accept})
+
+    assert answer.status_code == 202
+    if not is_xml:
+        assert answer.json()[REFERENCED]["Value"][0][SOP_INSTANCE]["Value"] == [film.SOPInstanceUID]
+        return
+    assert answer.headers["Content-Type"] == "application/dicom+xml"
+    told = {node.get("keyword"): node for node in Xml.fromstring(answer.content)}
+    sent = told["ReferencedSOPSequence"].find("Item/DicomAttribute[@keyword='ReferencedSOPInstanceUID']/Value")
+    why = told["FailedSOPSequence"].find("Item/DicomAttribute[@keyword='FailureReason']/Value")
+    assert sent is not None
+    assert sent.text == film.SOPInstanceUID
+    assert why is not None
+    assert why.text == "290"
 
 
 def other_film_of(film: Dataset) -> bytes:

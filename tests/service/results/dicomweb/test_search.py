@@ -8,6 +8,8 @@ from xml.etree import ElementTree as Xml
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom import Dataset
+from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
 from tests.factories import make_ct_slice, make_radiograph
@@ -24,8 +26,12 @@ def studies(web: Web) -> None:
     kim = make_radiograph(
         PatientName="Kim^Minjun=김^민준", PatientID="P-1", StudyDate="20260102", StudyTime="081500.25",
         AccessionNumber="A-100", StudyID="S1", PatientBirthDate="19600101", PatientSex="M",
-        StudyDescription="Chest PA", SeriesDescription="PA", PerformedProcedureStepStartDate="20260102",
+        TimezoneOffsetFromUTC="+0900", StudyDescription="Chest PA", SeriesDescription="PA",
+        PerformedProcedureStepStartDate="20260102",
     )  # fmt: skip
+    request = Dataset()
+    request.RequestedProcedureID, request.ScheduledProcedureStepID = "RP-7", "흉부-1"
+    kim.RequestAttributesSequence = Sequence([request])
     kim.StudyInstanceUID, kim.SeriesInstanceUID, kim.SOPInstanceUID = KIM, f"{KIM}.1", f"{KIM}.1.1"
     web.send(kim)
     web.send(_sibling(kim, f"{KIM}.1", f"{KIM}.1.2", InstanceNumber=2))
@@ -33,7 +39,12 @@ def studies(web: Web) -> None:
     slice_.StudyInstanceUID, slice_.SeriesInstanceUID, slice_.SOPInstanceUID = KIM, f"{KIM}.2", f"{KIM}.2.1"
     web.send(slice_)
     ivanova = make_radiograph(
-        PatientName="Иванова^Анна", PatientID="P-2", StudyDate="20260110", StudyTime="235959", AccessionNumber="A-200"
+        PatientName="Иванова^Анна",
+        PatientID="P-2",
+        ReferringPhysicianName="Đặng^Thị Hồng",
+        StudyDate="20260110",
+        StudyTime="235959",
+        AccessionNumber="A-200",
     )
     ivanova.StudyInstanceUID = IVANOVA
     web.send(ivanova)
@@ -109,7 +120,13 @@ def uids(items: list[dict[str, Any]], tag: str = "0020000D") -> list[str]:
         ("ModalitiesInStudy=MR", []),
         ("PatientSex=M", [KIM]),
         ("PatientBirthDate=19600101", [KIM]),
-        ("ReferringPhysicianName=Referring*", [IVANOVA, KIM, NGUYEN]),
+        ("ReferringPhysicianName=Referring*", [KIM, NGUYEN]),
+        ("ReferringPhysicianName=referring^doctor", [KIM, NGUYEN]),
+        ("ReferringPhysicianName=*thi hong", [IVANOVA]),
+        ("PatientName=*민*", [KIM]),
+        ("PatientName=*ИВАН*", [IVANOVA]),
+        ("PatientName=*bich", [NGUYEN]),
+        ("PatientID=*-?", [IVANOVA, KIM]),
         (f"StudyInstanceUID={KIM},{IVANOVA}", [IVANOVA, KIM]),
         (f"StudyInstanceUID={KIM}%5C{NGUYEN}", [KIM, NGUYEN]),
         (f"StudyInstanceUID={SOUTHERN}", []),
@@ -132,6 +149,10 @@ def test_studies_are_found_by(web: Web, query: str, expected: list[str]) -> None
         ("/series", "Modality=CT", [f"{KIM}.2"]),
         ("/series", f"StudyInstanceUID={KIM}&SeriesNumber=1", [f"{KIM}.1"]),
         ("/series", "PatientID=P-1&PerformedProcedureStepStartDate=20260102", [f"{KIM}.1"]),
+        ("/series", "RequestAttributesSequence.RequestedProcedureID=RP-7", [f"{KIM}.1"]),
+        ("/series", "00400275.00401001=RP-*", [f"{KIM}.1"]),
+        ("/series", "RequestAttributesSequence.00400009=흉부-1", [f"{KIM}.1"]),
+        (f"/studies/{KIM}/series", "00400275.00401001=RP-8", []),
         (f"/studies/{KIM}/series", "", [f"{KIM}.1", f"{KIM}.2"]),
         (f"/studies/{KIM}/series", f"SeriesInstanceUID={KIM}.2", [f"{KIM}.2"]),
         (f"/studies/{SOUTHERN}/series", "", []),
@@ -151,6 +172,7 @@ def test_series_are_found_by(web: Web, path: str, query: str, expected: list[str
         (f"/studies/{KIM}/series/{IVANOVA}/instances", "", []),
         ("/instances", f"SOPInstanceUID={KIM}.1.1,{KIM}.2.1", [f"{KIM}.1.1", f"{KIM}.2.1"]),
         ("/instances", "PatientID=P-1&Modality=CT", [f"{KIM}.2.1"]),
+        ("/instances", "RequestAttributesSequence.RequestedProcedureID=RP-7", [f"{KIM}.1.1", f"{KIM}.1.2"]),
     ],
 )
 def test_instances_are_found_by(web: Web, path: str, query: str, expected: list[str]) -> None:
@@ -167,6 +189,7 @@ def test_a_study_tells_what_the_standard_asks_for(web: Web) -> None:
         "00080056": {"vr": "CS", "Value": ["ONLINE"]},
         "00080061": {"vr": "CS", "Value": ["CR", "CT"]},
         "00080090": {"vr": "PN", "Value": [{"Alphabetic": "Referring^Doctor"}]},
+        "00080201": {"vr": "SH", "Value": ["+0900"]},
         "00081190": {"vr": "UR", "Value": [f"{web.address}/dicomweb/studies/{KIM}"]},
         "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Kim^Minjun", "Ideographic": "김^민준"}]},
         "00100020": {"vr": "LO", "Value": ["P-1"]},
@@ -190,10 +213,20 @@ def test_series_of_a_study_tell_their_own_attributes_only(web: Web) -> None:
 
     assert set(series) == {
         "00080056", "00080060", "0008103E", "00081190", "0020000D", "0020000E", "00200011", "00201209", "00400244",
-        "00400245",
+        "00400245", "00400275",
     }  # fmt: skip
     assert series["00201209"] == {"vr": "IS", "Value": [2]}
     assert series["00081190"]["Value"] == [f"{web.address}/dicomweb/studies/{KIM}/series/{KIM}.1"]
+
+
+def test_a_series_tells_the_request_behind_it(web: Web) -> None:
+    first, second = found(web, f"/studies/{KIM}/series")
+
+    assert first["00400275"] == {
+        "vr": "SQ",
+        "Value": [{"00400009": {"vr": "SH", "Value": ["흉부-1"]}, "00401001": {"vr": "SH", "Value": ["RP-7"]}}],
+    }
+    assert second["00400275"] == {"vr": "SQ"}
 
 
 def test_series_of_all_studies_tell_their_study_too(web: Web) -> None:
@@ -242,7 +275,7 @@ def test_a_whole_answer_warns_of_nothing(web: Web) -> None:
 
 
 @pytest.mark.parametrize("query", ["fuzzymatching=true", "Manufacturer=Phantom", "Modality=CR",
-                                   "RequestAttributesSequence.RequestedProcedureID=7"])  # fmt: skip
+                                   "RequestAttributesSequence.RequestedProcedureID=7", "ViewPosition=PA"])  # fmt: skip
 def test_what_was_not_searched_by_is_told(web: Web, query: str) -> None:
     with web.client() as client:
         assert client.get(f"/studies?{query}").headers["Warning"].startswith('299 pandok: "')

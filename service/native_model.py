@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from xml.etree import ElementTree as Xml
 
 from pydicom.datadict import keyword_for_tag
 
-from service.results.dicomweb.attributes import Json
+Json = dict[str, Any]
 
 DICOM_XML = "application/dicom+xml"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -1,0 +1,87 @@
+"""The addresses of QIDO-RS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from service.accept import Accepted
+from service.audit import Reads
+from service.database import Database
+from service.results.dicomweb import openapi, qido, records
+from service.results.dicomweb.answers import (
+    DICOM_JSON,
+    Accepts,
+    SeriesPath,
+    StudyPath,
+    Uid,
+    base_of,
+    item_form,
+    items_answer,
+)
+from service.results.dicomweb.attributes import Level
+from service.results.dicomweb.records import Place
+from service.results.dicomweb.scope import Scoped
+from service.results.visibility import Scope
+
+router = APIRouter(prefix="/dicomweb", tags=["dicomweb"])
+
+
+@router.get("/studies", **openapi.search(Level.STUDY))
+def search_studies(request: Request, scope: Scoped, accepts: Accepts) -> Response:
+    """QIDO-RS: find studies."""
+    return _search(request, scope, accepts, Level.STUDY, Place())
+
+
+@router.get("/series", **openapi.search(Level.SERIES))
+def search_all_series(request: Request, scope: Scoped, accepts: Accepts) -> Response:
+    """QIDO-RS: find series of any study."""
+    return _search(request, scope, accepts, Level.SERIES, Place())
+
+
+@router.get("/instances", **openapi.search(Level.INSTANCE))
+def search_all_instances(request: Request, scope: Scoped, accepts: Accepts) -> Response:
+    """QIDO-RS: find instances of any study."""
+    return _search(request, scope, accepts, Level.INSTANCE, Place())
+
+
+@router.get(StudyPath + "/series", **openapi.search(Level.SERIES))
+def search_series(request: Request, scope: Scoped, accepts: Accepts, study_instance_uid: Uid) -> Response:
+    """QIDO-RS: find series of a study."""
+    return _search(request, scope, accepts, Level.SERIES, Place(study_instance_uid))
+
+
+@router.get(StudyPath + "/instances", **openapi.search(Level.INSTANCE))
+def search_instances_of_study(request: Request, scope: Scoped, accepts: Accepts, study_instance_uid: Uid) -> Response:
+    """QIDO-RS: find instances of a study."""
+    return _search(request, scope, accepts, Level.INSTANCE, Place(study_instance_uid))
+
+
+@router.get(SeriesPath + "/instances", **openapi.search(Level.INSTANCE))
+def search_instances_of_series(
+    request: Request, scope: Scoped, accepts: Accepts, study_instance_uid: Uid, series_instance_uid: Uid
+) -> Response:
+    """QIDO-RS: find instances of a series."""
+    return _search(request, scope, accepts, Level.INSTANCE, Place(study_instance_uid, series_instance_uid))
+
+
+def _search(request: Request, scope: Scope, accepts: Sequence[Accepted], level: Level, place: Place) -> Response:
+    form = item_form(accepts)
+    within = Level.SERIES if place.series_instance_uid else Level.STUDY if place.study_instance_uid else None
+    query = qido.parse_search(level, within, request.query_params.multi_items())
+    database: Database = request.app.state.database
+    reads: Reads = request.app.state.reads
+    reads.looked(scope.caller, "searched", site_id=scope.caller.site_id, object_type="studies", object_id=None)
+    with database.reading() as rx:
+        page = records.search(rx, scope, place, query)
+    warnings = qido.warning_headers(query, page.remaining, is_at_least=page.remaining_is_at_least)
+    headers = {"Warning": ", ".join(warnings)} if warnings else {}
+    if not page.rows:
+        return Response(status_code=204, headers=headers)
+    found = qido.answer(query, page.rows, base_of(request))
+    if form == DICOM_JSON:
+        return Response(json.dumps(found), media_type=DICOM_JSON, headers=headers)
+    return items_answer(iter(found), form, headers)
