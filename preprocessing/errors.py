@@ -27,6 +27,7 @@ class Reason(StrEnum):
     DECODER_DIED = "decoder_died"
     LIMIT_EXCEEDED = "limit_exceeded"
     NO_RELEASE = "no_release"
+    RULED_OUT = "ruled_out"
     NO_VOLUME_PACKAGE = "no_volume_package"
     GEOMETRY_REFUSED = "geometry_refused"
     MODEL_FAILED = "model_failed"

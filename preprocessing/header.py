@@ -77,6 +77,7 @@ class InstanceHeader:
 
     manufacturer: str | None
     manufacturer_model_name: str | None
+    station_name: str | None
     image_type: tuple[str, ...]
     body_part_examined: str | None
     anatomic_region: Code | None
@@ -170,6 +171,7 @@ _TEXT: Final[Mapping[str, int]] = {
     "protocol_name": 0x00181030,
     "manufacturer": 0x00080070,
     "manufacturer_model_name": 0x00081090,
+    "station_name": 0x00081010,
     # A code string by the standard; "Ngực", "ОГК" and "흉부" are what stations write (STANDARDS PIX-8).
     "body_part_examined": 0x00180015,
 }

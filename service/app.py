@@ -26,6 +26,7 @@ from service.database import Database
 from service.errors import add_handlers
 from service.gate import Doorway, Gate
 from service.intake.routes import router as intake_router
+from service.intake.rule_routes import router as rules_router
 from service.openapi import tell_the_truth
 from service.reading.routes import router as reading_router
 from service.receiving import make_intake
@@ -118,6 +119,7 @@ def _routers(pages_router: APIRouter) -> tuple[APIRouter, ...]:
         oidc_router,
         audit_router,
         intake_router,
+        rules_router,
         results_router,
         worklist_router,
         claim_router,

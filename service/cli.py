@@ -1,4 +1,4 @@
-"""The `pandok` command: serve, sites, peers, keys, accounts, releases, models, studies, problems, audit, demo."""
+"""The `pandok` command: serve, sites, peers, keys, accounts, rules, studies, audit and more."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from service import (
     cli_models,
     cli_peers,
     cli_releases,
+    cli_rules,
     cli_sites,
     site_records,
 )
@@ -140,6 +141,8 @@ def _parser() -> argparse.ArgumentParser:
 
     releases = commands.add_parser("releases", help="which model packages serve which site, and what readers see")
     cli_releases.add_commands(releases)
+
+    cli_rules.add_commands(commands.add_parser("rules", help="which package, which priority, which timer"))
 
     models = commands.add_parser("models", help="packages of models that you bring")
     cli_models.add_commands(models)

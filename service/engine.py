@@ -129,14 +129,14 @@ class Engine:
         # The engine's own wait sleeps a second at a time; without anything in hand there is nothing to wait for.
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=0 if is_idle else math.ceil(timeout_s))
 
-    def enqueue(self, attempt: Attempt, *, center_priority: int) -> None:
+    def enqueue(self, attempt: Attempt, *, asked_class: int) -> None:
         """Queue an attempt; doing so again changes nothing."""
         DBOS.enqueue_workflow_with_options(
             EnqueueOptions(
                 workflow_name=WORKFLOW,
                 queue_name=QUEUE,
                 workflow_id=attempt.workflow_id,
-                priority=PRIORITIES.get(center_priority, max(PRIORITIES.values())),
+                priority=PRIORITIES.get(asked_class, max(PRIORITIES.values())),
             ),
             attempt.study_id,
             attempt.revision,

@@ -17,6 +17,7 @@ import uvicorn
 import uvloop
 
 from service.archive import Archive
+from service.clock import open_clock
 from service.database import Database
 from service.health import LISTENER_BEAT_S, forget_silent, write_beat
 from service.intake.receive import Intake
@@ -60,7 +61,7 @@ def run_web(settings: Settings, ready: Ready) -> None:
     from service.app import create_app  # each part loads its own rooms only: sooner up, and smaller
     from service.web_protocol import GuardedProtocol
 
-    app = create_app(settings)
+    app = create_app(settings, clock=open_clock(settings.clock_file))
     config = uvicorn.Config(
         app,
         host=settings.web_host,
@@ -87,7 +88,7 @@ def run_web(settings: Settings, ready: Ready) -> None:
 def run_listener(settings: Settings, ready: Ready) -> None:
     """Take DICOM associations until a signal."""
     database = Database(settings.sqlalchemy_url)
-    intake = make_intake(settings, database, Archive(settings.archive_folder), time.time)
+    intake = make_intake(settings, database, Archive(settings.archive_folder), open_clock(settings.clock_file))
     intake.start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -127,7 +128,7 @@ async def _keep_beating(settings: Settings, intake: Intake) -> None:
 
 def _beat(settings: Settings, intake: Intake) -> None:
     try:
-        write_beat(settings, time.time(), takes_instances=intake.has_room())
+        write_beat(settings, open_clock(settings.clock_file)(), takes_instances=intake.has_room())
     except OSError as error:
         log.warning("heartbeat not written", extra={"errno": error.errno})
 

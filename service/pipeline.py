@@ -27,6 +27,7 @@ from service.metrics import RUNS_TOTAL, UNSCORED_TOTAL
 from service.results.findings import ai_priority, judge_findings
 from service.results.publish import publish_revision
 from service.results.records import findings_of, save_findings
+from service.routing.records import RuleBook, route_images
 from service.settings import Settings
 from service.worklist.records import update_item
 from service.workspace import NotInWorkspace, Workspace
@@ -69,6 +70,7 @@ class Pipeline:
         self._parts = parts
         self._database = parts.database
         self._clock = parts.clock
+        self._rules = RuleBook()
 
     def score(self, step: Step, attempt: Attempt) -> None:
         """Walk the path. Nothing here reads or writes except in a step; what a person must see ends as a state."""
@@ -137,9 +139,10 @@ class Pipeline:
             instances = records.list_instances(tx, revision.study_id, revision.number)
             releases = records.list_releases(tx, revision.site_id, now)
             policy = records.site_policy(tx, revision.site_id)
+            routed = route_images(tx, revision.study_id, revision.number, self._rules.current(tx))
         archive, packages = self._parts.archive, self._parts.packages
         volumes = find_volumes(instances, lambda one: archive.path(one.site_id, one.content_sha256))
-        site = Site(releases, packages, unknown_age_as_adult=policy.get("unknown_age") == "adult")
+        site = Site(releases, packages, policy.get("unknown_age") == "adult", routed)
         planned, ended = plan_study(instances, volumes, damaged=frozenset(damaged), site=site, now=now)
         keep = {(one.instance_id, self._parts.packages[one.package_sha256].name) for one in planned}
         with self._database.transaction() as tx:

@@ -14,9 +14,9 @@ from service.worklist.records import update_item
 
 
 def make_intake(settings: Settings, database: Database, archive: Archive, clock: Callable[[], float]) -> Intake:
-    """Return an intake that tells the worklist of every new study, in the transaction that first sees it."""
+    """Return an intake that tells the worklist of every new or more urgent study, in the transaction that sees it."""
 
-    def on_new_study(tx: Connection, study_id: int, now: float) -> None:
+    def tell_list(tx: Connection, study_id: int, now: float) -> None:
         update_item(tx, study_id=study_id, now=now, settings=settings)
 
-    return Intake(database=database, archive=archive, settings=settings, on_new_study=on_new_study, clock=clock)
+    return Intake(database=database, archive=archive, settings=settings, tell_list=tell_list, clock=clock)

@@ -42,6 +42,8 @@ class Permission(StrEnum):
     SEE_PROBLEMS = "see_problems"
     RUN_SERVICE = "run_service"
     """Restart and cancel studies, resolve problems."""
+    MANAGE_RULES = "manage_rules"
+    """See, change and try the routing rules of the installation."""
     SEE_METRICS = "see_metrics"
     MANAGE_ACCOUNTS = "manage_accounts"
     READ_AUDIT = "read_audit"
@@ -77,6 +79,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 _P.RUN_SERVICE,
                 _P.SEE_METRICS,
                 _P.MANAGE_ACCOUNTS,
+                _P.MANAGE_RULES,
                 _P.READ_AUDIT,
             }
         ),

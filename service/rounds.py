@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from service import audit
 from service.attempt import Attempt
+from service.clock import ClockWatch
 from service.engine import Engine, State
 from service.inference import records, revision_records, worker_records
 from service.inference.scoring import Scoring
@@ -29,6 +31,11 @@ SILENT_S = 60.0
 """A worker that was not heard of for so long is taken for dead; the engine fences one that was only slow."""
 SWEEP_S = 3_600.0
 CLAIMS_S = 20.0
+CLOCK_S = 1.0
+CLOCK_WORDS = (
+    "the machine's clock differs from the time by which the service works; set the clock right, then start the whole "
+    "service again"
+)
 KEEP_ENDED_S = 7 * 86_400.0
 KEEP_WORK_S = 3 * 86_400.0
 
@@ -41,20 +48,25 @@ class Rounds:
         engine: The durable engine, started.
         scoring: Says what scores are really made on.
         executor_id: This worker's name.
+        clock_watch: Tells when the machine's clock has jumped.
     """
 
-    def __init__(self, parts: Parts, engine: Engine, scoring: Scoring, executor_id: str) -> None:
+    def __init__(
+        self, parts: Parts, engine: Engine, scoring: Scoring, executor_id: str, clock_watch: ClockWatch | None = None
+    ) -> None:
         self._parts = parts
         self._database = parts.database
         self._engine = engine
         self._scoring = scoring
         self._executor_id = executor_id
+        self._clock_watch = clock_watch
 
     def go(self, stop: threading.Event, ready: Callable[[], None]) -> None:
         """Go round until told to stop; an error of one round never ends the worker."""
         duties: dict[Callable[[], None], float] = {
             self.settle_and_queue: TICK_S,
             self.tell_canceled: TICK_S,
+            self.watch_clock: CLOCK_S,
             self.beat: BEAT_S,
             self.reconcile: RECONCILE_S,
             self.reap: SILENT_S / 4,
@@ -90,7 +102,7 @@ class Rounds:
             if one.attempt > 1:
                 self._engine.cancel([Attempt(one.study_id, one.number, one.attempt - 1)])
             attempt = Attempt(one.study_id, one.number, one.attempt)
-            self._engine.enqueue(attempt, center_priority=one.center_priority)
+            self._engine.enqueue(attempt, asked_class=one.asked_class)
         if waiting:
             with self._database.transaction() as tx:
                 revision_records.mark_queued(tx, waiting, now)
@@ -104,6 +116,18 @@ class Rounds:
             with self._database.transaction() as tx:
                 revision_records.end_canceled(tx, study_id, number, attempt, self._parts.clock())
 
+    def watch_clock(self) -> None:
+        """Tell people when the machine's clock has jumped; the service's own time has not (RELIABILITY 5.10)."""
+        jump_s = self._clock_watch.jump_s() if self._clock_watch else None
+        if jump_s is None:
+            return
+        log.error("clock jumped", extra={"duration_s": round(jump_s, 1)})
+        now = self._parts.clock()
+        with self._database.transaction() as tx:
+            worker_records.note_clock(tx, CLOCK_WORDS, now=now)
+            audit.note(tx, audit.SYSTEM, "clock_jumped", now=now, detail={"seconds": round(jump_s, 1)})
+        self.beat()
+
     def beat(self) -> None:
         """Say that this worker lives, what it scores on, and what is wrong with it."""
         with self._database.reading() as tx:
@@ -113,9 +137,10 @@ class Rounds:
         # A release made while we run, of a package that came later: its runs fail visibly until the next start.
         unloaded = f"released but not loaded: {', '.join(missing)}; start the worker again" if missing else None
         with self._database.transaction() as tx:
-            worker_records.beat(
-                tx, self._executor_id, provider=self._scoring.provider, alarm=self._scoring.alarm or unloaded
-            )
+            clock = CLOCK_WORDS if self._clock_watch and self._clock_watch.is_off else None
+            alarm = self._scoring.alarm or unloaded or clock
+            now = self._parts.clock()
+            worker_records.beat(tx, self._executor_id, now=now, provider=self._scoring.provider, alarm=alarm)
 
     def reconcile(self) -> None:
         """Bring our tables and the engine's together, so that no case is hidden in a queue that forgot it."""
@@ -138,14 +163,14 @@ class Rounds:
     def reap(self) -> None:
         """Take over what workers had in hand that are dead."""
         with self._database.reading() as tx:
-            silent = worker_records.list_silent(tx, silent_s=SILENT_S)
+            silent = worker_records.list_silent(tx, now=self._parts.clock(), silent_s=SILENT_S)
         for executor_id in silent:
             if executor_id == self._executor_id:
                 continue
             log.warning("worker taken for dead", extra={"executor": executor_id})
             self._engine.recover([executor_id])
             with self._database.transaction() as tx:
-                worker_records.forget_executor(tx, executor_id, silent_s=SILENT_S)
+                worker_records.forget_executor(tx, executor_id, now=self._parts.clock(), silent_s=SILENT_S)
 
     def end_claims(self) -> None:
         """Tidy away claims that ran out: their studies were free from that moment on, now the lists are told."""

@@ -21,6 +21,7 @@ from typing import Final
 from setproctitle import setproctitle
 
 from service.access import public_address
+from service.clock import forget_clock
 from service.logs import start_logs
 from service.settings import Settings
 from service.startup import (
@@ -221,6 +222,8 @@ def serve(settings: Settings, parts: Sequence[Part], *, say: Callable[[str], Non
     start_logs(settings.log_level)
     check_settings(settings)
     prepare_tables(settings)
+    if set(parts) == set(PARTS):  # nothing of the service runs yet: the machine's clock is taken as it stands
+        forget_clock(settings.clock_file)
     os.environ.update(metrics_environment(settings))
 
     def on_ready() -> None:

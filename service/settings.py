@@ -199,6 +199,11 @@ class Settings(BaseSettings):
         return self.data_folder / "spool"
 
     @property
+    def clock_file(self) -> Path:
+        """Where the parts of one machine agree on the service's time."""
+        return self.data_folder / "run" / "clock.json"
+
+    @property
     def work_folder(self) -> Path:
         """Tensors and heat maps that can be made again."""
         return self.data_folder / "work"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from models.package import ModelPackage, PackageRefused, load_package
 from service.archive import Archive
+from service.clock import ClockWatch, open_clock
 from service.database import Database
 from service.engine import Engine
 from service.inference import records
@@ -67,7 +68,8 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
                 pool_started.result()
         except PackageUnusable as error:
             raise CannotStart(str(error)) from error
-        parts = _make_parts(settings, database, packages, pool, scoring)
+        clock = open_clock(settings.clock_file)
+        parts = _make_parts(settings, database, packages, pool, scoring, clock=clock)
         engine = Engine(
             url=settings.engine_url,
             executor_id=slot.executor_id,
@@ -83,7 +85,7 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
         telling = threading.Thread(target=commitments.go, args=(ending,), name="commitments", daemon=True)
         telling.start()
         try:
-            Rounds(parts, engine, scoring, slot.executor_id).go(stop, ready)
+            Rounds(parts, engine, scoring, slot.executor_id, ClockWatch(clock)).go(stop, ready)
         finally:
             ending.set()
             log.info("worker stopping")
@@ -118,6 +120,8 @@ def _make_parts(
     packages: Mapping[str, ModelPackage],
     pool: DecodePool,
     scoring: Scoring,
+    *,
+    clock: Callable[[], float],
 ) -> Parts:
     archive, workspace = Archive(settings.archive_folder), Workspace(settings.work_folder)
     runner = Runner(
@@ -129,9 +133,9 @@ def _make_parts(
         scoring=scoring,
         breaker=Breaker(time.monotonic),
         provider=f"{settings.execution_provider}/{settings.scoring_precision}",
-        clock=time.time,
+        clock=clock,
     )
-    return Parts(settings, database, archive, workspace, packages, runner, clock=time.time)
+    return Parts(settings, database, archive, workspace, packages, runner, clock=clock)
 
 
 def load_packages(settings: Settings) -> dict[str, ModelPackage]:

@@ -53,7 +53,7 @@ ACTIONS: Mapping[str, Coded] = {
         _SECURITY: (
             "account_added account_changed account_disabled account_enabled account_reset link_made "
             "password_set totp_set totp_removed oidc_linked key_added key_revoked site_added site_changed peer_added "
-            "peer_changed peer_disabled package_released release_ended"
+            "peer_changed peer_disabled package_released release_ended rules_changed clock_jumped"
         ),
         _LOG: "audit_read audit_exported audit_verified",
         _EXPORT: "cases_exported",

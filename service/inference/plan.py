@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from models.package import AppliesTo, ModelPackage
 from preprocessing.errors import Reason, UnsupportedImage
@@ -11,6 +11,8 @@ from preprocessing.header import InstanceHeader, age_years, from_json
 from preprocessing.scope import check_header, is_chest_text
 from preprocessing.view import View, read_view
 from service.inference.records import Release, Run, StoredInstance
+from service.routing import Decision, Decisions
+from service.routing.rules import chosen_packages
 
 ADULT_AGE_YEARS = 18.0
 """What an unknown age counts as where a site's policy says `unknown_age=adult`."""
@@ -27,7 +29,7 @@ TELLING = (
     Reason.STORED_FILE_DAMAGED, Reason.DECODER_DIED, Reason.LIMIT_EXCEEDED, Reason.MODEL_FAILED,
     Reason.PIPELINE_FAILED, Reason.PIXEL_DATA_DAMAGED, Reason.TRANSFER_SYNTAX_UNSUPPORTED,
     # Then the further an image came, the more its reason says of the study.
-    Reason.AGE_UNKNOWN, Reason.AGE_OUT_OF_RANGE, Reason.NO_RELEASE, Reason.GEOMETRY_REFUSED,
+    Reason.AGE_UNKNOWN, Reason.AGE_OUT_OF_RANGE, Reason.RULED_OUT, Reason.NO_RELEASE, Reason.GEOMETRY_REFUSED,
     Reason.CONTRADICTORY_HEADER, Reason.INVERTED, Reason.UPSIDE_DOWN, Reason.ROTATED, Reason.OUT_OF_SCOPE,
     Reason.TOO_SMALL, Reason.COLOUR_IMAGE, Reason.MULTI_FRAME, Reason.NO_PIXEL_DATA, Reason.FOR_PROCESSING,
     Reason.VIEW_UNKNOWN, Reason.LATERAL_VIEW, Reason.NOT_A_CHEST, Reason.NO_VOLUME_PACKAGE,
@@ -55,15 +57,23 @@ class Planned:
     notes: tuple[str, ...]
     shown: tuple[str, ...] | None
     """The findings that readers will see, as in `Run`."""
+    routing: tuple[Decision, ...] = ()
+    """The routing rule that chose the package."""
 
     def to_json(self) -> dict[str, object]:
         """Return JSON values, for the engine's record."""
-        return {**asdict(self), "notes": list(self.notes), "shown": None if self.shown is None else list(self.shown)}
+        return {
+            **asdict(self),
+            "notes": list(self.notes),
+            "shown": None if self.shown is None else list(self.shown),
+            "routing": [decision.to_json() for decision in self.routing],
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Planned:
         """Read what `to_json` gave."""
-        notes, shown = values["notes"], values.get("shown")  # absent in a plan from before releases chose
+        notes = values["notes"]
+        shown, routing = values.get("shown"), values.get("routing")  # absent in a plan from before they were there
         return cls(
             instance_id=int(str(values["instance_id"])),
             package_sha256=str(values["package_sha256"]),
@@ -72,31 +82,43 @@ class Planned:
             view_source=_text(values["view_source"]),
             notes=tuple(str(note) for note in notes) if isinstance(notes, list) else (),
             shown=tuple(str(finding) for finding in shown) if isinstance(shown, list) else None,
+            routing=tuple(Decision.from_json(one) for one in routing) if isinstance(routing, list) else (),
         )
 
     @classmethod
     def of(cls, run: Run) -> Planned:
         """Return what a run that is done was planned as; its gate has been passed."""
-        return cls(run.instance_id, run.package_sha256 or "", None, run.view, run.view_source, (), run.shown)
+        return cls(
+            run.instance_id, run.package_sha256 or "", None, run.view, run.view_source, (), run.shown, run.routing
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What serves a site.
+
+    Attributes:
+        releases: Package versions that serve it.
+        packages: What is loaded, by hash.
+        unknown_age_as_adult: The site's policy.
+        routed: What routing rules decided of an instance, by its id.
+    """
+
+    releases: Sequence[Release]
+    packages: Mapping[str, ModelPackage]
+    unknown_age_as_adult: bool
+    routed: Mapping[int, Decisions] = field(default_factory=dict)
 
 
 def plan(
-    instances: Sequence[StoredInstance],
-    *,
-    damaged: Collection[int],
-    releases: Sequence[Release],
-    packages: Mapping[str, ModelPackage],
-    unknown_age_as_adult: bool,
-    now: float,
+    instances: Sequence[StoredInstance], *, damaged: Collection[int], site: Site, now: float
 ) -> tuple[list[Planned], list[Run]]:
     """Return what is to run, and for every instance of which readers will see nothing a run that says why.
 
     Args:
         instances: Of one study revision, without the slices of volumes, for which `volumes.plan_volumes` is.
         damaged: Ids of instances whose stored file is not what was stored.
-        releases: What serves the site.
-        packages: What is loaded, by hash.
-        unknown_age_as_adult: The site's policy.
+        site: What serves the site.
         now: Written into the runs that end here.
     """
     planned: list[Planned] = []
@@ -106,9 +128,8 @@ def plan(
             detail = "the stored file is missing or is not what was stored"
             ended.append(ended_run(instance.id, Reason.STORED_FILE_DAMAGED, detail, now))
             continue
-        header = from_json(instance.header)
-        site = Site(releases, packages, unknown_age_as_adult)
-        runs = [_apply(instance.id, header, release, site, now) for release in releases]
+        header, of = from_json(instance.header), instance.id
+        runs = [as_ruled(_apply(of, header, one, site, now), of, one, site, now) for one in site.releases]
         unread = ended_run(instance.id, Reason.NO_RELEASE, "no package is released for this site", now)
         chosen, others = settle_runs(runs, unread)
         planned += chosen
@@ -137,13 +158,19 @@ def shown_findings(package: ModelPackage, shows: Collection[str]) -> tuple[str, 
     return tuple(output.finding for output in package.outputs if not output.experimental or output.finding in shows)
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What a site's images meet: what is released, what is loaded, what counts for an unknown age."""
-
-    releases: Sequence[Release]
-    packages: Mapping[str, ModelPackage]
-    unknown_age_as_adult: bool
+def as_ruled(
+    run: Planned | Run | None, instance_id: int, release: Release, site: Site, now: float
+) -> Planned | Run | None:
+    """Return a release's run on an image, or on the series that it stands for, as the routing rules leave it."""
+    decisions = site.routed.get(instance_id, {})
+    chosen = chosen_packages(decisions, [release.package])
+    if run is None or not decisions:
+        return run
+    if release.package not in chosen:
+        ended = ended_run(instance_id, Reason.RULED_OUT, "a routing rule leaves this package out here", now)
+        return replace(ended, routing=(decisions["packages"],))
+    by = chosen[release.package]
+    return run if by is None else replace(run, routing=(by,))
 
 
 def _apply(instance_id: int, header: InstanceHeader, release: Release, site: Site, now: float) -> Planned | Run | None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 from preprocessing.errors import Reason
 from service import tables
 from service.inference.revision_records import Revision
+from service.routing import Decision
 
 _I = tables.instance.c
 _STORED = select(
@@ -70,6 +71,8 @@ class Run:
     """The findings that readers see; empty: the run is for the record alone. None: all that there are."""
     started_at: float
     finished_at: float
+    routing: tuple[Decision, ...] = ()
+    """The routing rule that chose the package or left it out."""
 
     @property
     def is_shown(self) -> bool:
@@ -146,6 +149,7 @@ def save_run(tx: Connection, revision: Revision, run: Run) -> int:
         "reason": run.reason.value if run.reason else None,
         "notes": list(run.notes),
         "shown": None if run.shown is None else list(run.shown),
+        "routing": [decision.to_json() for decision in run.routing] or None,
     }
     known = tx.execute(
         select(t.c.id).where(
@@ -187,6 +191,7 @@ def list_runs(tx: Connection, revision_id: int) -> list[tuple[int, Run]]:
             "reason": Reason(row["reason"]) if row["reason"] else None,
             "notes": tuple(row["notes"]),
             "shown": None if row["shown"] is None else tuple(row["shown"]),
+            "routing": tuple(Decision.from_json(one) for one in row["routing"] or ()),
         }
         runs.append((int(row["id"]), Run(**values)))
     return runs

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, func, or_, select, update
 
 from preprocessing.errors import Reason
 from service import tables
+from service.routing.records import asked_class
 
 UNFINISHED = ("settled", "running")
 """States in which a revision waits for a worker or is with one."""
@@ -35,7 +36,8 @@ class Waiting:
     study_id: int
     number: int
     attempt: int
-    center_priority: int
+    asked_class: int
+    """The more urgent class of the center's and the rules'."""
     settled_by: str
 
 
@@ -57,10 +59,10 @@ def list_waiting(tx: Connection, limit: int = 200) -> list[Waiting]:
     """Return settled revisions that the engine has not been told of, the most urgent first."""
     t, s = tables.revision, tables.study
     rows = tx.execute(
-        select(t.c.study_id, t.c.number, t.c.attempt, s.c.center_priority, t.c.settled_by)
+        select(t.c.study_id, t.c.number, t.c.attempt, asked_class(), t.c.settled_by)
         .join(s, s.c.id == t.c.study_id)
         .where(t.c.state == "settled", t.c.queued_at.is_(None))
-        .order_by(s.c.center_priority, t.c.settled_at)
+        .order_by(asked_class(), t.c.settled_at)
         .limit(limit)
     )
     return [Waiting(*row) for row in rows]

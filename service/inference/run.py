@@ -283,6 +283,7 @@ class Runner:
             tensor_sha256=tensor.tensor_sha256 if tensor else None,
             heat_map_sha256=heat_map_sha256,
             shown=planned.shown,
+            routing=planned.routing,
             started_at=started_at,
             finished_at=self._clock(),
         )

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -26,10 +27,19 @@ log = logging.getLogger("pandok.inference")
 
 START_TIMEOUT_S = 600.0
 """TensorRT builds its engines at the first start, which takes minutes."""
+SHORTEST_RESTART_S = 10.0
+RESTART_FACTOR = 4.0
+"""A later start may take so many times as long as the first; one that hangs must not hold up studies for minutes."""
+LEFT_ALONE_S = 30.0
+"""How long no further start is tried after one that hung; meanwhile runs fail at once, and people read the studies."""
 
 
 class ScoringFailed(Exception):
     """No usable scores: the network refused or stopped, gave NaN, took too long, or its process died."""
+
+
+class _StartHung(ScoringFailed):
+    """The process neither became ready in time nor died."""
 
 
 class PackageUnusable(Exception):
@@ -108,6 +118,8 @@ class Scoring:
         self._lock = threading.Lock()
         self._process: _Process | None = None
         self._closed = False
+        self._start_limit_s = START_TIMEOUT_S
+        self._left_alone_until = 0.0
         self._heat_maps = workspace_folder.absolute() / "scoring" / str(os.getpid())
         self._ids = itertools.count(1)
         self.alarm: str | None = None
@@ -123,7 +135,9 @@ class Scoring:
         """
         self._heat_maps.mkdir(parents=True, exist_ok=True)
         with self._lock:
+            began = time.monotonic()
             self._start()
+            self._start_limit_s = max(SHORTEST_RESTART_S, RESTART_FACTOR * (time.monotonic() - began))
 
     def score(self, package: ModelPackage, tensor_sha256: str) -> RawScores:
         """Score one tensor of the workspace. Raises ScoringFailed."""
@@ -165,9 +179,14 @@ class Scoring:
             if self._closed:
                 raise ScoringFailed("the worker is stopping")
             if self._process is None or self._process.is_dead:
+                if time.monotonic() < self._left_alone_until:
+                    raise ScoringFailed("the scoring process does not start; it is tried again in a while")
                 log.warning("scoring process restarted")
                 try:
                     self._start()
+                except _StartHung:
+                    self._left_alone_until = time.monotonic() + LEFT_ALONE_S
+                    raise
                 except PackageUnusable as error:
                     raise ScoringFailed(str(error)) from error
             if self._process is None:
@@ -180,7 +199,7 @@ class Scoring:
         self._process = process = _Process(self._command)
         alarms: list[str] = []
         self._refused = {}
-        for folder, state in process.await_ready(START_TIMEOUT_S).items():
+        for folder, state in process.await_ready(self._start_limit_s).items():
             package = self._folders[folder]
             if "refused" in state:
                 words = f"package {package.name} cannot be loaded: {state['refused']}"
@@ -225,7 +244,8 @@ class _Process:
             return self._ready.result(timeout_s)
         except (ScoringFailed, TimeoutError) as error:
             self.kill()
-            raise ScoringFailed("the scoring process does not start") from error
+            kind = _StartHung if isinstance(error, TimeoutError) else ScoringFailed
+            raise kind("the scoring process does not start") from error
 
     def ask(self, request_id: str, request: dict[str, str], timeout_s: float) -> dict[str, object]:
         """Send a request and wait for its answer; on timeout the process is killed, for it may never answer again."""

@@ -24,6 +24,7 @@ from service.inference.plan import (
     UNKNOWN_AGE_NOTE,
     Planned,
     Site,
+    as_ruled,
     check_age,
     check_rules,
     ended_run,
@@ -186,9 +187,7 @@ def plan_study(
     planned, ended = plan(
         [one for one in instances if one.id not in slices],
         damaged=damaged,
-        releases=site.releases,
-        packages=site.packages,
-        unknown_age_as_adult=site.unknown_age_as_adult,
+        site=site,
         now=now,
     )
     more = plan_volumes(volumes, damaged=damaged, site=site, now=now)
@@ -215,7 +214,7 @@ def plan_volumes(
             ended += [ended_run(one, Reason.STORED_FILE_DAMAGED, detail, now) for one in broken]
             continue
         anchor_id = volume.instances[volume.anchor].id
-        runs = [_apply(volume, anchor_id, release, site, now) for release in site.releases]
+        runs = [as_ruled(_apply(volume, anchor_id, one, site, now), anchor_id, one, site, now) for one in site.releases]
         detail = "no package that reads CT or MR series is released for this site"
         chosen, others = settle_runs(runs, ended_run(anchor_id, Reason.NO_VOLUME_PACKAGE, detail, now))
         planned += chosen

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Protocol
 
 from service.intake.dimse.capabilities import TRANSFER_SYNTAXES
 from service.intake.outcomes import IntakeReason, Sender
-from service.intake.receive import Intake
 from service.intake.spool import DatasetTooLarge, Spooled
 from service.intake.verify import MEDIA_STORAGE_DIRECTORY, is_valid_uid
 
@@ -29,6 +29,14 @@ _OTHER_KINDS = (
     (b"MZ", "a program, not a DICOM image; leave it out"),
     (b"\x7fELF", "a program, not a DICOM image; leave it out"),
 )
+
+
+class Opens(Protocol):
+    """Gives a spool file for a data set."""
+
+    def open(self, sender: Sender, *, transfer_syntax_uid: str) -> Spooled:
+        """Open one. Raises OSError."""
+        ...
 
 
 class _Step(Enum):
@@ -62,7 +70,7 @@ class Part10Splitter:
         sender: Who sends the file.
     """
 
-    def __init__(self, intake: Intake, sender: Sender) -> None:
+    def __init__(self, intake: Opens, sender: Sender) -> None:
         self._intake = intake
         self._sender = sender
         self._head = bytearray()

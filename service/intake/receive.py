@@ -25,11 +25,12 @@ from service.intake.pressure import FRESH_S, Barometer, Level, Pressure
 from service.intake.spool import DATASET_OFFSET, Spooled, prepare_spool
 from service.intake.verify import verify
 from service.metrics import INSTANCES_TOTAL, INTAKE_SECONDS
+from service.routing.records import RuleBook
 from service.settings import Settings
 
 log = logging.getLogger("pandok.intake")
 
-_HEADER_REASONS = {
+HEADER_REASONS = {
     "damaged": IntakeReason.DAMAGED_HEADER,
     "truncated": IntakeReason.TRUNCATED,
     "limit": IntakeReason.LIMIT_EXCEEDED,
@@ -49,7 +50,7 @@ class Intake:
         database: Our tables, migrated.
         archive: Where the files go.
         settings: Limits, quiet times and folders.
-        on_new_study: Called in the transaction that first sees a study.
+        tell_list: Called in the transaction that first sees a study, or in which a rule makes it more urgent.
         clock: Seconds since 1970 UTC.
     """
 
@@ -59,14 +60,14 @@ class Intake:
         database: Database,
         archive: Archive,
         settings: Settings,
-        on_new_study: records.NewStudy | None = None,
+        tell_list: records.TellList | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
         rules = records.Rules(
-            settings.quiet_s, settings.partial_after_s, settings.max_instances_per_study, on_new_study
+            settings.quiet_s, settings.partial_after_s, settings.max_instances_per_study, tell_list, RuleBook()
         )
         self._committer = Committer(database, archive, rules, clock)
         self._barometer = Barometer(settings, database, clock)
@@ -180,7 +181,7 @@ class Intake:
         sop_class_uid, sop_instance_uid, study_instance_uid = declared
         header: InstanceHeader | None = None
         try:
-            header = _read_header(spooled, max_elements)
+            header = read_spooled(spooled, max_elements)
             reason = verify(
                 header,
                 sop_class_uid=sop_class_uid,
@@ -193,7 +194,7 @@ class Intake:
         except HeaderRefused as refusal:
             if refusal.kind == "limit" and max_elements < MAX_ELEMENTS:
                 return None
-            reason = _HEADER_REASONS[refusal.kind]
+            reason = HEADER_REASONS[refusal.kind]
         except OSError:
             reason = IntakeReason.OUT_OF_RESOURCES
         return Outcome(
@@ -251,7 +252,8 @@ class Intake:
         return outcome
 
 
-def _read_header(spooled: Spooled, max_elements: int) -> InstanceHeader:
+def read_spooled(spooled: Spooled, max_elements: int = MAX_ELEMENTS) -> InstanceHeader:
+    """Return the header of what was spooled. Raises HeaderRefused, OSError."""
     with os.fdopen(os.dup(spooled.descriptor), "rb") as file:
         return read_header(
             file,

@@ -8,22 +8,30 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from preprocessing.header import InstanceHeader, age_years, to_json
+from preprocessing.header import InstanceHeader, age_years
+from preprocessing.header import to_json as header_json
 from service import tables
 from service.intake.outcomes import Door, IntakeReason, Kind, Sender
 from service.intake.studies import PRIORITY_ROUTINE, fold, quiet_time_s, when_due
 from service.intake.verify import belongs_nowhere
+from service.routing import Origin
+from service.routing.records import NEWEST, RuleBook
+from service.routing.rules import floor_of, to_json
+from service.routing.studies import Routed, Waits, route
 
 # Built once: an instance takes six of them before its sender gets an answer, and building costs more than running.
 _i, _s, _e = tables.instance.c, tables.study.c, tables.series.c
 _KNOWN = select(_i.content_sha256, _i.is_result).where(
     _i.site_id == bindparam("site"), _i.sop_instance_uid == bindparam("uid")
 )
-_POLICY = select(tables.site.c.policy).where(tables.site.c.id == bindparam("site"))
+_SITE = select(
+    tables.site.c.code.label("site_code"), tables.site.c.policy, NEWEST.label("rules_revision")
+).where(tables.site.c.id == bindparam("site"))  # fmt: skip
 _FIND_STUDY = (
     select(
         _s.id, _s.patient_id, _s.modalities, _s.flags, _s.state, _s.revision, _s.series_count, _s.instance_count,
-        _s.arriving_since, _s.expected_instances, tables.site.c.policy,
+        _s.arriving_since, _s.expected_instances, _s.center_priority, _s.routing, tables.site.c.policy,
+        tables.site.c.code.label("site_code"), NEWEST.label("rules_revision"),
     )
     .join(tables.site, _s.site_id == tables.site.c.id)
     .where(_s.site_id == bindparam("site"), _s.study_instance_uid == bindparam("uid"))
@@ -41,8 +49,8 @@ _ADD_INSTANCE = insert(tables.instance)
 LARGEST_INTEGER_STRING = 2**31 - 1
 """PS3.5 section 6.2, VR IS. Some writers put longer numbers there, which no column holds."""
 
-NewStudy = Callable[[Connection, int, float], None]
-"""Called in the transaction that first sees a study: (connection, study_id, now)."""
+TellList = Callable[[Connection, int, float], None]
+"""Called in the transaction that first sees a study or makes it more urgent: (connection, study_id, now)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +65,13 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Settings that decide when a study settles, and who must hear of a new one."""
+    """Settings and routing rules that decide when a study settles, and who must hear of a new one."""
 
     quiet_s: Mapping[str, float]
     partial_after_s: float
     max_instances: int
-    on_new_study: NewStudy | None
+    tell_list: TellList | None
+    book: RuleBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +86,14 @@ class _Study:
     instance_count: int
     arriving_since: float
     expected_instances: int | None
+    center_priority: int
+    routing: list[dict[str, object]] | None
     policy: Mapping[str, object]
     """Of its site."""
+    site_code: str
+    rules_revision: int | None
+    """Of the routing rules that hold."""
+    is_new: bool = False
 
 
 def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Kind, IntakeReason | None]:
@@ -91,17 +106,20 @@ def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Ki
     if known is not None and known.content_sha256 == arrival.content_sha256:
         return Kind.DUPLICATE, None
     if known is not None:
-        policy = tx.execute(_POLICY, {"site": sender.site_id}).scalar_one()
+        policy = tx.execute(_SITE, {"site": sender.site_id}).one().policy
         # A center's PACS that sends our own result back has changed its patient attributes: no conflict of films.
         is_warned = known.is_result or policy.get("conflict_answer") == "warn"
         reason = IntakeReason.CONFLICT_KEPT if is_warned else IntakeReason.CONFLICT
         hold(tx, arrival, reason, now)
         return Kind.HELD, reason
-    study = _study(tx, arrival, rules, now)
+    study = _study(tx, arrival, now)
     if study.instance_count >= rules.max_instances:
         return Kind.REFUSED, IntakeReason.STUDY_FULL
     study, series_id = _series(tx, arrival, study)
-    study = _count(tx, arrival, study, quiet_time_s(header.modality, study.policy, rules.quiet_s), rules, now)
+    origin = Origin(study.site_code, sender.name, sender.door.value, study.center_priority)
+    routed = route(header, origin, study.routing, rules.book.of(tx, study.rules_revision))
+    quiet_s = quiet_time_s(header.modality, study.policy, rules.quiet_s)
+    study = _count(tx, arrival, study, routed, routed.waits(quiet_s, rules.partial_after_s), now)
     tx.execute(
         _ADD_INSTANCE,
         {
@@ -114,24 +132,27 @@ def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Ki
             "instance_number": _integer(header.instance_number),
             "content_sha256": arrival.content_sha256,
             "size_bytes": arrival.size_bytes,
-            "header": to_json(header),
+            "header": header_json(header),
             "revision": study.revision,
             "door": sender.door.value,
+            "sender": sender.name,
             "received_at": now,
             "is_result": False,
         },
     )
+    if rules.tell_list is not None and (study.is_new or routed.is_more_urgent):
+        rules.tell_list(tx, study.id, now)
     return Kind.STORED, None
 
 
-def _study(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> _Study:
+def _study(tx: Connection, arrival: Arrival, now: float) -> _Study:
     header, sender, t = arrival.header, arrival.sender, tables.study
     found = tx.execute(_FIND_STUDY, {"site": sender.site_id, "uid": header.study_instance_uid})
     row = found.mappings().one_or_none()
     if row is not None:
         modalities = tuple(m for m in row["modalities"].split("\\") if m)
         return _Study(**{**row, "modalities": modalities, "flags": tuple(row["flags"])})
-    policy = tx.execute(_POLICY, {"site": sender.site_id}).scalar_one()
+    site = tx.execute(_SITE, {"site": sender.site_id}).mappings().one()
     study_id = tx.execute(
         insert(t)
         .values(
@@ -169,9 +190,10 @@ def _study(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> _Study
         )
         .returning(t.c.id)
     ).scalar_one()
-    if rules.on_new_study is not None:
-        rules.on_new_study(tx, study_id, now)
-    return _Study(study_id, header.patient_id, (), (), "arriving", 1, 0, 0, now, None, policy)
+    first = {"modalities": (), "flags": (), "state": "arriving", "revision": 1, "series_count": 0, "instance_count": 0}
+    asked = {"expected_instances": None, "center_priority": PRIORITY_ROUTINE, "routing": None}
+    known = {"id": study_id, "patient_id": header.patient_id, "arriving_since": now}
+    return _Study(**{**first, **asked, **known, **site}, is_new=True)
 
 
 def _series(tx: Connection, arrival: Arrival, study: _Study) -> tuple[_Study, int]:
@@ -202,7 +224,7 @@ def _series(tx: Connection, arrival: Arrival, study: _Study) -> tuple[_Study, in
     return replace(study, series_count=study.series_count + 1), series_id
 
 
-def _count(tx: Connection, arrival: Arrival, study: _Study, quiet_s: float, rules: Rules, now: float) -> _Study:
+def _count(tx: Connection, arrival: Arrival, study: _Study, routed: Routed, waits: Waits, now: float) -> _Study:
     """Count the instance in its study; a late one opens the next revision of the same study."""
     header = arrival.header
     if study.state != "arriving":
@@ -216,8 +238,8 @@ def _count(tx: Connection, arrival: Arrival, study: _Study, quiet_s: float, rule
     due = when_due(
         now=now,
         arriving_since=study.arriving_since,
-        quiet_s=quiet_s,
-        partial_after_s=rules.partial_after_s,
+        quiet_s=waits.quiet_s,
+        partial_after_s=waits.partial_after_s,
         instance_count=study.instance_count,
         expected_instances=study.expected_instances,
     )
@@ -235,6 +257,8 @@ def _count(tx: Connection, arrival: Arrival, study: _Study, quiet_s: float, rule
             "last_instance_at": now,
             "settle_at": due.at,
             "settle_by": due.by,
+            "rule_priority": floor_of(routed.decisions),
+            "routing": to_json(routed.decisions),
         },
     )
     return study

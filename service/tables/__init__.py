@@ -7,6 +7,7 @@ from service.tables.inference import executor, finding, poison, release, revisio
 from service.tables.intake import instance, problem, series, study
 from service.tables.reading import clinical_question, first_impression, image_quality, reading_event, verdict
 from service.tables.reports import report, report_document, report_draft, report_read, report_version
+from service.tables.routing import rule_set
 from service.tables.worklist import claim_event, worklist_item
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "report_read",
     "report_version",
     "revision",
+    "rule_set",
     "run",
     "series",
     "session",

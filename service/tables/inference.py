@@ -61,6 +61,7 @@ run = Table(
     Column("provider", String(64)),
     Column("tensor_sha256", String(64)),
     Column("heat_map_sha256", String(64)),
+    Column("routing", JSON),  # list of Decision: which rule chose this package, or left all out
     Column("shown", JSON),  # findings that readers see of this run; null: all, from before releases chose
     Column("started_at", Float, nullable=False),
     Column("finished_at", Float, nullable=False),

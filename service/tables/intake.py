@@ -57,6 +57,8 @@ study = Table(
     Column("scored_at", Float),
     Column("expected_instances", Integer),
     Column("center_priority", Integer, nullable=False),  # 1 stat, 2 urgent, 3 routine
+    Column("rule_priority", Integer),  # the class that a routing rule raises to; null: none does
+    Column("routing", JSON),  # list of Decision: which rule decided what of the study
     UniqueConstraint("site_id", "study_instance_uid"),
     Index(
         "ix_study_settle_at",
@@ -118,6 +120,7 @@ instance = Table(
     Column("header", JSON, nullable=False),
     Column("revision", Integer, nullable=False),  # of the study, in which it first counts
     Column("door", String(16), nullable=False),
+    Column("sender", Text),  # AE title, key or account: a routing rule may ask; null: from before it was kept
     Column("received_at", Float, nullable=False),
     Column("is_result", Boolean, nullable=False),  # made by us: SR, overlay
     Column("run_id", ForeignKey("run.id", use_alter=True)),

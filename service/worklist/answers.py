@@ -97,9 +97,11 @@ class Item(BaseModel):
     failure: str | None
     """Why a part of a scored study has no result: its other findings speak for the rest only."""
     priority_class: int
-    """By the caller's reading policy; under `blind` the center's own."""
+    """By the caller's reading policy; under `blind` what center and rules ask for."""
     priority: Literal["stat", "urgent", "routine"]
     center_priority: int
+    rule_priority: int | None
+    """What a routing rule raises to; rules look at headers alone, so that everybody may know."""
     ai_priority: int | None
     """None also for a caller who may not know it yet."""
     waited_too_long: bool

@@ -91,6 +91,14 @@ def free(tx: Connection, held: Held, *, now: float, is_completed: bool = False) 
     )
 
 
+def shorten(tx: Connection, *, to: float) -> None:
+    """Let no claim run longer than to this moment."""
+    c = worklist_item.c
+    tx.execute(
+        update(worklist_item).where(c.claimed_by_id.is_not(None), c.claim_expires_at > to).values(claim_expires_at=to)
+    )
+
+
 def list_expired(tx: Connection, now: float) -> list[Held]:
     """Return items whose claim ran out and that nobody has claimed since."""
     c = worklist_item.c

@@ -161,6 +161,8 @@ def complete(tx: Connection, caller: Caller, claimed: Claimed, *, now: float) ->
 
 def expire(tx: Connection, *, now: float) -> int:
     """Free every study whose claim ran out and note it; returns how many. They were free from that moment on."""
+    # The service may have started again after its clock was set back: no lease is longer than the longest one.
+    claim_records.shorten(tx, to=now + LONG_LEASE_S)
     ended = claim_records.list_expired(tx, now)
     for held in ended:
         _note_end(tx, held, now)

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, case, exists, func, literal, or_, se
 from service.access import Caller
 from service.intake.studies import fold
 from service.results.visibility import Rule, Sight
+from service.routing.records import asked_class
 from service.tables import claim_event, series, site, study, worklist_item
 from service.worklist.filters import DUE_SOON_S, SIGNED_FOR_DAYS, Filters
 from service.worklist.items import OPEN_STATES, Place, PriorityClass
@@ -67,7 +68,7 @@ def _name(of: Any) -> ColumnElement[Any]:
 
 def class_of(ask: Ask) -> ColumnElement[Any]:
     """The class that the caller's list shows: under `blind` nothing that the AI raised."""
-    return _by_policy(ask.policies, blind=study.c.center_priority, triage=worklist_item.c.priority_class)
+    return _by_policy(ask.policies, blind=asked_class(), triage=worklist_item.c.priority_class)
 
 
 def due_of(ask: Ask) -> ColumnElement[Any]:

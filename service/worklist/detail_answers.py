@@ -11,6 +11,15 @@ from pydantic import BaseModel
 from service.worklist.answers import FindingAnswer, Item, Look, finding_answer, item_values
 
 
+class DecisionAnswer(BaseModel):
+    """What a routing rule decided, and which rule of which revision of the rules."""
+
+    effect: str
+    value: str | float | list[str]
+    rule: str
+    revision: int
+
+
 class ResultAnswer(BaseModel):
     """A result object and where DICOMweb gives it."""
 
@@ -34,6 +43,7 @@ class RunAnswer(BaseModel):
     view: str | None
     view_source: str | None
     notes: list[str]
+    routing: list[DecisionAnswer]
     decoder: str | None
     provider: str | None
     instance_number: int | None
@@ -62,6 +72,8 @@ class ItemDetail(Item):
     """One study with everything that was done with it."""
 
     study_url: str
+    routing: list[DecisionAnswer]
+    """Why it is as urgent as it is, and waited for as long, as far as rules decided that."""
     revisions: list[RevisionAnswer]
     runs: list[RunAnswer]
 
@@ -85,6 +97,7 @@ def detail_answer(rows: Detail, look: Look) -> ItemDetail:
     return ItemDetail(
         **item_values(rows.row, rows.current, look),
         study_url=study_url,
+        routing=[DecisionAnswer(**decision) for decision in rows.row["routing"] or ()],
         revisions=[RevisionAnswer(**{k: v for k, v in revision.items() if k != "id"}) for revision in rows.revisions],
         runs=[
             _run_answer(
@@ -109,7 +122,7 @@ def _run_answer(
 ) -> RunAnswer:
     values = {name: run[name] for name in RunAnswer.model_fields if name in run}
     return RunAnswer(
-        **values,
+        **{**values, "routing": run["routing"] or []},
         revision=revision,
         instance_url=f"{study_url}/series/{run['series_instance_uid']}/instances/{run['sop_instance_uid']}",
         findings=[finding_answer(f, run["package"]) for f in findings],

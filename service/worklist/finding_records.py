@@ -87,8 +87,8 @@ def list_runs(rx: Connection, study_id: int, sight: Sight) -> list[Row]:
     query = (
         select(
             r.id, r.revision_id, r.package, r.package_version, r.package_sha256, r.recipe, r.outcome, r.reason,
-            r.detail, r.view, r.view_source, r.notes, r.decoder, r.provider, r.shown, r.started_at, r.finished_at,
-            r.tensor_sha256, r.heat_map_sha256,
+            r.detail, r.routing, r.view, r.view_source, r.notes, r.decoder, r.provider, r.shown, r.started_at,
+            r.finished_at, r.tensor_sha256, r.heat_map_sha256,
             instance.c.sop_instance_uid, instance.c.instance_number, series.c.series_instance_uid,
             sees(sight, r.study_id, revision.c.number).label("is_seen"),
         )
@@ -127,8 +127,8 @@ def list_results(rx: Connection, study_id: int, sight: Sight = ALL) -> list[Row]
 
 def _reason_alone(row: Row) -> Row:
     """Keep of a run that has no result what a reader may know before his first impression: that, and why."""
-    kept = {"id", "revision_id", "outcome", "reason", "sop_instance_uid", "instance_number", "series_instance_uid",
-            "started_at", "finished_at", "is_seen"}  # fmt: skip
+    kept = {"id", "revision_id", "outcome", "reason", "routing", "sop_instance_uid", "instance_number",
+            "series_instance_uid", "started_at", "finished_at", "is_seen"}  # fmt: skip
     return {name: value if name in kept else [] if name == "notes" else None for name, value in row.items()}
 
 

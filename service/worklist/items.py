@@ -26,9 +26,12 @@ class PriorityClass(IntEnum):
         return self.name.lower()
 
 
-def priority_class(center: int, ai: int | None) -> PriorityClass:
-    """Return the class of a study: the more urgent of the center's and the AI's. The AI only raises (WL-5)."""
-    return PriorityClass(min(max(center, 1), ai if ai is not None else center, PriorityClass.ROUTINE))
+def priority_class(asked: int, ai: int | None) -> PriorityClass:
+    """Return the class of a study: the more urgent of the AI's and what center and rules ask for.
+
+    The AI only raises (WL-5).
+    """
+    return PriorityClass(min(max(asked, 1), ai if ai is not None else asked, PriorityClass.ROUTINE))
 
 
 def kept_ai_priority(before: int | None, now: int | None) -> int | None:
@@ -40,7 +43,7 @@ def kept_ai_priority(before: int | None, now: int | None) -> int | None:
     return min(known, default=None)
 
 
-def due_at(complete_at: float, priority: PriorityClass, due_minutes: Mapping[str, int]) -> float:
+def due_at(complete_at: float, priority: PriorityClass, due_minutes: Mapping[str, float]) -> float:
     """Return when a study is to be read: its clock starts when it was first complete here (WL-30)."""
     return complete_at + due_minutes[priority.word] * 60.0
 

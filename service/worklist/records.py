@@ -8,6 +8,8 @@ from sqlalchemy import Connection, func, insert, select, true, update
 
 from service.access import Caller
 from service.results.visibility import reported_revision
+from service.routing.records import RuleBook, asked_class, reroute
+from service.routing.rules import due_minutes_of, from_json
 from service.settings import Settings
 from service.tables import instance, revision, run, study, worklist_item
 from service.worklist.items import due_at, kept_ai_priority, priority_class
@@ -42,7 +44,8 @@ def update_item(
         select(
             study.c.site_id,
             study.c.public_id,
-            study.c.center_priority,
+            asked_class().label("asked_class"),
+            study.c.routing,
             study.c.revision,
             func.coalesce(complete_at, study.c.first_image_at).label("complete_at"),
             study.c.first_image_at,
@@ -55,12 +58,13 @@ def update_item(
         .where(study.c.id == study_id)
     ).one()
     ai = kept_ai_priority(row.ai_priority, ai_priority)
-    priority, by_center = priority_class(row.center_priority, ai), priority_class(row.center_priority, None)
+    priority, unaided = priority_class(row.asked_class, ai), priority_class(row.asked_class, None)
+    due_minutes = due_minutes_of(from_json(row.routing), settings.due_minutes)
     values: dict[str, object] = {
         "ai_priority": ai,
         "priority_class": int(priority),
-        "due_at": due_at(row.complete_at, priority, settings.due_minutes),
-        "center_due_at": due_at(row.complete_at, by_center, settings.due_minutes),
+        "due_at": due_at(row.complete_at, priority, due_minutes),
+        "center_due_at": due_at(row.complete_at, unaided, due_minutes),
         "updated_at": now,
     }
     if row.item_id is None:
@@ -73,8 +77,9 @@ def update_item(
 
 
 def set_center_priority(tx: Connection, study_id: int, priority: int) -> None:
-    """Note the center's own priority; `update_item` then works out the class."""
+    """Note the center's own priority, for which rules may ask; `update_item` then works out the class."""
     tx.execute(update(study).where(study.c.id == study_id).values(center_priority=priority))
+    reroute(tx, study_id, RuleBook().current(tx))
 
 
 def find_study(rx: Connection, caller: Caller, public_id: str) -> StudyKey | None:

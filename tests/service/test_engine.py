@@ -38,7 +38,7 @@ class Bench:
 
     def run(self, walk: Walk) -> Attempt:
         attempt = self.study(walk)
-        self.engine.enqueue(attempt, center_priority=3)
+        self.engine.enqueue(attempt, asked_class=3)
         return attempt
 
     def state(self, attempt: Attempt) -> State | None:
@@ -76,9 +76,9 @@ def test_path_runs_once_however_often_it_is_queued(bench: Bench) -> None:
     attempt = bench.study(lambda step, attempt: step("note", lambda: runs.append(attempt)))
 
     for _ in range(3):
-        bench.engine.enqueue(attempt, center_priority=3)
+        bench.engine.enqueue(attempt, asked_class=3)
     bench.await_state(attempt, State.DONE)
-    bench.engine.enqueue(attempt, center_priority=3)
+    bench.engine.enqueue(attempt, asked_class=3)
 
     bench.await_state(bench.run(lambda step, attempt: None), State.DONE)
     assert runs == [attempt]

@@ -10,12 +10,14 @@ from sqlalchemy import RowMapping, select, update
 from service import tables
 from service.archive import Archive
 from service.attempt import Attempt, Step
+from service.clock import ClockWatch
 from service.engine import Engine, State
 from service.inference import revision_records
 from service.pipeline import Parts as PipelineParts
 from service.rounds import MISSING_AFTER_S, SILENT_S, Rounds
 from service.workspace import Workspace
 from tests.factories import Clock, Parts, make_radiograph, open_parts
+from tests.service.test_clock import Machine
 from tests.service.worker_site import PIXELS, until
 
 
@@ -162,7 +164,7 @@ def hand_over(stepped: Stepped, executor_id: str) -> None:
 
 def test_worker_that_was_heard_of_lately_keeps_its_work(stepped: Stepped) -> None:
     with stepped.parts.database.transaction() as tx:
-        tx.execute(tables.executor.insert().values(id="alive-1", started_at=0.0, seen_at=time.time()))
+        tx.execute(tables.executor.insert().values(id="alive-1", started_at=0.0, seen_at=stepped.clock()))
 
     stepped.rounds.reap()
 
@@ -195,3 +197,25 @@ def test_settling_twice_queues_once(stepped: Stepped) -> None:
 
     stepped.await_engine(attempt, State.DONE)
     assert walks == [attempt]
+
+
+def test_a_jump_of_the_machine_s_clock_is_noted_once_and_shown_while_it_lasts(stepped: Stepped) -> None:
+    machine = Machine()
+    rounds = stepped.rounds
+    rounds._clock_watch = ClockWatch(machine.clock())
+    machine.set_by = 3_600
+
+    rounds.watch_clock()
+    rounds.watch_clock()
+
+    with stepped.parts.database.reading() as tx:
+        assert tx.execute(select(tables.problem.c.kind, tables.problem.c.reason)).all() == [("clock", "clock_jumped")]
+        [event] = tx.execute(select(tables.audit_event.c.action, tables.audit_event.c.detail)).all()
+        alarm = tx.execute(select(tables.executor.c.alarm)).scalar_one()
+    assert (event.action, event.detail) == ("clock_jumped", {"seconds": 3_600.0})
+    assert "clock" in alarm
+    machine.set_by = 0
+    rounds.watch_clock()
+    with stepped.parts.database.reading() as tx:
+        assert tx.execute(select(tables.executor.c.alarm)).scalar_one() is None
+        assert tx.execute(select(tables.problem.c.count)).scalar_one() == 2

@@ -54,6 +54,14 @@ export async function ask<T>(path: string, asking: Asking = {}): Promise<T> {
   return (await answer.json()) as T;
 }
 
+/** Sends a file as the whole body; otherwise as `ask`. */
+export async function askWith<T>(path: string, file: Blob, query: NonNullable<Asking["query"]>): Promise<T> {
+  const headers = { Accept: "application/json", "X-Pandok": "1", "Content-Type": "application/dicom" };
+  const answer = await fetch(`${path}?${toQuery(query)}`, { method: "POST", headers, body: file });
+  if (!answer.ok) throw await refusal(answer);
+  return (await answer.json()) as T;
+}
+
 export function toQuery(values: NonNullable<Asking["query"]>): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) {

@@ -632,6 +632,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Rules
+         * @description Return the rules that hold, and every revision before them.
+         */
+        get: operations["get_rules_api_rules_get"];
+        /**
+         * Put Rules
+         * @description Let other rules hold from the next image on. A file with any fault is refused whole.
+         */
+        put: operations["put_rules_api_rules_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check Rules
+         * @description Tell what is wrong with a file of rules, without setting it.
+         */
+        post: operations["check_rules_api_rules_check_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try On File
+         * @description Try the rules on a Part-10 file, the request's body. Only its header is read, and nothing of it is kept.
+         */
+        post: operations["try_on_file_api_rules_test_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/rules/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Revision
+         * @description Return the rules of an earlier revision.
+         */
+        get: operations["get_revision_api_rules__number__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/runs/{run_id}/heat-maps/{channel}": {
         parameters: {
             query?: never;
@@ -1845,6 +1929,18 @@ export interface components {
             study_instance_uid: string;
         };
         /**
+         * Change
+         * @description A file of rules that is to hold from now on.
+         */
+        Change: {
+            /** Base */
+            base: number;
+            /** Note */
+            note: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * ChangeAccount
          * @description What is new of an account; what is absent stays.
          */
@@ -1864,6 +1960,16 @@ export interface components {
             site?: string | null;
             /** Time Zone */
             time_zone?: string | null;
+        };
+        /**
+         * CheckAnswer
+         * @description Whether a file of rules could be set: it could when there are no faults.
+         */
+        CheckAnswer: {
+            /** Faults */
+            faults: components["schemas"]["FaultAnswer"][];
+            /** Rules */
+            rules: number;
         };
         /**
          * Choice
@@ -1978,6 +2084,20 @@ export interface components {
             title: string;
         };
         /**
+         * ConditionAnswer
+         * @description One condition held against the file.
+         */
+        ConditionAnswer: {
+            /** Expected */
+            expected: string;
+            /** Fact */
+            fact: string;
+            /** Found */
+            found: string[];
+            /** Holds */
+            holds: boolean | null;
+        };
+        /**
          * Content
          * @description A report as its author writes it; a draft may lack parts that a signed one must have.
          */
@@ -2031,6 +2151,20 @@ export interface components {
             template?: string | null;
         };
         /**
+         * DecisionAnswer
+         * @description What a routing rule decided, and which rule of which revision of the rules.
+         */
+        DecisionAnswer: {
+            /** Effect */
+            effect: string;
+            /** Revision */
+            revision: number;
+            /** Rule */
+            rule: string;
+            /** Value */
+            value: string | number | string[];
+        };
+        /**
          * Done
          * @description A sender's word that a study is whole.
          */
@@ -2039,12 +2173,32 @@ export interface components {
             expected_instances?: number | null;
         };
         /**
+         * Draft
+         * @description A file of rules.
+         */
+        Draft: {
+            /** Text */
+            text: string;
+        };
+        /**
          * DraftStored
          * @description When a draft was kept.
          */
         DraftStored: {
             /** Updated At */
             updated_at: number;
+        };
+        /**
+         * EffectAnswer
+         * @description What comes of it, and by which rule; None is what site and settings say.
+         */
+        EffectAnswer: {
+            /** Effect */
+            effect: string;
+            /** Rule */
+            rule: string | null;
+            /** Value */
+            value: string | number | string[];
         };
         /**
          * Enrolment
@@ -2147,6 +2301,22 @@ export interface components {
             low: number;
             /** Positives */
             positives: number;
+        };
+        /**
+         * FaultAnswer
+         * @description What is wrong with a file of rules.
+         */
+        FaultAnswer: {
+            /** Code */
+            code: string;
+            /** Expected */
+            expected: string;
+            /** Key */
+            key: string;
+            /** Line */
+            line: number | null;
+            /** Words */
+            words: string;
         };
         /**
          * FindingAnswer
@@ -2410,6 +2580,8 @@ export interface components {
             reason: string | null;
             /** Revision */
             revision: number;
+            /** Rule Priority */
+            rule_priority: number | null;
             /** Scored At */
             scored_at: number | null;
             /** Series Count */
@@ -2496,6 +2668,10 @@ export interface components {
             revision: number;
             /** Revisions */
             revisions: components["schemas"]["RevisionAnswer"][];
+            /** Routing */
+            routing: components["schemas"]["DecisionAnswer"][];
+            /** Rule Priority */
+            rule_priority: number | null;
             /** Runs */
             runs: components["schemas"]["RunAnswer"][];
             /** Scored At */
@@ -3032,6 +3208,34 @@ export interface components {
          */
         Role: "site_uploader" | "site_physician" | "radiologist" | "chief_radiologist" | "ml_engineer" | "administrator" | "auditor" | "gateway";
         /**
+         * RuleRevisionAnswer
+         * @description One revision of the rules, without its text.
+         */
+        RuleRevisionAnswer: {
+            /** Changed At */
+            changed_at: number;
+            /** Changed By */
+            changed_by: string;
+            /** Note */
+            note: string;
+            /** Number */
+            number: number;
+            /** Rules */
+            rules: number;
+        };
+        /**
+         * RulesAnswer
+         * @description The rules of a revision; revision 0 is that nobody has set any.
+         */
+        RulesAnswer: {
+            /** History */
+            history: components["schemas"]["RuleRevisionAnswer"][];
+            /** Number */
+            number: number;
+            /** Text */
+            text: string;
+        };
+        /**
          * RunAnswer
          * @description One package on one image: done, or why not.
          */
@@ -3071,6 +3275,8 @@ export interface components {
             results: components["schemas"]["ResultAnswer"][];
             /** Revision */
             revision: number;
+            /** Routing */
+            routing: components["schemas"]["DecisionAnswer"][];
             /** Started At */
             started_at: number;
             /** View */
@@ -3256,6 +3462,38 @@ export interface components {
                     [key: string]: string;
                 };
             };
+        };
+        /**
+         * TraceAnswer
+         * @description One rule held against the file.
+         */
+        TraceAnswer: {
+            /** Conditions */
+            conditions: components["schemas"]["ConditionAnswer"][];
+            /** Decides */
+            decides: string[];
+            /** Matches */
+            matches: boolean;
+            /** Rule */
+            rule: string;
+            /** Too Late For */
+            too_late_for: string[];
+        };
+        /**
+         * TriedAnswer
+         * @description The rules tried on a file of which nothing was kept.
+         */
+        TriedAnswer: {
+            /** Effects */
+            effects: components["schemas"]["EffectAnswer"][];
+            /** Facts */
+            facts: {
+                [key: string]: string[];
+            };
+            /** Revision */
+            revision: number;
+            /** Rules */
+            rules: components["schemas"]["TraceAnswer"][];
         };
         /**
          * UnscoredView
@@ -4455,6 +4693,165 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VersionAnswer"];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_rules_api_rules_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesAnswer"];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    put_rules_api_rules_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Change"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesAnswer"];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    check_rules_api_rules_check_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Draft"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckAnswer"];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    try_on_file_api_rules_test_post: {
+        parameters: {
+            query: {
+                site: string;
+                sender?: string | null;
+                requested_priority?: "stat" | "urgent" | "routine";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TriedAnswer"];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    get_revision_api_rules__number__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesAnswer"];
                 };
             };
             /** @description Refused: the status tells how, the body why. */

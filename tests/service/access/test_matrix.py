@@ -92,6 +92,11 @@ ROWS: dict[tuple[str, str], Row] = {
     ("POST", "/api/uploads"): SEND_FILE,
     ("POST", "/api/studies/{study_instance_uid}/done"): Row((P.SEND_STUDIES,), query="?site=one"),
     (GET, "/api/studies/{study_instance_uid}/arrival"): Row((P.SEND_STUDIES,), query="?site=one"),
+    (GET, "/api/rules"): Row((P.MANAGE_RULES,)),
+    (GET, "/api/rules/{number}"): Row((P.MANAGE_RULES,)),
+    ("PUT", "/api/rules"): Row((P.MANAGE_RULES,), body={"text": "", "base": 999, "note": "x"}),
+    ("POST", "/api/rules/check"): Row((P.MANAGE_RULES,), body={"text": ""}),
+    ("POST", "/api/rules/test"): Row((P.MANAGE_RULES,), body=b"no image", query="?site=one"),
     (GET, "/api/problems"): Row((P.SEE_PROBLEMS,)),
     ("POST", "/api/problems/{problem_id}/resolve"): Row((P.RUN_SERVICE,)),
     **{
@@ -159,7 +164,14 @@ ROWS: dict[tuple[str, str], Row] = {
     (GET, "/api/center/studies/{public_id}"): Row((P.SEE_OWN_STUDIES,)),
     ("POST", "/api/sign-out"): Row(SIGNED_IN),  # last: it ends the session that all rows are asked with
 }
-FIXED = {"{channel}": "0", "{numbers}": "1", "{path:path}": "00420011", "{name}": "none.js", "{id}": "0" * 32}
+FIXED = {
+    "{number}": "999",
+    "{channel}": "0",
+    "{numbers}": "1",
+    "{path:path}": "00420011",
+    "{name}": "none.js",
+    "{id}": "0" * 32,
+}
 
 
 @dataclass

@@ -7,8 +7,9 @@ import pytest
 from models.package import ModelPackage, load_package
 from preprocessing.errors import Reason
 from preprocessing.header import read_header, to_json
-from service.inference.plan import FAILURES, TELLING, Planned, most_telling, plan
+from service.inference.plan import FAILURES, TELLING, Planned, Site, most_telling, plan
 from service.inference.records import Release, Run, StoredInstance
+from service.routing import Decision
 from tests.factories import dataset_bytes, make_ct_slice, make_radiograph
 from tests.service.inference.packages import write_gate, write_package
 
@@ -51,9 +52,11 @@ def planned_for(
     return plan(
         instances,
         damaged=damaged,
-        releases=[Release(name, shelf[name].version, shelf[name].sha256, shows) for name in released],
-        packages={package.sha256: package for package in shelf.values()},
-        unknown_age_as_adult=adult,
+        site=Site(
+            [Release(name, shelf[name].version, shelf[name].sha256, shows) for name in released],
+            {package.sha256: package for package in shelf.values()},
+            adult,
+        ),
         now=NOW,
     )
 
@@ -149,9 +152,11 @@ def test_release_that_is_not_on_the_worker_fails_by_name(shelf: dict[str, ModelP
     planned, ended = plan(
         [radiograph()],
         damaged=(),
-        releases=[Release("adult_chest", "1.0.0", shelf["adult_chest"].sha256)],
-        packages={package.sha256: package for package in present.values()},
-        unknown_age_as_adult=False,
+        site=Site(
+            [Release("adult_chest", "1.0.0", shelf["adult_chest"].sha256)],
+            {package.sha256: package for package in present.values()},
+            False,
+        ),
         now=NOW,
     )
 
@@ -165,9 +170,7 @@ def test_package_never_runs_without_its_gate(shelf: dict[str, ModelPackage]) -> 
     planned, ended = plan(
         [radiograph()],
         damaged=(),
-        releases=[Release(package.name, package.version, package.sha256)],
-        packages={package.sha256: package},
-        unknown_age_as_adult=False,
+        site=Site([Release(package.name, package.version, package.sha256)], {package.sha256: package}, False),
         now=NOW,
     )
 
@@ -237,3 +240,24 @@ def test_failure_tells_more_than_a_lateral_view(shelf: dict[str, ModelPackage]) 
 
     assert worst is not None
     assert worst.reason is Reason.STORED_FILE_DAMAGED
+
+
+def test_a_rule_leaves_packages_out_and_says_which_rule(shelf: dict[str, ModelPackage]) -> None:
+    none = {"packages": Decision("packages", (), "no AI here", 4)}
+    one = {"packages": Decision("packages", ("every_view",), "this one", 4)}
+    back = {**none, "add_packages": Decision("add_packages", ("adult_chest",), "back", 4)}
+
+    for decisions, planned_names, ended_reasons, rules in (
+        (none, [], [Reason.RULED_OUT], ["no AI here"]),
+        (one, ["every_view"], [], ["this one"]),
+        (back, ["adult_chest"], [], ["back"]),
+    ):
+        names = {package.sha256: name for name, package in shelf.items()}
+        releases = [Release(n, shelf[n].version, shelf[n].sha256) for n in ("adult_chest", "every_view")]
+        site = Site(releases, {p.sha256: p for p in shelf.values()}, False, {1: decisions})
+        planned, ended = plan([radiograph(1)], damaged=(), site=site, now=NOW)
+
+        assert [names[run.package_sha256] for run in planned] == planned_names
+        assert [run.reason for run in ended] == ended_reasons
+        assert [decision.rule for run in [*planned, *ended] for decision in run.routing] == rules
+        assert [Planned.from_json(run.to_json()) for run in planned] == planned

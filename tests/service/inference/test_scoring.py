@@ -14,6 +14,7 @@ from models.session import Session
 from service.inference.scoring import PackageUnusable, Scoring, ScoringFailed
 from service.workspace import Workspace
 from tests.service.inference.packages import SIZE, write_gate, write_package
+from tests.service.worker_site import until
 from training.half import to_half
 
 
@@ -213,3 +214,35 @@ def test_half_precision_is_named_with_the_scores_of_packages_that_have_it(
     assert scores["tiny_findings"].provider == "CPUExecutionProvider"
     np.testing.assert_allclose(scores["tiny_half"].logits, scores["tiny_findings"].logits, atol=1e-2)
     assert scoring.provider == "CPUExecutionProvider"
+
+
+@pytest.mark.slow
+def test_process_that_hangs_at_a_later_start_holds_nobody_up_for_long(
+    workspace: Workspace, packages: dict[str, ModelPackage]
+) -> None:
+    scoring = open_scoring(workspace, packages, timeout_s=1.0)
+    scoring.start()
+    name, first = workspace.put_tensor(tensor(10)), scoring.pid()
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(_fails, scoring, packages["tiny_findings"], name)
+            until(lambda: scoring.pid() not in (first, None))
+            os.kill(scoring.pid() or 0, signal.SIGSTOP)
+            words = asked.result(timeout=120)
+
+        assert words == "the scoring process does not start"
+        assert "tried again in a while" in _fails(scoring, packages["tiny_findings"], name)
+    finally:
+        scoring.close()
+
+
+def _fails(scoring: Scoring, package: ModelPackage, name: str) -> str:
+    """Return why a tensor gets no scores; a process whose end was not noticed yet is asked twice."""
+    for _ in range(2):
+        with pytest.raises(ScoringFailed) as failed:
+            scoring.score(package, name)
+        if "died" not in str(failed.value):
+            break
+    return str(failed.value)

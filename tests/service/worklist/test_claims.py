@@ -368,3 +368,14 @@ def test_a_case_is_given_back(house: House) -> None:
     assert again["token"] > given["token"]  # another window of the same reader: the first one holds it no more
     assert (old.status_code, released.status_code) == (409, 204)
     assert other.post(f"{LIST}/{1:032x}/claim").status_code == 200
+
+
+def test_no_claim_runs_for_longer_than_the_longest_lease(desk: Desk) -> None:
+    desk.must_claim(desk.readers[0])
+    desk.clock.advance(-86_400)
+
+    with desk.database.transaction() as tx:
+        assert claims.expire(tx, now=desk.clock()) == 0
+        ends = tx.execute(select(tables.worklist_item.c.claim_expires_at)).scalars().all()
+
+    assert max(end for end in ends if end) == desk.clock() + claims.LONG_LEASE_S

@@ -13,5 +13,6 @@ export function refusalWords(error: unknown): string {
 }
 
 export function showRefusal(error: unknown): void {
-  notifications.show({ color: "red", message: refusalWords(error) });
+  const close = (i18next.t as (key: string) => string)("common:close");
+  notifications.show({ color: "red", message: refusalWords(error), closeButtonProps: { "aria-label": close } });
 }

@@ -11,7 +11,7 @@ import { useMe } from "../app/me.ts";
 import { isAgain } from "../app/queries.ts";
 import { showRefusal } from "../app/refusals.ts";
 import { TakeOver } from "../app/TakeOver.tsx";
-import type { Item, ItemDetail, Priority } from "../shapes.ts";
+import type { Decision, Item, ItemDetail, Priority } from "../shapes.ts";
 import { Runs } from "./Runs.tsx";
 
 interface Props {
@@ -49,6 +49,7 @@ export function Preview({ id, mayRead, close, open }: Props) {
           {item.claim && !item.claim.mine && <TakeOver id={id} onTaken={() => open({ ...item, claim: null })} />}
           <Facts item={item} />
           <State item={item} />
+          {item.routing.length > 0 && <Routing decisions={item.routing} />}
           <Actions item={item} />
           {item.runs.length > 0 && <Runs item={item} />}
         </>
@@ -84,6 +85,30 @@ function Facts({ item }: { item: ItemDetail }) {
           </div>
         ))}
     </dl>
+  );
+}
+
+/** Why it is as urgent as it is, and waited for as long: which routing rule decided that. */
+function Routing({ decisions }: { decisions: readonly Decision[] }) {
+  const { t } = useTranslation("worklist");
+  const valueOf = ({ effect, value }: Decision) => {
+    if (effect === "priority") return t(`common:priority.${value as Priority}`);
+    return t(effect.startsWith("due_minutes") ? "routing.minutes" : "routing.seconds", { n: value });
+  };
+  return (
+    <section>
+      <h3>{t("routing.title")}</h3>
+      <dl className="facts">
+        {decisions.map((one) => (
+          <div key={one.effect}>
+            <dt>{wordsFor("worklist", "routing", one.effect)}</dt>
+            <dd>
+              {valueOf(one)} · {one.rule} <small className="quiet">{t("routing.revision", { n: one.revision })}</small>
+            </dd>
+          </div>
+        ))}
+      </dl>
+    </section>
   );
 }
 

@@ -39,6 +39,11 @@ function RunCard({ run, revision }: { run: Run; revision: number }) {
         {run.instance_number !== null && ` · #${run.instance_number}`}
       </p>
       {run.outcome !== "done" && run.reason && <p className="because">{wordsFor("common", "reason", run.reason)}</p>}
+      {run.routing.map((one) => (
+        <p key={one.effect} className="quiet">
+          {t("worklist:routing.by", { rule: one.rule })} <small>{t("worklist:routing.revision", { n: one.revision })}</small>
+        </p>
+      ))}
       <FindingTables findings={run.findings} />
       {warnings.length > 0 && <p className="flag">{warnings.map((note) => wordsFor("common", "flag", note)).join(", ")}</p>}
       {run.results.map((result) => (
