@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, inse
 
 from service.access import Caller
 from service.center.stages import PROBLEMS, Stage, newest_version, shown_statuses, stage_of
+from service.intake.studies import fold
 from service.reports.records import shows_preliminary
 from service.tables import (
     account,
@@ -198,6 +199,6 @@ def _matches(text: str) -> ColumnElement[bool]:
     """Find what a center knows a study by: the person's id or name, or the order's number."""
     return or_(
         study.c.patient_id.icontains(text, autoescape=True),
-        study.c.patient_name_folded.icontains(text.casefold(), autoescape=True),
+        study.c.patient_name_folded.contains(fold(text), autoescape=True),
         study.c.accession_number.icontains(text, autoescape=True),
     )

@@ -108,8 +108,14 @@ def moment(seconds: float, zone: str, language: Language) -> str:
 def _sex_age(facts: Facts, words: dict[str, str], language: Language) -> str:
     sexes = table("report")["sex"]
     sex = sexes[facts.sex][language] if facts.sex in sexes else words["not_known"]
-    age = words["years"].format(n=int(facts.age_years)) if facts.age_years is not None else words["not_known"]
-    return f"{sex} / {age}"
+    return f"{sex} / {_age(facts.age_years, words)}"
+
+
+def _age(years: float | None, words: dict[str, str]) -> str:
+    """Return an age in months below two years, as the pages of the browser do."""
+    if years is None:
+        return words["not_known"]
+    return words["months"].format(n=int(years * 12)) if years < 2 else words["years"].format(n=int(years))
 
 
 def _signer(signature: Signature, words: dict[str, str]) -> str:

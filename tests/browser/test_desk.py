@@ -139,3 +139,19 @@ def test_verdicts_that_cannot_be_stored_say_so_and_are_stored_later(house: House
 
     assert [row["judgement"] for row in rows(house, tables.verdict) if row["replaced_at"] is None] == ["uncertain"]
     stand_up(desk)
+
+
+OVER_THE_EDGE = """() => [...document.querySelectorAll("[data-testid=desk] aside *, [data-testid=patient] *")]
+    .filter(one => one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.parametrize("language", ["ko", "vi", "ru"])
+def test_nothing_of_the_desk_lies_beyond_the_screen(house: House, opened: Browser, language: str) -> None:
+    desk = sit_down(house, opened, language=language)
+    long = {"PatientName": "Оченьдлиннаяфамилия" * 3 + "^Имя", "PatientID": "P" * 64}
+    desk.open(desk.send(films.film(**long), scored=True))
+    desk.impression("2")
+    desk.page.locator("[data-panel=report] select").first.wait_for()
+
+    assert desk.page.evaluate(OVER_THE_EDGE) == []
+    stand_up(desk)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from service import tables
+from service.intake.studies import fold
 from service.roles import Role
 from tests.service.house import House
 from tests.service.reading.room import Room
@@ -150,6 +151,15 @@ def test_pages_follow_one_another_and_search_finds_what_a_center_knows(house: Ho
     assert second["next_cursor"] is None
     assert [study["patient"]["id"] for study in studies(center, q="vn-2")] == ["VN-2"]
     assert [study["patient"]["id"] for study in studies(center, q="%3")] == ["VN-3"]
+
+
+@pytest.mark.parametrize("words", ["Nguyễn Văn", "nguyen van", "NGUYỄN^VĂN", "Nguye\u0302\u0303n"])
+def test_search_finds_a_name_as_its_people_write_it(house: House, words: str) -> None:
+    house.add_study(patient_name="Nguyễn^Văn An", patient_name_folded=fold("Nguyễn^Văn An"))
+    house.add_study(patient_name="Lê^An", patient_name_folded=fold("Lê^An"))
+    center = house.signed_in(Role.SITE_UPLOADER)
+
+    assert [study["patient"]["name"] for study in studies(center, q=words)] == ["Nguyễn^Văn An"]
 
 
 def test_the_newest_question_counts_also_when_it_came_before_the_images(house: House) -> None:

@@ -18,8 +18,8 @@ from service.results.visibility import ENCAPSULATED_PDF
 from service.roles import Role
 from service.worklist.records import update_item
 from tests.service.pipeline_bench import Tools
-from tests.service.reading.room import LIST, Reader, Room, open_room
-from tests.service.reports.desk import NODULE, writer
+from tests.service.reading.room import LIST, Reader, Room, open_room, shown
+from tests.service.reports.desk import NODULE, NORMAL, writer
 
 DICOM_JSON = {"Accept": "application/dicom+json"}
 EVERYTHING = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*, */*'}
@@ -134,6 +134,34 @@ def test_the_same_walk_finds_it_all_after_the_impression(scored: tuple[Room, str
 
     assert found >= {*secrets.uids, *secrets.words[:1], "finding_0", "heat-maps"}
     assert found & set(secrets.numbers)
+
+
+@pytest.mark.parametrize("policy", ["triage", "blind"])
+def test_what_a_reader_writes_before_his_impression_is_answered_without_the_ai(room: Room, policy: str) -> None:
+    public_id = room.scored("findings")
+    secrets = secrets_of(room, 1)
+    known = next(row["id"] for row in room.rows(tables.finding) if row["presence"] == "present")
+    reader = writer(room, policy=policy)
+    reader.confirm()
+    taken = reader.client.post(f"{LIST}/{public_id}/claim")
+    token = int(taken.json()["token"])
+    case = f"/api/cases/{public_id}/report"
+
+    def judged(finding_id: int) -> httpx.Response:
+        return reader.verdicts(public_id, token, {"finding_id": finding_id, "code": "nodule", "judgement": "rejected"})
+
+    answers = {
+        "claim": taken,
+        "kept": reader.client.put(f"{LIST}/{public_id}/claim", headers=shown(token)),
+        "verdict": judged(known),
+        "draft": reader.client.put(f"{case}/draft", json={"content": NORMAL}, headers=shown(token)),
+        "preview": reader.client.post(f"{case}/preview", json={"content": NORMAL}),
+        "sign": reader.sign(public_id, token, NORMAL),
+    }
+
+    assert {name: found for name, one in answers.items() if (found := secrets.found_in(one))} == {}
+    assert [one["message_code"] for one in answers["sign"].json()["missing"]] == ["impression_needed"]
+    assert (answers["verdict"].status_code, answers["verdict"].json()) == (409, judged(10**6).json())
 
 
 @pytest.mark.parametrize("role", [Role.SITE_PHYSICIAN, Role.SITE_UPLOADER])

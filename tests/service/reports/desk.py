@@ -74,6 +74,6 @@ class Writer(Reader):
         assert self.client.post("/api/me/confirm", json={"password": PASSWORD}).status_code == 204
 
 
-def writer(room: Room, role: Role = Role.RADIOLOGIST, site_id: int | None = None) -> Writer:
-    client, account_id = room.house.account(role, site_id=site_id)
+def writer(room: Room, role: Role = Role.RADIOLOGIST, site_id: int | None = None, policy: str | None = None) -> Writer:
+    client, account_id = room.house.account(role, site_id=site_id, policy=policy)
     return Writer(client, account_id, room)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 
 import pytest
+import typst
 from fontTools.ttLib import TTFont
+from PIL import Image
 
 from service.catalogue import LANGUAGES, Language
 from service.reports.compose import Standing, compose
-from service.reports.content import Content
+from service.reports.content import Content, Facts
 from service.reports.fonts import FOLDER, INSTEAD, printable, unprintable
-from service.reports.pages import Signature, moment, print_pages
+from service.reports.pages import TEMPLATE, Signature, _page, moment, print_pages
 from tests.service.reports.test_compose import FACTS, NORMAL
 
 SIGNATURE = Signature(
@@ -49,6 +52,45 @@ def test_a_text_cannot_command_the_page() -> None:
 
     assert pdf.startswith(b"%PDF")
     assert b"root:" not in pdf
+
+
+def picture(facts: Facts, content: Content) -> Image.Image:
+    """Return the report's first page as it is printed, 96 dots an inch."""
+    composed = compose(content, facts, Standing(status="final"), "ru")
+    compiler = typst.Compiler(TEMPLATE, font_paths=[FOLDER], ignore_system_fonts=True)
+    data = json.dumps(_page(composed, facts, SIGNATURE, "ru"))
+    first = compiler.compile(format="png", ppi=96, sys_inputs={"data": data})
+    png = first[0] if isinstance(first, list) else first
+    assert isinstance(png, bytes)
+    return Image.open(io.BytesIO(png)).convert("L")
+
+
+def test_a_word_longer_than_its_line_stays_on_the_paper() -> None:
+    margin_left, edge = 730, 794  # of 794 dots: the text ends at 726
+    long = NORMAL.model_copy(update={"impression_text": "x" * 160})
+    page = picture(FACTS.model_copy(update={"site_name": "y" * 160}), long)
+
+    assert page.size[0] == edge
+    assert page.crop((margin_left, 0, edge, page.size[1])).getextrema() == (255, 255)
+
+
+def test_a_patients_long_number_does_not_lie_over_the_studys_date() -> None:
+    dated, undated = (
+        picture(FACTS.model_copy(update={"patient": "7" * 64, "study_date": day}), NORMAL).crop((420, 80, 730, 150))
+        for day in ("20260315", "20251224")
+    )
+    short = picture(FACTS.model_copy(update={"study_date": "20260315"}), NORMAL).crop((420, 80, 730, 150))
+
+    assert dated.tobytes() != undated.tobytes()
+    assert dated.crop((0, 0, 310, 35)).tobytes() == short.crop((0, 0, 310, 35)).tobytes()
+
+
+@pytest.mark.parametrize(("years", "told"), [(0.4, "4 мес."), (1.99, "23 мес."), (2.0, "2 л."), (None, "не указано")])
+def test_an_infants_age_is_told_in_months(years: float | None, told: str) -> None:
+    facts = FACTS.model_copy(update={"age_years": years})
+    head = _page(compose(NORMAL, facts, Standing(status="final"), "ru"), facts, SIGNATURE, "ru")["head"]
+
+    assert ["Пол / возраст", f"жен. / {told}"] in head
 
 
 def test_what_the_fonts_lack_is_named_and_replaced() -> None:

@@ -12,6 +12,8 @@ describe("personName", () => {
   it("does without a first group", () => {
     expect(personName("=김^검사", "en")).toBe("김 검사");
     expect(personName(null, "en")).toBe("");
+    expect(personName("\u202eNAK\u202c^\u2066MIN", "en")).toBe("NAK MIN");
+    expect(personName("محمد^علي", "vi")).toBe("محمد علي");
   });
 });
 

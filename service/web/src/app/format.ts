@@ -4,9 +4,12 @@ import { currentLanguage } from "./language.ts";
 
 /** PN groups: the ideographic one for Korean readers where there is one, else the first (PS3.5 6.2.1). */
 export function personName(text: string | null | undefined, language: string): string {
-  const groups = (text ?? "").split("=").map((group) => group.split("^").filter(Boolean).join(" "));
+  const groups = (text ?? "").replace(TURNS, "").split("=").map((group) => group.split("^").filter(Boolean).join(" "));
   return (language === "ko" && groups[1]) || groups.find(Boolean) || "";
 }
+
+/** Signs that turn the direction of writing: with them one name can be made to look like another. */
+const TURNS = /[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** A DICOM date as people in all four languages read one without doubt. */
 export function dicomDate(date: string | null | undefined): string {

@@ -29,6 +29,7 @@ import { pictureOf, useHanging } from "./useHanging.ts";
 import { useReading } from "./useReading.ts";
 import { useReport } from "./useReport.ts";
 import { useSigning } from "./useSigning.ts";
+import type { Impression } from "./types.ts";
 import { unjudged } from "./verdicts.ts";
 import panel from "./Panel.module.css";
 import desk from "./desk.module.css";
@@ -70,8 +71,10 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
   useEvents(id, token !== undefined, hasImpression);
   usePrefetch(id, view !== undefined);
   useComparison(hanging.prior?.public_id, report, view?.priors ?? []);
-  const hasSettledFilm = useViewer((viewer) => viewer.hasSettledFilm);
-  const canGive = token !== undefined && view !== undefined && (hasSettledFilm || hanging.shown === undefined);
+  const firstFilm = useViewer((viewer) => viewer.firstFilm);
+  const isUnseen = view !== undefined && (firstFilm === "failed" || hanging.shown === undefined);
+  const canGive = (impression: Impression) =>
+    token !== undefined && view !== undefined && (isUnseen ? impression === "cannot_tell" : firstFilm === "drawn");
   const left = unjudged(state).length;
   /** What was said last is stored before the case is left; what cannot be stored stays in memory. */
   const settle = () => Promise.allSettled([reading.flush(), report.flush()]);
@@ -136,6 +139,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
             places={reading.places.length}
             error={reading.impressionError}
             canGive={canGive}
+            isUnseen={isUnseen}
             hasNewImages={reading.hasNewImages}
             onGive={reading.give}
           />
@@ -210,6 +214,7 @@ export function CaseDesk({ id, token, onLost }: CaseDeskProps) {
           language={currentLanguage()}
           status={signing.status}
           left={signing.status === "final" ? left : 0}
+          unseen={hanging.unseen}
           isSettled={hasImpression && !reading.isStoring && report.isFresh}
           isBusy={signing.isBusy}
           error={signing.error}

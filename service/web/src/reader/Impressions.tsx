@@ -13,13 +13,15 @@ interface ImpressionsProps {
   given: Impression | null;
   places: number;
   error: string | undefined;
-  canGive: boolean;
+  canGive: (impression: Impression) => boolean;
+  /** No film could be shown. */
+  isUnseen: boolean;
   /** Images came after the case was opened. */
   hasNewImages: boolean;
   onGive: (impression: Impression) => void;
 }
 
-export function Impressions({ given, places, error, canGive, hasNewImages, onGive }: ImpressionsProps) {
+export function Impressions({ given, places, error, canGive, isUnseen, hasNewImages, onGive }: ImpressionsProps) {
   const { t } = useTranslation("reader");
   const labelOf = useLabelOf();
   if (given !== null) {
@@ -41,13 +43,14 @@ export function Impressions({ given, places, error, canGive, hasNewImages, onGiv
         </p>
       )}
       <p className="quiet">{t("impression.why")}</p>
+      {isUnseen && <p className={panel.warn}>{t("impression.unseen")}</p>}
       <div className={styles.three}>
         {IMPRESSIONS.map((impression) => (
           <Keyed
             key={impression}
             command={`impression_${impression}`}
             label={labelOf(`impression_${impression}`)}
-            disabled={!canGive}
+            disabled={!canGive(impression)}
             onClick={() => onGive(impression)}
           >
             {t(`impression.${impression}`)}

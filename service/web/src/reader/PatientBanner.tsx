@@ -10,11 +10,14 @@ import type { CaseView } from "./types.ts";
 export function PatientBanner({ view }: { view: CaseView }) {
   const { t } = useTranslation("common");
   const { patient, item } = view;
+  const name = personName(patient.name, currentLanguage()) || t("unknown");
   return (
     <header className={styles.banner} data-testid="patient">
-      <strong>{personName(patient.name, currentLanguage()) || t("unknown")}</strong>
+      <strong title={name}>{name}</strong>
       <span>{sexAge(t, patient.sex, patient.age_years)}</span>
-      <span className="quiet">{patient.id}</span>
+      <span className="quiet" title={patient.id ?? undefined}>
+        {patient.id}
+      </span>
       <span className={styles.divider} />
       <span>{dicomDate(item.study_date)}</span>
       <span className="quiet">{item.study_description}</span>

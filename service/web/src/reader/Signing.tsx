@@ -24,6 +24,8 @@ interface SignSheetProps {
   status: SignStatus | "amended";
   /** Findings of the AI without a judgement: a final report needs one on each. */
   left: number;
+  /** Films and series of the study that did not hang: the reader is told, and decides. */
+  unseen?: number;
   /** Everything said is stored and stands in the content. */
   isSettled: boolean;
   isBusy: boolean;
@@ -34,7 +36,7 @@ interface SignSheetProps {
 }
 
 export function SignSheet(props: SignSheetProps) {
-  const { id, content, language, status, left, isSettled, isBusy, error, refusedFor, onSign, onClose } = props;
+  const { id, content, language, status, left, unseen = 0, isSettled, isBusy, error, refusedFor, onSign, onClose } = props;
   const { t } = useTranslation("report");
   const catalogue = useCatalogue();
   const { data, error: noPreview, isPlaceholderData, isFetching } = usePreview(id, content, isSettled);
@@ -77,6 +79,11 @@ export function SignSheet(props: SignSheetProps) {
             <li key={`${one.field}/${one.message_code}`}>{word(one)}</li>
           ))}
         </ul>
+      )}
+      {unseen > 0 && (
+        <p className={panel.warn} role="status" data-testid="unseen">
+          {t("sign.unseen", { count: unseen })}
+        </p>
       )}
       {(error ?? noPreview) && (
         <p role="alert" className={panel.warn}>

@@ -14,8 +14,8 @@ import type { Reading } from "./useReading.ts";
 interface Parts {
   reading: Reading;
   hanging: Hanging;
-  /** The film has been seen: an impression of it may be given. */
-  canGive: boolean;
+  /** Whether an impression may be given: one of a film that nobody saw says no more than that. */
+  canGive: (impression: Impression) => boolean;
   /** There is a report to write and to sign. */
   isReady: boolean;
   /** A dialog is open: its own keys hold. */
@@ -56,7 +56,7 @@ export function useCommands(parts: Parts): (command: Command) => void {
 function actsOf(parts: Parts): Partial<Record<Command, () => void>> {
   const { reading, hanging, isReady } = parts;
   const { step } = reading;
-  const give = (impression: Impression) => () => parts.canGive && reading.give(impression);
+  const give = (impression: Impression) => () => parts.canGive(impression) && reading.give(impression);
   const whenReady = (act: () => void) => () => isReady && act();
   return {
     impression_normal: give("normal"),

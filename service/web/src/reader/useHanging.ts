@@ -21,6 +21,8 @@ export interface Hanging {
   hangNext: () => void;
   beside: { stack: Stack; prior: Prior | undefined } | undefined;
   canCompare: boolean;
+  /** How many films and series of this study have not hung yet. */
+  unseen: number;
 }
 
 export function useHanging(view: CaseView | undefined): Hanging {
@@ -63,7 +65,15 @@ export function useHanging(view: CaseView | undefined): Hanging {
     },
     beside,
     canCompare: priors.length > 0 || stacks.length > 1,
+    unseen: useUnseen(stacks, shown, columns === 2 ? beside?.stack : undefined),
   };
+}
+
+/** Counts the stacks that were in no pane since the case was opened. */
+function useUnseen(stacks: readonly Stack[], ...hanging: readonly (Stack | undefined)[]): number {
+  const hung = useRef(new Set<string>());
+  for (const stack of hanging) if (stack) hung.current.add(stack.id);
+  return stacks.filter(({ id }) => !hung.current.has(id)).length;
 }
 
 /** Images that arrive while the case is read come up by themselves: nobody has looked at them. */

@@ -97,8 +97,9 @@ function useFilm(pane: PaneNumber, stack: Stack | undefined, element: { current:
 
   useEffect(() => {
     if (!element.current) return;
-    const made = new Film(`pane-${pane}`, element.current, (seen) => {
+    const made = new Film(`pane-${pane}`, element.current, (seen, isMissing) => {
       setLook(seen);
+      setFailed(isMissing);
       if (seen) leadFrom(pane);
     });
     film.current = made;
@@ -116,14 +117,13 @@ function useFilm(pane: PaneNumber, stack: Stack | undefined, element: { current:
   useEffect(() => {
     const hung = film.current;
     if (!hung || !stack) return;
-    setFailed(false);
     setFilm(pane, hung, stack.modality);
-    hung.hang(stack).catch(() => setFailed(true));
+    void hung.hang(stack);
   }, [pane, stack]);
 
   const settleFilm = useViewer((state) => state.settleFilm);
   useEffect(() => {
-    if (pane === 0 && (look || failed)) settleFilm();
+    if (pane === 0 && (look || failed)) settleFilm(look !== undefined);
   }, [pane, look, failed, settleFilm]);
 
   return { look, failed };

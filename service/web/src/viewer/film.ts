@@ -28,7 +28,7 @@ export class Film {
   constructor(
     readonly id: string,
     private readonly element: HTMLDivElement,
-    private readonly tell: (look: Look | undefined) => void,
+    private readonly tell: (look: Look | undefined, isMissing: boolean) => void,
   ) {
     engine().enableElement({
       viewportId: id,
@@ -44,12 +44,20 @@ export class Film {
     window.addEventListener("pointerup", this.letGo);
   }
 
-  /** Shows a stack from its first image, or a middle slice of a volume. */
+  /** Shows a stack from its first image, or a middle slice of a volume; tells when it cannot be had. */
   async hang(stack: Stack): Promise<void> {
-    this.tell(undefined);
+    this.tell(undefined, false);
     this.stack = stack;
     this.seen = undefined;
     this.own = this.chosen = undefined;
+    try {
+      await this.draw(stack);
+    } catch {
+      if (!this.isGone && this.stack === stack) this.tell(undefined, true);
+    }
+  }
+
+  private async draw(stack: Stack): Promise<void> {
     const ids = await imageIdsOf(stack);
     if (this.isGone || this.stack !== stack) return;
     const start = stack.isStack && stack.frames.length > 2 ? Math.floor(stack.frames.length / 2) : 0;
@@ -103,8 +111,9 @@ export class Film {
     viewport.render();
   }
 
-  /** Everything as it hung at first. */
+  /** Everything as it hung at first; a film that could not be loaded is asked for again. */
   reset(): void {
+    if (!this.own) return void (this.stack && this.hang(this.stack));
     const viewport = this.viewport();
     viewport.resetProperties();
     viewport.setCamera({ flipHorizontal: false, flipVertical: false });
@@ -218,7 +227,7 @@ export class Film {
   private readonly told = (): void => {
     if (this.isGone) return;
     this.seen = this.stack && this.own && lookOf(this.viewport(), this.stack, this.own);
-    this.tell(this.seen);
+    if (this.own) this.tell(this.seen, false);
   };
 }
 

@@ -11,11 +11,11 @@ export interface ViewerState {
   /** The pane that keys speak to. */
   activePane: 0 | 1;
   overlayOn: boolean;
-  /** The first film has been drawn, or cannot be: until then nobody has seen anything. */
-  hasSettledFilm: boolean;
+  /** Until the first film has been drawn nobody has seen anything. */
+  firstFilm: "waiting" | "drawn" | "failed";
   overlayOpacity: number;
   setTool: (tool: ToolName) => void;
-  settleFilm: () => void;
+  settleFilm: (isDrawn: boolean) => void;
   setColumns: (columns: 1 | 2) => void;
   toggleLink: () => void;
   setActivePane: (pane: 0 | 1) => void;
@@ -34,10 +34,11 @@ export const useViewer = create<ViewerState>((set) => ({
   isLinked: true,
   activePane: 0,
   overlayOn: false,
-  hasSettledFilm: false,
+  firstFilm: "waiting",
   overlayOpacity: OPACITY,
   setTool: (tool) => set({ tool }),
-  settleFilm: () => set({ hasSettledFilm: true }),
+  settleFilm: (isDrawn) =>
+    set((state) => (state.firstFilm === "drawn" ? {} : { firstFilm: isDrawn ? "drawn" : "failed" })),
   setColumns: (columns) => set(columns === 1 ? { columns, activePane: 0 } : { columns }),
   toggleLink: () => set((state) => ({ isLinked: !state.isLinked })),
   setActivePane: (activePane) => set({ activePane }),
@@ -47,5 +48,5 @@ export const useViewer = create<ViewerState>((set) => ({
       overlayOpacity: Math.round(10 * Math.min(1, Math.max(LOWEST, state.overlayOpacity + by))) / 10,
     })),
   startCase: (overlayOn, opacity = OPACITY) =>
-    set({ hasSettledFilm: false, tool: "window", columns: 1, activePane: 0, overlayOn, overlayOpacity: opacity }),
+    set({ firstFilm: "waiting", tool: "window", columns: 1, activePane: 0, overlayOn, overlayOpacity: opacity }),
 }));
