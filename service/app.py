@@ -102,7 +102,7 @@ def create_app(
     app.state.finding_names = functools.cache(lambda: finding_names(open_shelf(settings).packages))
     app.state.restart_study = restart_study
     app.state.cancel_study = lambda public_id: interventions.cancel_study(tables, settings, public_id, clock())
-    add_handlers(app)
+    add_handlers(app, functools.partial(pages.document_answer, assets, status=404))
     tell_the_truth(app)
     for router in _routers(pages.pages_router(assets)):
         app.include_router(router)

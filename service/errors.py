@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -128,15 +128,28 @@ _WORDS = {
 }
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Let the application answer refusals in one shape that never echoes input."""
+_NO_PAGES = ("/api/", "/dicomweb/", "/assets/")
+"""What stands there answers programs."""
+
+
+def add_handlers(app: FastAPI, missing_page: Callable[[], Response] | None = None) -> None:
+    """Let the application answer refusals in one shape that never echoes input.
+
+    Args:
+        app: The application.
+        missing_page: What a browser is shown at an address that is none of ours.
+    """
 
     def on_service_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, ServiceError)  # noqa: S101 - registered for this type only; narrows for mypy
         return service_error_answer(error)
 
-    def on_http_exception(_request: Request, error: Exception) -> Response:
+    def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - as above
+        is_page = request.method == "GET" and not request.url.path.startswith(_NO_PAGES)
+        wants_page = is_page and "text/html" in request.headers.get("accept", "")
+        if error.status_code == 404 and wants_page and missing_page is not None:
+            return missing_page()
         code, words = _WORDS.get(error.status_code, ("refused", "The service cannot answer this request."))
         headers = dict(error.headers) if error.headers else None
         return JSONResponse(error_body(code, words), status_code=error.status_code, headers=headers)

@@ -199,6 +199,6 @@ def _matches(text: str) -> ColumnElement[bool]:
     """Find what a center knows a study by: the person's id or name, or the order's number."""
     return or_(
         study.c.patient_id.icontains(text, autoescape=True),
-        study.c.patient_name_folded.contains(fold(text), autoescape=True),
+        study.c.patient_name_folded.contains(fold(text) or text, autoescape=True),
         study.c.accession_number.icontains(text, autoescape=True),
     )

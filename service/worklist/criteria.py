@@ -127,7 +127,7 @@ def _in_state(ask: Ask) -> ColumnElement[bool]:
 
 def _matches(words: str) -> ColumnElement[bool]:
     return or_(
-        study.c.patient_name_folded.contains(fold(words), autoescape=True),
+        study.c.patient_name_folded.contains(fold(words) or words, autoescape=True),
         study.c.patient_id.startswith(words, autoescape=True),
         study.c.accession_number.startswith(words, autoescape=True),
     )

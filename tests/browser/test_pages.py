@@ -53,6 +53,15 @@ def test_no_page_has_a_serious_fault(
             assert here.axe() == [], path
 
 
+def test_an_address_that_is_none_of_ours_says_so_readably(house: House, opened: Browser) -> None:
+    with visit(house, opened) as here:
+        here.tolerated.append("404 (Not Found)")
+        here.page.goto(f"{house.address}/no/such/page")
+        here.page.locator(".notice-page").wait_for()
+
+        assert here.axe() == []
+
+
 def test_the_details_of_a_study_have_no_serious_fault(full_house: House, opened: Browser) -> None:
     with visit(full_house, opened) as here:
         here.go("/worklist")

@@ -92,8 +92,8 @@ def test_every_page_opens_the_one_document_which_is_never_kept(house: House, pat
         assert house.stranger.get(asset).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/api/nothing", "/dicomweb/nothing", "/assets/nothing.js", "/index.html", "/admin/x"])
-def test_no_other_address_opens_the_app(house: House, path: str) -> None:
+@pytest.mark.parametrize("path", ["/api/nothing", "/dicomweb/nothing", "/assets/nothing.js"])
+def test_no_address_of_programs_opens_the_app(house: House, path: str) -> None:
     answer = house.signed_in().get(path, headers={"Accept": "text/html"})
 
     assert answer.status_code == 404
@@ -157,3 +157,14 @@ def test_the_openapi_document_describes_the_list(house: House) -> None:
 
     assert "/api/worklist" in document["paths"]
     assert Path("/api/worklist/{public_id}").as_posix() in document["paths"]
+
+
+@pytest.mark.parametrize("path", ["/no/such/thing", "/index.html", "/admin/x"])
+def test_an_address_that_is_none_of_ours_is_told_readably(house: House, path: str) -> None:
+    client = house.signed_in()
+    shown = client.get(path, headers={"Accept": "text/html,*/*"})
+    told = client.get(path)
+
+    assert (shown.status_code, told.status_code) == (404, 404)
+    assert shown.headers["content-type"].startswith("text/html")
+    assert told.json()["error"] == "not_found"
