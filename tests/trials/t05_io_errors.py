@@ -98,5 +98,5 @@ TRIAL = Trial(
     full=300,
     never=NEVER,
     at_most={"recovery_s_max": LONGEST_S},
-    quick=(0, 1),
+    quick=(0,),
 )
