@@ -61,7 +61,7 @@ class Place:
     # ------------------------------------------------------------ processes
 
     def environment(self) -> dict[str, str]:
-        told = ("data_folder", "web_port", "dicom_port", "min_free_bytes", "shutdown_s")
+        told = ("data_folder", "web_port", "dicom_port", "min_free_bytes", "min_free_share", "shutdown_s")
         return {f"PANDOK_{name.upper()}": str(getattr(self.settings, name)) for name in told}
 
     def start(self, part: str, *, traced: bool = False) -> int:
