@@ -63,7 +63,7 @@ def pandok() -> Iterator[Server]:
         "PANDOK_DATA_FOLDER": str(settings.data_folder),
         "PANDOK_WEB_PORT": str(settings.web_port),
     }
-    command = [sys.executable, "-m", "service.serve", "web"]
+    command = [sys.executable, "-m", "service.cli", "serve", "--only", "web"]
     server = Server(f"http://127.0.0.1:{settings.web_port}/dicomweb", {"Authorization": f"Bearer {key}"})
     with _running(command, folder, environment, server, "/studies?limit=1"):
         yield server

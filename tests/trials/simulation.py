@@ -29,6 +29,7 @@ from service.intake.outcomes import Door, Kind, Sender
 from service.interventions import cancel_study, restart_study
 from service.pipeline import Parts, Pipeline
 from service.rounds import Rounds
+from service.routing.records import RuleBook
 from service.settings import Settings
 from service.worklist.records import update_item
 from tests.factories import Clock, add_site, dataset_bytes, make_ct_slice
@@ -65,7 +66,7 @@ class FakeEngine:
     kept: dict[Attempt, list[tuple[str, Any]]] = field(default_factory=dict)
     enqueues_left: int | None = None
 
-    def enqueue(self, attempt: Attempt, *, center_priority: int) -> None:
+    def enqueue(self, attempt: Attempt, *, asked_class: int) -> None:
         if self.enqueues_left == 0:
             raise Crash
         self.enqueues_left = None if self.enqueues_left is None else self.enqueues_left - 1
@@ -137,7 +138,9 @@ class Simulation(RuleBasedStateMachine):
         parts = Parts(self.settings, self.database, self.archive, SimpleNamespace(), {}, runner, self.clock)  # type: ignore[arg-type]
         self.engine.path = Pipeline(parts).score
         self.rounds = Rounds(parts, self.engine, SimpleNamespace(), "simulated")  # type: ignore[arg-type]
-        self.rules = records.Rules(self.settings.quiet_s, self.settings.partial_after_s, 1_000, self._new_study)
+        self.rules = records.Rules(
+            self.settings.quiet_s, self.settings.partial_after_s, 1_000, self._tell_list, RuleBook()
+        )
         self.kept: dict[str, str] = {}
         self.held: set[tuple[str, str]] = set()
         self.studies_of: dict[str, int] = {}
@@ -286,7 +289,7 @@ class Simulation(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ small things
 
-    def _new_study(self, tx: Any, study_id: int, now: float) -> None:
+    def _tell_list(self, tx: Any, study_id: int, now: float) -> None:
         update_item(tx, study_id=study_id, now=now, settings=self.settings)
 
     def _public_id(self, study: int) -> str | None:

@@ -96,12 +96,13 @@ def serving(folder: Path) -> Iterator[tuple[Settings, Database]]:
     }
     with (folder / "web.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service.serve", "web"], env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", "service.cli", "serve", "--only", "web"], env=environment, stdout=log, stderr=log
         )
     try:
         wait_until("the web process answers", lambda: _is_open(settings.web_port))
         yield settings, database
-        assert process.poll() is None, "the web process died"
+        assert process.poll() is None, "the service died"
+        assert "part died" not in (folder / "web.log").read_text(errors="replace"), "the web process died"
     finally:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -168,8 +168,16 @@ def _gdcm(last: str, photometric: str = "") -> Mapping[str, Other]:
     return {"gdcm": by_pydicom(_BASE + last, "gdcm", photometric=photometric)}
 
 
+def _lj92(data: bytes, _picture: Picture) -> NDArray[Any]:
+    """Made for cameras' raw pictures: some streams that the standard allows are too much for it."""
+    try:
+        return np.asarray(imagecodecs.ljpeg_decode(data))
+    except imagecodecs.LjpegError as error:
+        raise NotDecoded from error
+
+
 _SOF3: Mapping[str, Other] = {
-    "lj92": lambda data, _: imagecodecs.ljpeg_decode(data),
+    "lj92": _lj92,
     "jpegsof3": lambda data, _: imagecodecs.jpegsof3_decode(data),
 }
 _OPENJPEG: Mapping[str, Other] = {"pylibjpeg": by_pydicom(_BASE + ".4.90", "pylibjpeg")}
