@@ -135,5 +135,8 @@ class Committer:
         """Say how instances end whose rows could not be written."""
         self.is_suspect = self.is_suspect or is_refused_sync(failure)
         # No trace: one of SQL would carry the patient's attributes.
-        log.error("commit failed", extra={"error": type(failure).__name__, "is_suspect": self.is_suspect})
+        log.error(
+            "commit failed",
+            extra={"error": type(failure).__name__, "state": "suspect" if self.is_suspect else "in use"},
+        )
         return FULL if is_refused_by_disk(failure) else FAILED

@@ -213,7 +213,7 @@ def test_urgent_studies_go_first(bench: Bench) -> None:
     queued = []
     for priority in (3, 2, 3, 1):
         attempt = bench.study(note(priority))
-        bench.engine.enqueue(attempt, center_priority=priority)
+        bench.engine.enqueue(attempt, asked_class=priority)
         queued.append(attempt)
     let_go.set()
 

@@ -89,7 +89,7 @@ def _unpacked(pictures: Pictures, archive: Archive, instance: StoredInstance) ->
     try:
         return pictures.unpacked_file(archive, instance)
     except (NotDrawn, NoSuchFrame, Busy) as error:
-        log.info("sent as stored", extra={"why": str(error)[:80]})
+        log.info("sent as stored", extra={"error": type(error).__name__})
         return None
 
 

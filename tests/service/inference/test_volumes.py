@@ -125,6 +125,7 @@ def test_restart_gives_a_series_that_killed_its_decoder_another_chance(bench: Be
                 content_sha256=sha256,
                 reason=Reason.DECODER_DIED,
                 is_limit=True,
+                decoders="theirs",
                 now=bench.clock(),
             )
 
