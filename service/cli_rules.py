@@ -9,7 +9,6 @@ from pathlib import Path
 
 from service import audit, site_records
 from service.cli_tables import reading, when, writing
-from service.intake.glance import Glance, GlanceRefused
 from service.intake.trying import default_for
 from service.routing.facts import PRIORITIES, Origin
 from service.routing.records import RuleBook, check, find_revision, list_revisions, newest_revision, set_rules
@@ -78,6 +77,8 @@ def _set(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _test(settings: Settings, options: argparse.Namespace) -> int:
+    from service.intake.glance import Glance, GlanceRefused  # counts what it takes, which only a part may begin to do
+
     origin = Origin(options.site, options.sender, "dimse", PRIORITIES[options.requested_priority])
     failed = 0
     with reading(settings) as rx:

@@ -19,9 +19,10 @@ from service.archive import Archive, make_durable_folder
 from service.database import Database
 from service.errors import Busy, StorageFull
 from service.intake import records
+from service.intake.barometer import FRESH_S, Barometer
 from service.intake.commit import FULL, Committer, Ending
 from service.intake.outcomes import Door, IntakeReason, Kind, Outcome, Sender
-from service.intake.pressure import FRESH_S, Barometer, Level, Pressure
+from service.intake.pressure import Level, Pressure
 from service.intake.spool import DATASET_OFFSET, Spooled, prepare_spool
 from service.intake.verify import verify
 from service.metrics import INSTANCES_TOTAL, INTAKE_SECONDS

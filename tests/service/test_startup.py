@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from service.settings import Settings
 from service.startup import CannotStart, check_settings, dicom_alarm
+from tests.conftest import ROOT
 
 
 def with_files(folder: Path, **settings: Any) -> Settings:
@@ -77,3 +80,13 @@ def test_a_missing_file_is_told_before_the_start(tmp_path: Path, name: str) -> N
 def test_a_revocation_list_needs_the_authority_whose_it_is(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match="CRL"):
         check_settings(with_files(tmp_path, dicom_tls_crl=Path("revoked.pem")))
+
+
+def test_nothing_keeps_numbers_before_the_parent_has_named_their_folder() -> None:
+    """prometheus_client looks for the folder once, when it is loaded; the forked parts have what the parent loaded."""
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys, service.cli, service.serve; print('prometheus_client' in sys.modules)"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+
+    assert told.stdout.strip() == "False"

@@ -36,8 +36,10 @@ class Nursery:
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
     def start(self, part: str, environment: dict[str, str], log: Path, *, traced: bool = False) -> int:
         """Start a part and return its process id; a traced one begins when a tracer has taken hold of it."""

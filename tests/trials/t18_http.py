@@ -249,7 +249,7 @@ def flooded(settings: Settings, headers: dict[str, str]) -> list[float]:
                 waits.append(time.monotonic() - started)
     finally:
         attackers.kill()
-        attackers.wait()
+        attackers.communicate()
     return waits
 
 

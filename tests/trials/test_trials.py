@@ -5,6 +5,7 @@ How long things took is told, and judged only where nothing else runs: by `pytho
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ def test_trial(trial: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str])
             every.append(trial.run(seed, folder))
         except Missing as what:
             missing(str(what))
+    gc.collect()  # what a trial left open is told of here, and not in the test that comes next
     counts = add_up(every)
     with capsys.disabled():
         print(f"\n{trial.number} {trial.title}: " + ", ".join(f"{name} {value:g}" for name, value in counts.items()))
