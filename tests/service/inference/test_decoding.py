@@ -21,7 +21,7 @@ from tests.factories import dataset_bytes, make_radiograph, part10, phantom
 from tests.service.inference import recipes
 
 RECIPE = recipes.NAME
-LIMITS = DecodeLimits(memory_bytes=1 << 30, cpu_s=1, wall_s=3.0)
+LIMITS = DecodeLimits(memory_bytes=1 << 30, cpu_s=1, wall_s=8.0)
 
 
 @pytest.fixture(scope="module")
