@@ -17,7 +17,7 @@ import uvicorn
 import uvloop
 
 from service.archive import Archive
-from service.clock import open_clock
+from service.clock import SteadyClock, open_clock
 from service.database import Database
 from service.health import LISTENER_BEAT_S, forget_silent, write_beat
 from service.intake.receive import Intake
@@ -91,17 +91,18 @@ def run_web(settings: Settings, ready: Ready) -> None:
 def run_listener(settings: Settings, ready: Ready) -> None:
     """Take DICOM associations until a signal."""
     database = Database(settings.sqlalchemy_url)
-    intake = make_intake(settings, database, Archive(settings.archive_folder), open_clock(settings.clock_file))
+    clock = open_clock(settings.clock_file)
+    intake = make_intake(settings, database, Archive(settings.archive_folder), clock)
     intake.start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_listen(settings, database, intake, ready))
+            runner.run(_listen(settings, database, intake, clock, ready))
     finally:
         intake.stop()
         database.close()
 
 
-async def _listen(settings: Settings, database: Database, intake: Intake, ready: Ready) -> None:
+async def _listen(settings: Settings, database: Database, intake: Intake, clock: SteadyClock, ready: Ready) -> None:
     from service.intake.dimse.listener import run_listener as listen
 
     stop = asyncio.Event()
@@ -110,11 +111,11 @@ async def _listen(settings: Settings, database: Database, intake: Intake, ready:
         loop.add_signal_handler(number, stop.set)
 
     def on_ready(_ports: object) -> None:
-        forget_silent(settings, time.time())
-        _beat(settings, intake)
+        forget_silent(settings, clock())
+        _beat(settings, intake, clock)
         ready()
 
-    beating = asyncio.create_task(_keep_beating(settings, intake))
+    beating = asyncio.create_task(_keep_beating(settings, intake, clock))
     try:
         is_one_of_several = settings.dicom_processes > 1
         await listen(settings, database, intake, ready=on_ready, stop=stop, reuse_port=is_one_of_several)
@@ -122,16 +123,16 @@ async def _listen(settings: Settings, database: Database, intake: Intake, ready:
         beating.cancel()
 
 
-async def _keep_beating(settings: Settings, intake: Intake) -> None:
+async def _keep_beating(settings: Settings, intake: Intake, clock: SteadyClock) -> None:
     """Show that the listener's loop turns: a stuck one stops writing, and `/ready` tells."""
     while True:
         await asyncio.sleep(LISTENER_BEAT_S)
-        _beat(settings, intake)
+        _beat(settings, intake, clock)
 
 
-def _beat(settings: Settings, intake: Intake) -> None:
+def _beat(settings: Settings, intake: Intake, clock: SteadyClock) -> None:
     try:
-        write_beat(settings, open_clock(settings.clock_file)(), takes_instances=intake.has_room())
+        write_beat(settings, clock(), takes_instances=intake.has_room())
     except OSError as error:
         log.warning("heartbeat not written", extra={"errno": error.errno})
 
