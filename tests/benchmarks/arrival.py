@@ -18,7 +18,7 @@ from pydicom import Dataset
 
 from models.package import SHIPPED, find_packages, load_package
 from preprocessing.recipes import RECIPES
-from tests.benchmarks.recipe import _header
+from tests.benchmarks.recipe import stored_header
 from tests.benchmarks.rows import Row, limit, p95, report
 from tests.driver import Service, c_store, running, wait_until
 from tests.factories import make_radiograph, part10, phantom
@@ -46,7 +46,7 @@ def bare(path: Path, rounds: int) -> list[float]:
     times = []
     for _ in range(rounds + 1):
         started = time.perf_counter()
-        tensor = RECIPES["chest_radiograph/1"].prepare(path, _header(path)).tensor
+        tensor = RECIPES["chest_radiograph/1"].prepare(path, stored_header(path)).tensor
         for session in sessions:
             session.run(None, {"image": tensor[None]})
         times.append(time.perf_counter() - started)

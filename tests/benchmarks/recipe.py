@@ -37,7 +37,8 @@ def write_films(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def _header(path: Path) -> InstanceHeader:
+def stored_header(path: Path) -> InstanceHeader:
+    """Read a film's header as the intake does, from the file and no further than it must."""
     with path.open("rb") as file:
         syntax, offset = find_data_set(file)
         return read_header(file, transfer_syntax_uid=str(syntax), offset=offset, length=path.stat().st_size - offset)
@@ -46,7 +47,7 @@ def _header(path: Path) -> InstanceHeader:
 def ours() -> Callable[[Path], Any]:
     """Header and recipe, as the service does both."""
     recipe = RECIPES["chest_radiograph/1"]
-    return lambda path: recipe.prepare(path, _header(path)).tensor
+    return lambda path: recipe.prepare(path, stored_header(path)).tensor
 
 
 def monai_path() -> Callable[[Path], Any]:

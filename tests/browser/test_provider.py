@@ -16,6 +16,7 @@ from tests.browser import films
 from tests.browser.desk import READY_MS, Desk, browser
 from tests.browser.test_amending import signed, versions
 from tests.service.access.test_oidc import hospital, user
+from tests.service.house import House
 
 pytestmark = [
     pytest.mark.peers, pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore:get_jwt_config:DeprecationWarning")
@@ -35,19 +36,25 @@ def come_through(page: Page) -> None:
     page.locator(".shell").wait_for(timeout=READY_MS)
 
 
+def signed_in_long_ago(house: House, opened: Browser, account_id: int) -> Page:
+    """Sign somebody without a password in at the provider, so long ago that signing asks for a new proof."""
+    with house.database.transaction() as tx:
+        own = tables.account.c.id == account_id
+        tx.execute(update(tables.account).where(own).values(password_hash=None, language="en"))
+    page = opened.new_page(locale="en")
+    page.goto(f"{house.address}/sign-in")
+    page.get_by_role("link", name="hospital account").click()
+    come_through(page)
+    with house.database.transaction() as tx:
+        tx.execute(update(tables.session).values(confirmed_at=None))
+    return page
+
+
 def test_who_has_no_password_confirms_in_a_new_window_and_loses_nothing(tmp_path: Path, opened: Browser) -> None:
     with hospital(tmp_path, user(auth_time=int(time.time()))) as (house, _):
         account_id = house.new_account(Role.CHIEF_RADIOLOGIST, login="kim@example.kr")
         report_id = signed(house)
-        with house.database.transaction() as tx:
-            own = tables.account.c.id == account_id
-            tx.execute(update(tables.account).where(own).values(password_hash=None, language="en"))
-        page = opened.new_page(locale="en")
-        page.goto(f"{house.address}/sign-in")
-        page.get_by_role("link", name="hospital account").click()
-        come_through(page)
-        with house.database.transaction() as tx:
-            tx.execute(update(tables.session).values(confirmed_at=None))
+        page = signed_in_long_ago(house, opened, account_id)
 
         page.goto(f"{house.address}/reports/{report_id}")
         page.get_by_text("Addendum", exact=True).click()
@@ -67,15 +74,7 @@ def test_who_has_no_password_confirms_in_a_new_window_and_loses_nothing(tmp_path
 def test_a_reader_without_a_password_signs_after_a_proof_in_a_new_window(tmp_path: Path, opened: Browser) -> None:
     with hospital(tmp_path, user(auth_time=int(time.time()))) as (house, _):
         account_id = house.new_account(Role.RADIOLOGIST, login="kim@example.kr")
-        with house.database.transaction() as tx:
-            own = tables.account.c.id == account_id
-            tx.execute(update(tables.account).where(own).values(password_hash=None, language="en"))
-        page = opened.new_page(locale="en")
-        page.goto(f"{house.address}/sign-in")
-        page.get_by_role("link", name="hospital account").click()
-        come_through(page)
-        with house.database.transaction() as tx:
-            tx.execute(update(tables.session).values(confirmed_at=None))
+        page = signed_in_long_ago(house, opened, account_id)
         desk = Desk(house, page, account_id)
         desk.open(desk.send(films.film()))
         desk.impression("1")
