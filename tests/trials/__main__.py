@@ -91,9 +91,14 @@ def sit(trial: Trial, seed: int) -> bool:
 
 
 def commit() -> str:
-    """Return the commit that is tried, marked when the tree differs from it."""
-    said = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
-    return said.stdout.strip() or "unknown"
+    """Return the commit that is tried, marked when the tree differs from it by more than what trials write."""
+    here = _git("describe", "--always").strip() or "unknown"
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
+    return f"{here}-dirty" if changed else here
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout
 
 
 def rows() -> list[dict]:  # type: ignore[type-arg]
