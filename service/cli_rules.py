@@ -10,7 +10,7 @@ from pathlib import Path
 from service import audit, site_records
 from service.cli_tables import reading, when, writing
 from service.intake.trying import default_for
-from service.routing.facts import PRIORITIES, Origin
+from service.routing.facts import PRIORITIES, Origin, facts_of
 from service.routing.records import RuleBook, check, find_revision, list_revisions, newest_revision, set_rules
 from service.routing.tester import Tried, try_rules
 from service.routing.text import RulesRefused
@@ -102,7 +102,8 @@ def _test(settings: Settings, options: argparse.Namespace) -> int:
             finally:
                 glance.close()
             print(f"{path}:")
-            _print(try_rules(rules, header, origin, default_for(rx, site, header, settings)))
+            plain = default_for(rx, site, header.modality, settings)
+            _print(try_rules(rules, facts_of(header, origin), origin, plain))
     return 1 if failed else 0
 
 

@@ -15,8 +15,7 @@ from service.intake.outcomes import Door, IntakeReason, Kind, Sender
 from service.intake.studies import PRIORITY_ROUTINE, fold, quiet_time_s, when_due
 from service.intake.verify import belongs_nowhere
 from service.routing import Origin
-from service.routing.records import NEWEST, RuleBook
-from service.routing.rules import floor_of, to_json
+from service.routing.records import NEWEST, RuleBook, values_of
 from service.routing.studies import Routed, Waits, route
 
 # Built once: an instance takes six of them before its sender gets an answer, and building costs more than running.
@@ -257,8 +256,7 @@ def _count(tx: Connection, arrival: Arrival, study: _Study, routed: Routed, wait
             "last_instance_at": now,
             "settle_at": due.at,
             "settle_by": due.by,
-            "rule_priority": floor_of(routed.decisions),
-            "routing": to_json(routed.decisions),
+            **values_of(routed.decisions),
         },
     )
     return study

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from preprocessing.header import InstanceHeader
@@ -19,12 +17,24 @@ from service.database import Database
 from service.errors import Conflict, Invalid, NotFound
 from service.intake.body import BodyRefused, SenderLeft, check_before_body, one_more_body, pieces
 from service.intake.glance import Glance, GlanceRefused
+from service.intake.rule_answers import (
+    Change,
+    CheckAnswer,
+    Draft,
+    DraftOnImages,
+    DraftTried,
+    RulesAnswer,
+    SenderQuery,
+    TriedAnswer,
+    fault_answers,
+    revision_answer,
+    tried_answer,
+)
 from service.intake.stow import CLIENT_CLOSED
 from service.intake.trying import default_for
 from service.roles import Permission
-from service.routing.facts import PRIORITIES, Origin
+from service.routing.facts import Facts, Origin, facts_of, sent_by
 from service.routing.records import (
-    Revision,
     RuleBook,
     RulesChanged,
     check,
@@ -33,8 +43,9 @@ from service.routing.records import (
     newest_revision,
     set_rules,
 )
-from service.routing.tester import Tried, try_rules
-from service.routing.text import MAX_BYTES, RulesRefused
+from service.routing.rules import RuleSet
+from service.routing.tester import try_rules
+from service.routing.text import RulesRefused
 
 router = APIRouter(prefix="/api/rules", tags=["rules"])
 
@@ -47,94 +58,6 @@ def of_installation(who: Annotated[Caller, Depends(may(Permission.MANAGE_RULES))
 
 
 MayManage = Annotated[Caller, Depends(of_installation)]
-
-
-class RuleRevisionAnswer(BaseModel):
-    """One revision of the rules, without its text."""
-
-    number: int
-    rules: int
-    changed_by: str
-    changed_at: float
-    note: str
-
-
-class RulesAnswer(BaseModel):
-    """The rules of a revision; revision 0 is that nobody has set any."""
-
-    number: int
-    text: str
-    history: list[RuleRevisionAnswer]
-
-
-class FaultAnswer(BaseModel):
-    """What is wrong with a file of rules."""
-
-    line: int | None
-    code: str
-    key: str
-    expected: str
-    words: str
-
-
-class CheckAnswer(BaseModel):
-    """Whether a file of rules could be set: it could when there are no faults."""
-
-    rules: int
-    faults: list[FaultAnswer]
-
-
-class Draft(BaseModel):
-    """A file of rules."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    text: str = Field(max_length=MAX_BYTES)
-
-
-class Change(Draft):
-    """A file of rules that is to hold from now on."""
-
-    base: int = Field(ge=0)
-    """The revision that it was made from."""
-    note: str = Field(min_length=1, max_length=500)
-
-
-class ConditionAnswer(BaseModel):
-    """One condition held against the file."""
-
-    fact: str
-    expected: str
-    found: list[str]
-    holds: bool | None
-    """None: the file does not tell, which never matches."""
-
-
-class TraceAnswer(BaseModel):
-    """One rule held against the file."""
-
-    rule: str
-    matches: bool
-    conditions: list[ConditionAnswer]
-    decides: list[str]
-    too_late_for: list[str]
-
-
-class EffectAnswer(BaseModel):
-    """What comes of it, and by which rule; None is what site and settings say."""
-
-    effect: str
-    value: str | float | list[str]
-    rule: str | None
-
-
-class TriedAnswer(BaseModel):
-    """The rules tried on a file of which nothing was kept."""
-
-    revision: int
-    facts: dict[str, list[str]]
-    rules: list[TraceAnswer]
-    effects: list[EffectAnswer]
 
 
 @router.get("")
@@ -179,17 +102,27 @@ def check_rules(request: Request, draft: Draft, _who: MayManage) -> CheckAnswer:
         try:
             return CheckAnswer(rules=len(check(rx, draft.text).rules), faults=[])
         except RulesRefused as refused:
-            faults = [FaultAnswer(**asdict(fault), words=fault.words()) for fault in refused.faults]
-            return CheckAnswer(rules=0, faults=faults)
+            return CheckAnswer(rules=0, faults=fault_answers(refused))
+
+
+@router.post("/try")
+def try_draft(request: Request, draft: DraftOnImages, _who: MayManage) -> DraftTried:
+    """Try rules that are not set on the facts of images: what they would decide, and why."""
+    with _database(request).reading() as rx:
+        try:
+            rules = check(rx, draft.text)
+        except RulesRefused as refused:
+            return DraftTried(faults=fault_answers(refused), tried=[])
+        tried = [
+            _tried(request, rx, rules, sent_by(one.words, one.age_years, draft.origin), draft.origin)
+            for one in draft.images
+        ]
+        return DraftTried(faults=[], tried=tried)
 
 
 @router.post("/test", response_model=TriedAnswer)
 async def try_on_file(
-    request: Request,
-    _who: MayManage,
-    site: Annotated[str, Query(max_length=32)],
-    sender: Annotated[str | None, Query(max_length=64)] = None,
-    requested_priority: Literal["stat", "urgent", "routine"] = "routine",
+    request: Request, _who: MayManage, sent: Annotated[SenderQuery, Query()]
 ) -> Response | TriedAnswer:
     """Try the rules on a Part-10 file, the request's body. Only its header is read, and nothing of it is kept."""
     state = request.app.state
@@ -199,8 +132,7 @@ async def try_on_file(
             header = await _look(request)
         except SenderLeft:
             return Response(status_code=CLIENT_CLOSED)
-    origin = Origin(site, sender or None, "dimse", PRIORITIES[requested_priority])
-    return await asyncio.to_thread(_try, request, header, origin)
+    return await asyncio.to_thread(_try, request, header, sent.origin)
 
 
 async def _look(request: Request) -> InstanceHeader:
@@ -221,41 +153,21 @@ async def _look(request: Request) -> InstanceHeader:
 
 def _try(request: Request, header: InstanceHeader, origin: Origin) -> TriedAnswer:
     with _database(request).reading() as rx:
-        found = site_records.find_site(rx, origin.site)
-        if found is None:
-            raise NotFound("There is no such site.")
-        rules = RuleBook().current(rx)
-        tried = try_rules(rules, header, origin, default_for(rx, found, header, request.app.state.settings))
-    return tried_answer(tried)
+        return _tried(request, rx, RuleBook().current(rx), facts_of(header, origin), origin)
 
 
-def tried_answer(tried: Tried) -> TriedAnswer:
-    """Return what came of trying the rules, as JSON tells it."""
-    return TriedAnswer(
-        revision=tried.revision,
-        facts={fact: list(values) for fact, values in tried.facts.items()},
-        rules=[
-            TraceAnswer(
-                rule=trace.rule,
-                matches=trace.matches,
-                conditions=[ConditionAnswer(**{**asdict(one), "found": list(one.found)}) for one in trace.conditions],
-                decides=list(trace.decides),
-                too_late_for=list(trace.too_late_for),
-            )
-            for trace in tried.traces
-        ],
-        effects=[EffectAnswer(**asdict(effect)) for effect in tried.effects],
-    )
+def _tried(request: Request, rx: Connection, rules: RuleSet, facts: Facts, origin: Origin) -> TriedAnswer:
+    site = site_records.find_site(rx, origin.site)
+    if site is None:
+        raise NotFound("There is no such site.")
+    modality = next(iter(facts.words["modality"]), None)
+    return tried_answer(try_rules(rules, facts, origin, default_for(rx, site, modality, request.app.state.settings)))
 
 
 def _answer(rx: Connection, number: int | None) -> RulesAnswer:
     found = find_revision(rx, number) if number else None
-    history = [_rule_revision(one) for one in list_revisions(rx)]
+    history = [revision_answer(one) for one in list_revisions(rx)]
     return RulesAnswer(number=found.number if found else 0, text=found.text if found else "", history=history)
-
-
-def _rule_revision(one: Revision) -> RuleRevisionAnswer:
-    return RuleRevisionAnswer(**{name: getattr(one, name) for name in RuleRevisionAnswer.model_fields})
 
 
 def _database(request: Request) -> Database:

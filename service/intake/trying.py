@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from preprocessing.header import InstanceHeader
 from service import site_records
 from service.intake.studies import quiet_time_s
 from service.routing.tester import WithoutRules
@@ -12,11 +11,12 @@ from service.settings import Settings
 from service.sites import Site
 
 
-def default_for(rx: Connection, site: Site, header: InstanceHeader, settings: Settings) -> WithoutRules:
+def default_for(rx: Connection, site: Site, modality: str | None, settings: Settings) -> WithoutRules:
     """Return what site and settings say of such an image."""
     return WithoutRules(
         packages=[one.package for one in site_records.list_releases(rx) if one.site == site.code],
-        quiet_s=quiet_time_s(header.modality, site.policy.to_json(), settings.quiet_s),
+        reading_policy=site.policy.reading_policy,
+        quiet_s=quiet_time_s(modality, site.policy.to_json(), settings.quiet_s),
         partial_after_s=settings.partial_after_s,
         due_minutes=settings.due_minutes,
     )

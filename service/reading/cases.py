@@ -199,7 +199,7 @@ def _reading(rx: Connection, ask: Ask, row: Row, claim: Any) -> ReadingView:
     quality = records.find_quality(rx, reading)
     is_open = row["item_state"] in OPEN_STATES
     return ReadingView(
-        policy=ask.policies.of(row["site_id"]),
+        policy=ask.policies.of(row["site_id"], row["rule_policy"]),
         impression=ImpressionView(**impression) if impression else None,
         needs_impression=is_open and impression is None and ask.caller.role in READERS,
         verdicts=verdict_views(records.list_verdicts(rx, reading)),

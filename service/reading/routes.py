@@ -57,7 +57,7 @@ def give_impression(
         claimed = claims.require(tx, who, public_id, token, now)
         claims.refuse_new_images(claimed, given.revision)
         ask, row = _find(tx, request, public_id, who)
-        policy = ask.policies.of(claimed.site_id)
+        policy = ask.policies.of(claimed.site_id, row["rule_policy"])
         is_new = judging.store_impression(tx, _reading(claimed, who), given, policy=policy, state=row["state"], now=now)
         if is_new:
             detail = {"revision": claimed.revision, "policy": policy}

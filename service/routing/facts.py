@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, get_args
@@ -56,10 +56,6 @@ def facts_of(header: InstanceHeader, origin: Origin) -> Facts:
     region = header.anatomic_region
     view = header.view_code
     words: dict[WordFact, tuple[str | None, ...]] = {
-        "site": (origin.site,),
-        "sender": (origin.sender,),
-        "door": (origin.door,),
-        "requested_priority": tuple(word for word, value in PRIORITIES.items() if value == origin.requested_priority),
         "modality": (header.modality,),
         "sop_class": (header.sop_class_uid, _name_of(header.sop_class_uid)),
         "transfer_syntax": (header.transfer_syntax_uid, _name_of(header.transfer_syntax_uid)),
@@ -78,7 +74,18 @@ def facts_of(header: InstanceHeader, origin: Origin) -> Facts:
     known: dict[str, tuple[str, ...]] = {
         fact: tuple(dict.fromkeys(v[:MAX_VALUE_LENGTH] for v in values if v)) for fact, values in words.items()
     }
-    return Facts(known, age_years(header))
+    return Facts({**known, **_sent(origin)}, age_years(header))
+
+
+def sent_by(words: Mapping[WordFact, Sequence[str]], age: float | None, origin: Origin) -> Facts:
+    """Return the facts of an image that was read before, as another origin would send it."""
+    return Facts({**{fact: tuple(words.get(fact, ())) for fact in WORD_FACTS}, **_sent(origin)}, age)
+
+
+def _sent(origin: Origin) -> dict[str, tuple[str, ...]]:
+    priority = tuple(word for word, value in PRIORITIES.items() if value == origin.requested_priority)
+    sender = (origin.sender[:MAX_VALUE_LENGTH],) if origin.sender else ()
+    return {"site": (origin.site,), "sender": sender, "door": (origin.door,), "requested_priority": priority}
 
 
 @cache

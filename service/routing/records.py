@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, case, func, insert, select, up
 
 from preprocessing.header import from_json as from_header
 from service.routing.facts import Origin, facts_of
-from service.routing.rules import NO_RULES, Decisions, RuleSet, floor_of, from_json, study_decisions, to_json
+from service.routing.rules import NO_RULES, Decisions, RuleSet, floor_of, from_json, policy_of, study_decisions, to_json
 from service.routing.text import check_names, read_rules
 from service.tables import account, instance, release, rule_set, site, study
 
@@ -146,6 +146,15 @@ def route_images(rx: Connection, study_id: int, revision: int, rules: RuleSet) -
     }
 
 
+def values_of(decisions: Decisions) -> dict[str, object]:
+    """Return what a study's row keeps of the rules' decisions."""
+    return {
+        "rule_priority": floor_of(decisions),
+        "rule_policy": policy_of(decisions),
+        "routing": to_json(decisions),
+    }
+
+
 def reroute(tx: Connection, study_id: int, rules: RuleSet) -> None:
     """Hold a study's images against the rules again, because the center asks for another class.
 
@@ -157,5 +166,4 @@ def reroute(tx: Connection, study_id: int, rules: RuleSet) -> None:
     decisions: Decisions = from_json(row.routing)
     for image in route_images(tx, study_id, row.revision, rules).values():
         decisions = study_decisions(decisions, image)
-    values = {"routing": to_json(decisions), "rule_priority": floor_of(decisions)}
-    tx.execute(update(study).where(study.c.id == study_id).values(**values))
+    tx.execute(update(study).where(study.c.id == study_id).values(**values_of(decisions)))

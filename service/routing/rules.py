@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,9 @@ from typing import Protocol, TypeAlias
 from service.routing.facts import AGE, PRIORITIES, Facts
 
 Value: TypeAlias = str | float | tuple[str, ...]
+
+POLICIES: Mapping[str, int] = {"blind": 0, "triage": 1}
+"""Reading policies by their words; of several that images of a study ask for the first holds."""
 
 LATEST = ("quiet_s", "partial_after_s")
 """Effects on a study that its newest image decides, as the quiet time of a modality does."""
@@ -80,7 +84,8 @@ class Age:
 
     def found(self, facts: Facts) -> tuple[str, ...]:
         """Return the age in years."""
-        return () if facts.age_years is None else (f"{facts.age_years:.1f}".removesuffix(".0"),)
+        # Cut off, not rounded: nobody who is 17.97 years old is to be told as 18 where 18 is asked for.
+        return () if facts.age_years is None else (f"{math.floor(facts.age_years * 10) / 10:g}",)
 
     def holds(self, facts: Facts) -> bool | None:
         """Tell whether the age lies between."""
@@ -187,14 +192,14 @@ NO_RULES = RuleSet(0, ())
 def study_decisions(before: Decisions, image: Decisions) -> dict[str, Decision]:
     """Return what holds for a study after one more image.
 
-    Its waiting times are the newest image's. Its priority and its due times are the most urgent that any image got:
-    they do not depend on the order of arrival, and nothing takes them back.
+    Its waiting times are the newest image's. Its priority and its due times are the most urgent that any image got,
+    and it is read blind when any image asks for that: nothing depends on the order of arrival or is taken back.
     """
     merged = {effect: decision for effect, decision in before.items() if effect not in LATEST}
     for effect, decision in image.items():
         known = merged.get(effect)
-        is_of_study = effect in LATEST or effect == "priority" or effect.startswith("due_minutes.")
-        if is_of_study and (known is None or _urgency(decision) < _urgency(known)):
+        is_of_study = effect in (*LATEST, *_RANKS) or effect.startswith("due_minutes.")
+        if is_of_study and (known is None or _rank(decision) < _rank(known)):
             merged[effect] = decision
     return merged
 
@@ -205,6 +210,12 @@ def floor_of(decisions: Decisions) -> int | None:
     return None if decided is None else PRIORITIES[str(decided.value)]
 
 
+def policy_of(decisions: Decisions) -> str | None:
+    """Return the reading policy that rules set for the study; None when they set none."""
+    decided = decisions.get("reading_policy")
+    return None if decided is None else str(decided.value)
+
+
 def seconds_of(decisions: Decisions, effect: str, default: float) -> float:
     """Return a waiting time that a rule decided, or else the default."""
     decided = decisions.get(effect)
@@ -212,8 +223,15 @@ def seconds_of(decisions: Decisions, effect: str, default: float) -> float:
 
 
 def due_minutes_of(decisions: Decisions, default: Mapping[str, int]) -> dict[str, float]:
-    """Return the minutes of each class, a rule's before the settings'."""
-    return {word: seconds_of(decisions, f"due_minutes.{word}", minutes) for word, minutes in default.items()}
+    """Return the minutes of each class, a rule's before the settings'.
+
+    A class has never more than a less urgent one: what raises a study never makes it due later.
+    """
+    minutes: dict[str, float] = {}
+    for word in sorted(default, key=PRIORITIES.__getitem__, reverse=True):
+        said = seconds_of(decisions, f"due_minutes.{word}", default[word])
+        minutes[word] = min([said, *minutes.values()])
+    return minutes
 
 
 def chosen_packages(decisions: Decisions, names: Iterable[str]) -> dict[str, Decision | None]:
@@ -245,8 +263,13 @@ def _names(decision: Decision, package: str) -> bool:
     return isinstance(decision.value, tuple) and package in decision.value
 
 
-def _urgency(decision: Decision) -> float:
-    return PRIORITIES[str(decision.value)] if decision.effect == "priority" else float(str(decision.value))
+_RANKS: Mapping[str, Mapping[str, int]] = {"priority": PRIORITIES, "reading_policy": POLICIES}
+
+
+def _rank(decision: Decision) -> float:
+    """Return a number by which the decision of one image stands before another's: the smaller one holds."""
+    ranks = _RANKS.get(decision.effect)
+    return float(str(decision.value)) if ranks is None else ranks[str(decision.value)]
 
 
 @cache

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from preprocessing.header import InstanceHeader
-from service.routing.facts import PRIORITIES, Origin, facts_of
-from service.routing.rules import Decisions, RuleSet, Trace, Value, chosen_packages, due_minutes_of, floor_of
+from service.routing.facts import PRIORITIES, Facts, Origin
+from service.routing.rules import Decisions, RuleSet, Trace, Value, chosen_packages, due_minutes_of, floor_of, policy_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +14,7 @@ class WithoutRules:
     """What a site has where no rule says otherwise."""
 
     packages: Sequence[str]
+    reading_policy: str
     quiet_s: float
     partial_after_s: float
     due_minutes: Mapping[str, int]
@@ -35,20 +35,15 @@ class Tried:
     """The rules held against one image."""
 
     revision: int
-    facts: Mapping[str, tuple[str, ...]]
-    """Everything that a rule can ask for; no value: unknown."""
+    facts: Facts
     traces: tuple[Trace, ...]
     effects: tuple[Effect, ...]
 
 
-def try_rules(rules: RuleSet, header: InstanceHeader, origin: Origin, plain: WithoutRules) -> Tried:
+def try_rules(rules: RuleSet, facts: Facts, origin: Origin, plain: WithoutRules) -> Tried:
     """Return what the rules make of an image."""
-    facts = facts_of(header, origin)
-    decided = rules.decide(facts)
-    age = () if facts.age_years is None else (f"{facts.age_years:.1f}".removesuffix(".0"),)
-    return Tried(
-        rules.revision, {**facts.words, "age_years": age}, tuple(rules.explain(facts)), _effects(decided, origin, plain)
-    )
+    traces = tuple(rules.explain(facts))
+    return Tried(rules.revision, facts, traces, _effects(rules.decide(facts), origin, plain))
 
 
 def _effects(decided: Decisions, origin: Origin, plain: WithoutRules) -> tuple[Effect, ...]:
@@ -65,6 +60,7 @@ def _effects(decided: Decisions, origin: Origin, plain: WithoutRules) -> tuple[E
     return (
         Effect("packages", tuple(chosen), ", ".join(sorted(rule for rule in packages if rule)) or None),
         Effect("priority", word, by("priority") if is_raised else None),
-        *(Effect(name, decided[name].value if name in decided else value, by(name)) for name, value in waits.items()),
         Effect(f"due_minutes.{word}", due_minutes_of(decided, plain.due_minutes)[word], by(f"due_minutes.{word}")),
+        Effect("reading_policy", policy_of(decided) or plain.reading_policy, by("reading_policy")),
+        *(Effect(name, decided[name].value if name in decided else value, by(name)) for name, value in waits.items()),
     )

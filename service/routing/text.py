@@ -101,6 +101,7 @@ class _Then(_Strict):
     packages: _Names | None = None
     add_packages: _Names | None = None
     priority: Literal["stat", "urgent", "routine"] | None = None
+    reading_policy: Literal["triage", "blind"] | None = None
     quiet_s: Annotated[float, Field(gt=0, le=MAX_QUIET_S)] | None = None
     partial_after_s: Annotated[float, Field(gt=0, le=MAX_PARTIAL_S)] | None = None
     due_minutes: _Due | None = None
@@ -196,6 +197,7 @@ def _rule(read: _Rule) -> Rule:
 _KEYS: Mapping[str, type[BaseModel]] = {
     "": _File, "rule": _Rule, "when": _When, "then": _Then, AGE: _Between, "due_minutes": _Due,
 }  # fmt: skip
+_CHOICES = {"priority": "stat, urgent, routine", "reading_policy": "triage, blind"}
 _NUMBERS = {
     "quiet_s": f"above 0, at most {MAX_QUIET_S:g}",
     "partial_after_s": f"above 0, at most {MAX_PARTIAL_S:g}",
@@ -222,8 +224,8 @@ def _fault(loc: tuple[int | str, ...], kind: str, lines: _Lines) -> Fault:
         return Fault(line, "missing", key)
     if last == "name":
         return Fault(line, "wrong_name", key)
-    if last == "priority":
-        return Fault(line, "wrong_choice", key, "stat, urgent, routine")
+    if last in _CHOICES:
+        return Fault(line, "wrong_choice", key, _CHOICES[last])
     if last in _NUMBERS:
         return Fault(line, "wrong_number", key, _NUMBERS[last])
     if last in _KEYS:

@@ -58,6 +58,7 @@ study = Table(
     Column("expected_instances", Integer),
     Column("center_priority", Integer, nullable=False),  # 1 stat, 2 urgent, 3 routine
     Column("rule_priority", Integer),  # the class that a routing rule raises to; null: none does
+    Column("rule_policy", String(16)),  # triage, blind: what a routing rule says; null: reader and site decide
     Column("routing", JSON),  # list of Decision: which rule decided what of the study
     UniqueConstraint("site_id", "study_instance_uid"),
     Index(

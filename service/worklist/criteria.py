@@ -77,11 +77,13 @@ def due_of(ask: Ask) -> ColumnElement[Any]:
 
 
 def _by_policy(policies: Policies, *, blind: ColumnElement[Any], triage: ColumnElement[Any]) -> ColumnElement[Any]:
+    by_site = worklist_item.c.site_id.in_(sorted(policies.blind_sites))
+    if policies.follows_rules:
+        by_rule = study.c.rule_policy
+        return case((by_rule == "blind", blind), (by_rule == "triage", triage), (by_site, blind), else_=triage)
     if not policies.blind_sites:
         return triage
-    if not policies.other_sites:
-        return blind
-    return case((worklist_item.c.site_id.in_(sorted(policies.blind_sites)), blind), else_=triage)
+    return case((by_site, blind), else_=triage) if policies.other_sites else blind
 
 
 def conditions_of(ask: Ask) -> list[ColumnElement[bool]]:

@@ -181,7 +181,8 @@ _STUDY: Sequence[ColumnElement[Any]] = (
     study.c.patient_id, study.c.patient_sex, study.c.age_years, study.c.study_date, study.c.study_description,
     study.c.accession_number, study.c.modalities, study.c.series_count, study.c.instance_count, study.c.flags,
     study.c.state, study.c.reason, study.c.revision, study.c.first_image_at, study.c.last_instance_at,
-    study.c.settled_at, study.c.scored_at, study.c.center_priority, study.c.rule_priority, study.c.routing,
+    study.c.settled_at, study.c.scored_at, study.c.center_priority, study.c.rule_priority, study.c.rule_policy,
+    study.c.routing,
 )  # fmt: skip
 _SITE: Sequence[ColumnElement[Any]] = (
     site.c.code.label("site_code"), site.c.name.label("site_name"), site.c.time_zone.label("site_time_zone"),

@@ -696,6 +696,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/rules/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try Draft
+         * @description Try rules that are not set on the facts of images: what they would decide, and why.
+         */
+        post: operations["try_draft_api_rules_try_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/rules/{number}": {
         parameters: {
             query?: never;
@@ -2181,12 +2201,42 @@ export interface components {
             text: string;
         };
         /**
+         * DraftOnImages
+         * @description A draft of rules and the facts of images that `/test` read.
+         */
+        DraftOnImages: {
+            /** Images */
+            images: components["schemas"]["ImageFacts"][];
+            /**
+             * Requested Priority
+             * @default routine
+             * @enum {string}
+             */
+            requested_priority: "stat" | "urgent" | "routine";
+            /** Sender */
+            sender?: string | null;
+            /** Site */
+            site: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * DraftStored
          * @description When a draft was kept.
          */
         DraftStored: {
             /** Updated At */
             updated_at: number;
+        };
+        /**
+         * DraftTried
+         * @description What the draft makes of each image; nothing while it has faults.
+         */
+        DraftTried: {
+            /** Faults */
+            faults: components["schemas"]["FaultAnswer"][];
+            /** Tried */
+            tried: components["schemas"]["TriedAnswer"][];
         };
         /**
          * EffectAnswer
@@ -2432,6 +2482,18 @@ export interface components {
             probability: number | null;
             /** Threshold */
             threshold: number | null;
+        };
+        /**
+         * ImageFacts
+         * @description Everything of an image that a rule can ask for; no value: unknown.
+         */
+        ImageFacts: {
+            /** Age Years */
+            age_years: number | null;
+            /** Words */
+            words: {
+                [key: string]: string[];
+            };
         };
         /**
          * ImageView
@@ -3486,10 +3548,7 @@ export interface components {
         TriedAnswer: {
             /** Effects */
             effects: components["schemas"]["EffectAnswer"][];
-            /** Facts */
-            facts: {
-                [key: string]: string[];
-            };
+            facts: components["schemas"]["ImageFacts"];
             /** Revision */
             revision: number;
             /** Rules */
@@ -4821,6 +4880,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TriedAnswer"];
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
+    try_draft_api_rules_try_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DraftOnImages"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftTried"];
                 };
             };
             /** @description Refused: the status tells how, the body why. */

@@ -96,6 +96,7 @@ ROWS: dict[tuple[str, str], Row] = {
     (GET, "/api/rules/{number}"): Row((P.MANAGE_RULES,)),
     ("PUT", "/api/rules"): Row((P.MANAGE_RULES,), body={"text": "", "base": 999, "note": "x"}),
     ("POST", "/api/rules/check"): Row((P.MANAGE_RULES,), body={"text": ""}),
+    ("POST", "/api/rules/try"): Row((P.MANAGE_RULES,), body={"text": "", "site": "one", "images": []}),
     ("POST", "/api/rules/test"): Row((P.MANAGE_RULES,), body=b"no image", query="?site=one"),
     (GET, "/api/problems"): Row((P.SEE_PROBLEMS,)),
     ("POST", "/api/problems/{problem_id}/resolve"): Row((P.RUN_SERVICE,)),

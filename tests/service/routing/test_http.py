@@ -8,11 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from service import cli, tables
 from service.roles import Role
 from service.settings import Settings
+from service.worklist.records import update_item
 from tests.factories import make_radiograph, part10
 from tests.service.house import House, open_house
 from tests.service.routing.makers import rule
@@ -93,6 +94,7 @@ def test_a_file_is_tried_and_nothing_of_it_stays(house: House, caplog: pytest.Lo
     assert {one["effect"]: (one["value"], one["rule"]) for one in tried["effects"]} == {
         "packages": ([], "trauma room"), "priority": ("urgent", "trauma room"), "quiet_s": (4, "waits"),
         "partial_after_s": (1800, None), "due_minutes.urgent": (240, None),
+        "reading_policy": ("triage", None),
     }  # fmt: skip
     with house.database.reading() as rx:
         for table in (tables.study, tables.instance, tables.problem):
@@ -148,6 +150,99 @@ def test_a_study_says_which_rule_made_it_urgent_even_under_the_blind_policy(hous
     assert (row["priority"], row["center_priority"], row["rule_priority"]) == ("urgent", 3, 2)
     assert detail["routing"] == [{"effect": "priority", "value": "urgent", "rule": "trauma room", "revision": number}]
     assert reader.get("/api/worklist", params={"priority": "urgent"}).json()["items"]
+
+
+def draft_on(client: httpx.Client, text: str, images: list[Any], **sent: str) -> Any:
+    answer = client.post("/api/rules/try", json={"text": text, "site": "one", "images": images, **sent})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_draft_is_tried_on_what_a_file_told_and_nothing_is_set(house: House) -> None:
+    admin = house.signed_in()
+    facts = try_on(admin, film(StudyDescription="Chest, trauma", PatientSex="F")).json()["facts"]
+    draft = TRAUMA + rule("reading_policy = 'blind'", 'sender = "ER*", requested_priority = "stat"', "emergencies")
+
+    [plain] = draft_on(admin, draft, [facts])["tried"]
+    [sent] = draft_on(admin, draft, [facts], sender="ER2", requested_priority="stat")["tried"]
+
+    assert [trace["matches"] for trace in plain["rules"]] == [True, False]
+    assert [trace["matches"] for trace in sent["rules"]] == [True, True]
+    told = {one["effect"]: (one["value"], one["rule"]) for one in sent["effects"]}
+    assert (told["priority"], told["reading_policy"]) == (("stat", None), ("blind", "emergencies"))
+    assert (sent["revision"], admin.get("/api/rules").json()["number"]) == (0, 0)
+
+
+def test_a_draft_with_faults_tries_nothing_and_tells_them(house: House) -> None:
+    admin = house.signed_in()
+    facts = try_on(admin, film()).json()["facts"]
+
+    told = draft_on(admin, rule("reading_policy = 'sighted'"), [facts])
+
+    assert told["tried"] == []
+    assert [(one["line"], one["code"], one["expected"]) for one in told["faults"]] == [
+        (4, "wrong_choice", "triage, blind")
+    ]
+
+
+@pytest.mark.parametrize("images", [[{"words": {"patient_name": ["A"]}, "age_years": None}], [{}], [None], "x"])
+def test_a_draft_is_tried_on_nothing_but_facts(house: House, images: Any) -> None:
+    answer = house.signed_in().post("/api/rules/try", json={"text": "", "site": "one", "images": images})
+
+    assert answer.status_code == 400
+
+
+def test_a_draft_is_tried_for_a_site_that_there_is(house: House) -> None:
+    facts = {"words": {}, "age_years": None}
+    asked = {"text": "", "site": "nowhere", "images": [facts]}
+
+    assert house.signed_in().post("/api/rules/try", json=asked).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("said", "own", "shown"),
+    [
+        ("blind", None, "routine"),
+        ("blind", "triage", "routine"),
+        ("triage", None, "urgent"),
+        ("triage", "blind", "routine"),
+    ],
+)
+def test_a_rule_decides_how_a_study_is_read_and_who_reads_blind_always_does(
+    house: House, said: str, own: str | None, shown: str
+) -> None:
+    put(house.signed_in(), rule(f"reading_policy = '{said}'", 'study_description = "*trial*"', "trial"))
+    client = house.with_key()
+    for description in ("a trial", "plain"):
+        assert client.post("/api/uploads", content=film(StudyDescription=description)).status_code == 200
+    with house.database.transaction() as tx:
+        site_policy = {"reading_policy": "blind" if said == "triage" else "triage"}
+        tx.execute(update(tables.site).where(tables.site.c.id == house.site_id).values(policy=site_policy))
+        for study_id in tx.execute(select(tables.study.c.id)).scalars().all():
+            update_item(tx, study_id=study_id, now=house.clock(), settings=house.settings, ai_priority=2)
+    reader, _ = house.account(Role.RADIOLOGIST, policy=own)
+
+    rows = {row["study_description"]: row for row in reader.get("/api/worklist").json()["items"]}
+
+    assert rows["a trial"]["priority"] == shown
+    by_site_or_self = own or site_policy["reading_policy"]
+    assert rows["plain"]["priority"] == ("urgent" if by_site_or_self == "triage" else "routine")
+    assert rows["a trial"]["due_at"] - rows["a trial"]["first_image_at"] == (240 if shown == "urgent" else 1440) * 60
+    in_class = reader.get("/api/worklist", params={"priority": "urgent"}).json()["items"]
+    assert ("a trial" in {row["study_description"] for row in in_class}) == (shown == "urgent")
+    case = reader.get(f"/api/cases/{rows['a trial']['public_id']}").json()
+    assert case["reading"]["policy"] == ("blind" if shown == "routine" else "triage")
+
+
+def test_who_runs_the_service_sees_the_list_as_it_is_worked_off_whatever_a_rule_says(house: House) -> None:
+    admin = house.signed_in()
+    put(admin, rule("reading_policy = 'blind'"))
+    assert house.with_key().post("/api/uploads", content=film()).status_code == 200
+    with house.database.transaction() as tx:
+        study_id = tx.execute(select(tables.study.c.id)).scalar_one()
+        update_item(tx, study_id=study_id, now=house.clock(), settings=house.settings, ai_priority=1)
+
+    assert [row["priority"] for row in admin.get("/api/worklist").json()["items"]] == ["stat"]
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Mapping
 
 import pytest
 
 from service.routing import study_decisions
-from service.routing.rules import Decision, chosen_packages, floor_of, from_json, to_json
+from service.routing.rules import Decision, chosen_packages, due_minutes_of, floor_of, from_json, policy_of, to_json
 from tests.service.routing.makers import asked, facts, rule, rules
 
 
@@ -149,3 +150,39 @@ def test_a_long_text_against_a_costly_pattern_ends() -> None:
     text = rule("quiet_s = 5", 'study_description = "*a*a*a*a*a*a*a*a*b"')
 
     assert decided(text, study_description="a" * 1_000_000) == {}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["blind", "triage", ""])))
+def test_a_study_is_read_blind_when_any_image_asks_for_it_whatever_their_order(order: tuple[str, ...]) -> None:
+    study: Mapping[str, Decision] = {}
+    for word in order:
+        study = study_decisions(study, rules(rule(f"reading_policy = '{word}'")).decide(facts()) if word else {})
+
+    assert policy_of(study) == "blind"
+
+
+def test_without_a_rule_a_study_has_no_policy_of_its_own() -> None:
+    assert policy_of(rules(rule("priority = 'stat'")).decide(facts())) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("urgent = 9000", {"stat": 60, "urgent": 1440, "routine": 1440}),
+        ("routine = 30", {"stat": 30, "urgent": 30, "routine": 30}),
+        ("stat = 5000, urgent = 20", {"stat": 20, "urgent": 20, "routine": 1440}),
+        ("stat = 5", {"stat": 5, "urgent": 240, "routine": 1440}),
+    ],
+)
+def test_a_more_urgent_class_is_never_due_later_than_a_less_urgent_one(said: str, expected: dict[str, int]) -> None:
+    by_rule = rules(rule(f"due_minutes = {{ {said} }}")).decide(facts())
+
+    assert due_minutes_of(by_rule, {"stat": 60, "urgent": 240, "routine": 1440}) == expected
+
+
+def test_an_age_is_told_cut_off_so_that_nobody_seems_older_than_the_rule_found_him() -> None:
+    [trace] = rules(rule("quiet_s = 5", "age_years = { from = 18 }")).explain(
+        facts(patient_birth_date="20000115", study_date="20180101")
+    )
+
+    assert (trace.conditions[0].found, trace.conditions[0].holds) == (("17.9",), False)
