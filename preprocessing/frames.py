@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -17,13 +17,15 @@ from preprocessing.decoders import MAX_DECODED_BYTES, Layout, Raw, decode, decod
 from preprocessing.elements import PIXEL_DATA, PixelData, find_data_set, read_elements
 from preprocessing.errors import Reason, UnsupportedImage
 from preprocessing.header import DEFLATED_LITTLE_ENDIAN, InstanceHeader, read_header
+from preprocessing.planes import VOLUME_CLASSES
 from preprocessing.windows import HeaderRefused, Window, open_window
 
 Spans = tuple[tuple[int, int], ...]
 """Position and length of the pieces of one frame."""
 
 AIR_HU: Final = np.float32(-1024)
-"""What padding outside the scanner's field of view becomes (STANDARDS PIX-20)."""
+NOTHING: Final[Mapping[str, np.float32]] = {"CT": AIR_HU, "MR": np.float32(0)}
+"""What padding outside the scanner's field of view becomes: air (STANDARDS PIX-20), no signal."""
 
 
 class FrameFile:
@@ -54,19 +56,22 @@ class FrameFile:
         return decoder_name(self.header.transfer_syntax_uid)
 
     def values(self, frame: int) -> NDArray[np.float32]:
-        """Return the modality values of a frame (the first is 1), (rows, columns), float32; padding as air.
+        """Return the modality values of a frame (the first is 1), (rows, columns), float32; padding as `NOTHING`.
+
+        The stored values of an MR image without a rescale are its modality values (PS3.3 C.8.3.1 has none).
 
         Raises:
             UnsupportedImage: Missing, damaged, too large, or without a rescale that makes modality values.
         """
-        plane = self.header.planes[frame - 1]
-        if plane.rescale is None or plane.rescale[0] == 0:
+        kind = VOLUME_CLASSES.get(self.header.sop_class_uid or "", "CT")
+        rescale = self.header.planes[frame - 1].rescale or ((1.0, 0.0) if kind == "MR" else None)
+        if rescale is None or rescale[0] == 0:
             raise UnsupportedImage(Reason.CONTRADICTORY_HEADER, "no rescale from stored to modality values")
-        slope, intercept = plane.rescale
         raw = decode(self._bytes(frame), transfer_syntax_uid=self.header.transfer_syntax_uid, layout=self._layout)
-        values = _signed(raw, self.header).astype(np.float32) * np.float32(slope) + np.float32(intercept)
+        stored = _signed(raw, self.header)
+        values = stored.astype(np.float32) * np.float32(rescale[0]) + np.float32(rescale[1])
         if self.header.pixel_padding_value is not None:
-            values[raw == self.header.pixel_padding_value] = AIR_HU
+            values[_is_padding(raw, stored, self.header)] = NOTHING[kind]
         return values
 
     def digest(self, frame: int) -> str:
@@ -163,6 +168,20 @@ def _by_ends(window: Window, fragments: Sequence[tuple[int, int]]) -> list[Spans
             found.append(tuple(begun))
             begun = []
     return found
+
+
+def _is_padding(raw: Raw, stored: NDArray[np.int32], header: InstanceHeader) -> NDArray[np.bool_]:
+    """Tell which pixels hold nothing (PS3.3 C.7.5.1.1.2): the padding value, or all from it to the range's limit."""
+    value = header.pixel_padding_value or 0
+    if header.pixel_padding_range_limit is not None:
+        low, high = sorted(_padding(pattern, header) for pattern in (value, header.pixel_padding_range_limit))
+        return (stored >= low) & (stored <= high)
+    # Some writers set the whole word to a value that the stored bits cannot hold.
+    return (raw == value) | (stored == _padding(value, header))
+
+
+def _padding(pattern: int, header: InstanceHeader) -> int:
+    return pattern - (1 << 16) if header.pixel_representation == 1 and pattern >> 15 else pattern
 
 
 def _signed(raw: Raw, header: InstanceHeader) -> NDArray[np.int32]:

@@ -118,6 +118,8 @@ class InstanceHeader:
     gantry_tilt_degrees: float | None = None
     pixel_padding_value: int | None = None
     """As a bit pattern, whatever its sign."""
+    pixel_padding_range_limit: int | None = None
+    """The other end of a range of padding values, as a bit pattern too."""
     planes: tuple[Plane, ...] = ()
     """Where the frames of a CT or MR image lie, one for each; of any other image none."""
 
@@ -189,6 +191,7 @@ _SHORT: Final[Mapping[str, int]] = {
     "high_bit": 0x00280102,
     "pixel_representation": 0x00280103,
     "pixel_padding_value": 0x00280120,
+    "pixel_padding_range_limit": 0x00280121,
 }
 _GANTRY_TILT: Final = 0x00181120
 _LIST: Final[Mapping[str, int]] = {"image_type": 0x00080008, "patient_orientation": 0x00200020}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Final, Protocol
+from typing import ClassVar, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ from preprocessing import (
 from preprocessing.header import InstanceHeader
 from preprocessing.placement import Placement, Prepared, PreparedVolume, VolumePlacement
 from preprocessing.radiograph import RadiographParameters
-from preprocessing.volume import VolumeParameters
+from preprocessing.volume import MR_PARAMETERS, VolumeParameters
 
 
 class Recipe(Protocol):
@@ -92,22 +92,33 @@ _VOLUME_MODULES: Final[tuple[ModuleType, ...]] = (
 """Those that decide what a voxel becomes; where a slice lies is read by `planes`."""
 
 
-class RadiographRecipe:
-    """The recipe for chest radiographs.
+_Parameters = TypeVar("_Parameters")
+
+
+class _Hashed(Generic[_Parameters]):
+    """A recipe that is known by its name, its parameters and the code of its modules.
 
     Args:
         name: Name and version.
-        parameters: What it does with an image besides its code.
+        parameters: What it does with an image or a series besides its code.
     """
 
-    def __init__(self, name: str, parameters: RadiographParameters) -> None:
+    modules: ClassVar[tuple[ModuleType, ...]]
+
+    def __init__(self, name: str, parameters: _Parameters) -> None:
         self.name = name
         self.parameters = parameters
 
     @cached_property
     def sha256(self) -> str:
         """Hash of its code and parameters."""
-        return recipe_hash(self.name, repr(self.parameters), *map(_source, _PIXEL_MODULES))
+        return recipe_hash(self.name, repr(self.parameters), *map(_source, self.modules))
+
+
+class RadiographRecipe(_Hashed[RadiographParameters]):
+    """The recipe for chest radiographs."""
+
+    modules = _PIXEL_MODULES
 
     def prepare(self, path: Path, header: InstanceHeader) -> Prepared:
         """Decode the file and make the tensor. Raises UnsupportedImage."""
@@ -118,22 +129,10 @@ class RadiographRecipe:
         return radiograph.prepare_picture(grey, self.parameters)
 
 
-class VolumeRecipe:
-    """The recipe for CT series.
+class VolumeRecipe(_Hashed[VolumeParameters]):
+    """The recipes for CT and MR series."""
 
-    Args:
-        name: Name and version.
-        parameters: What it does with a series besides its code.
-    """
-
-    def __init__(self, name: str, parameters: VolumeParameters) -> None:
-        self.name = name
-        self.parameters = parameters
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of its code and parameters."""
-        return recipe_hash(self.name, repr(self.parameters), *map(_source, _VOLUME_MODULES))
+    modules = _VOLUME_MODULES
 
     def prepare_series(self, paths: Sequence[Path]) -> PreparedVolume:
         """Order, check and decode the files, in any order, and make the tensor. Raises UnsupportedImage."""
@@ -169,9 +168,10 @@ def bare_code(source: str) -> str:
 
 _CHEST_RADIOGRAPH: Final[Recipe] = RadiographRecipe("chest_radiograph/1", RadiographParameters())
 _CT_VOLUME: Final[SeriesRecipe] = VolumeRecipe("ct_volume/1", VolumeParameters())
+_MR_VOLUME: Final[SeriesRecipe] = VolumeRecipe("mr_volume/1", MR_PARAMETERS)
 
 RECIPES: Final[Mapping[str, Recipe]] = {recipe.name: recipe for recipe in (_CHEST_RADIOGRAPH,)}
-SERIES_RECIPES: Final[Mapping[str, SeriesRecipe]] = {recipe.name: recipe for recipe in (_CT_VOLUME,)}
+SERIES_RECIPES: Final[Mapping[str, SeriesRecipe]] = {recipe.name: recipe for recipe in (_CT_VOLUME, _MR_VOLUME)}
 
 __all__ = [
     "RECIPES",

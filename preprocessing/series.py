@@ -186,14 +186,20 @@ def _parallel(placed: Sequence[Placed]) -> list[list[Placed]]:
         alike.setdefault((*key, _is_derived(one.plane)), []).append(one)
     groups = []
     for candidates in alike.values():
-        left = candidates
+        # Whatever the order of arrival, the same slices are held against the same one.
+        left = candidates = sorted(candidates, key=_in_order)
         described = np.array([[*_axes(one.plane), *np.log(one.plane.spacing_mm or (1.0, 1.0))] for one in candidates])
         while left:
             is_same = np.abs(described - described[0]).max(axis=1) <= SAME_PLANE
             groups.append([one for one, same in zip(left, is_same, strict=True) if same])
             left = [one for one, same in zip(left, is_same, strict=True) if not same]
             described = described[~is_same]
-    return groups
+    return sorted(groups, key=lambda group: _in_order(group[0]))
+
+
+def _in_order(one: Placed) -> tuple[object, ...]:
+    spacing = one.plane.spacing_mm or ()
+    return (*_axes(one.plane), *spacing, *one.position, one.uid, one.slice.frame)
 
 
 def _axes(plane: Plane) -> list[float]:

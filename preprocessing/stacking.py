@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import numpy as np
 
 from preprocessing.geometry import Affine, Vector, affine_of, angle_degrees, directions
 from preprocessing.header import InstanceHeader
-from preprocessing.planes import Plane
+from preprocessing.planes import Plane, numbers
 from preprocessing.problems import Problem, ProblemCode
 
 
@@ -78,6 +79,11 @@ class Placed:
         """LPS, mm."""
         return self.plane.position_mm or ()
 
+    @property
+    def uid(self) -> str:
+        """Of its image."""
+        return self.header.sop_instance_uid or ""
+
 
 SAME_PLACE_MM: Final = 0.01
 """Slices nearer to each other than this claim one place."""
@@ -115,8 +121,15 @@ def split_repeats(group: list[Placed]) -> list[list[Placed]]:
             parts.setdefault(value, []).append(one)
         left = [max(Counter(_depths(part)).values()) for part in parts.values()]
         if 1 < len(parts) <= times and max(left) < times:
-            return [stack for part in parts.values() for stack in split_repeats(part)]
+            order = sorted(parts, key=_mark_in_order)
+            return [stack for value in order for stack in split_repeats(parts[value])]
     return [group]
+
+
+def _mark_in_order(value: object) -> tuple[float, str]:
+    """Return by what the values of a mark are put in order: as numbers where they are such, whoever came first."""
+    number = numbers(str(value).encode(), 1)
+    return (number[0] if number else math.inf, str(value))
 
 
 def _depths(group: Sequence[Placed]) -> list[int]:
@@ -133,7 +146,9 @@ def build_stack(group: list[Placed], same_pixels: SamePixels | None) -> Stack:
     first = group[0]
     cosines, pixel_mm = first.plane.orientation or (), first.plane.spacing_mm or ()
     normal = directions(cosines)[2]
-    group = sorted(group, key=lambda one: (float(np.dot(one.position, normal)), one.number or 0, one.slice.image))
+    group = sorted(
+        group, key=lambda one: (float(np.dot(one.position, normal)), one.number or 0, one.uid, one.slice.frame)
+    )
     group, problems = _without_copies(group, same_pixels)
     stack = Stack(
         order=tuple(one.slice for one in group),

@@ -1,7 +1,8 @@
-"""Recipe for one CT series: stored files → Hounsfield units on a regular grid along the patient's axes.
+"""Recipes for one CT or MR series: stored files → modality values on a regular grid along the patient's axes.
 
 Whatever way the slices lie and however the gantry was tilted, the tensor's axes run to the head, to the back and to the
-patient's left (the directions of DICOM's LPS), at one spacing, around the middle of the stack.
+patient's left (the directions of DICOM's LPS), at one spacing, around the middle of the stack. Hounsfield units become
+0..1 by a window; the signal of MR, which has no unit, by its own range in this series.
 """
 
 from __future__ import annotations
@@ -17,16 +18,20 @@ from numpy.typing import NDArray
 
 from preprocessing.decoders import LOSSY_TRANSFER_SYNTAXES
 from preprocessing.errors import Reason, UnsupportedImage
-from preprocessing.frames import AIR_HU, FrameFile
+from preprocessing.frames import AIR_HU, NOTHING, FrameFile
 from preprocessing.geometry import Affine, to_affine
 from preprocessing.header import InstanceHeader
 from preprocessing.placement import PreparedVolume, VolumePlacement
-from preprocessing.planes import VOLUME_CLASSES
+from preprocessing.planes import VOLUME_CLASSES, Plane
 from preprocessing.problems import ProblemCode
 from preprocessing.series import arrange
 from preprocessing.stacking import Stack
 
 _MOST_HU: Final = np.float32(3071)
+_LEAST_AIR_HU: Final = -500.0
+"""Values that cannot be as low as this hold no air: whatever they are, they are no Hounsfield units."""
+_NO_MAGNITUDE: Final = frozenset({"P", "R", "I", "PHASE", "PHASE MAP", "REAL", "IMAGINARY", "VELOCITY MAP"})
+"""Image Type and Frame Type, from value 3 on, of MR images that show no magnitude (PS3.3 C.8.3.1.1.1, C.8.13.3.1.1)."""
 _EDGE: Final = 0.5
 """A slice or pixel reaches half a spacing beyond its center."""
 
@@ -38,9 +43,11 @@ class VolumeParameters:
     Attributes:
         spacing_mm: Of the tensor along z, y, x.
         shape: Of the tensor along z, y, x; what is more is cropped, what is less is filled with air.
-        window_hu: What becomes 0 and 1.
+        window_hu: What becomes 0 and 1 in CT.
         fewest_slices: A stack of fewer is refused.
         coarsest_mm: Slices further apart are refused.
+        modality: CT or MR.
+        percentiles: What becomes 0 and 1 in MR: of the tensor's voxels inside the stack.
     """
 
     spacing_mm: tuple[float, float, float] = (2.0, 2.0, 2.0)
@@ -48,6 +55,14 @@ class VolumeParameters:
     window_hu: tuple[float, float] = (-1000.0, 400.0)
     fewest_slices: int = 8
     coarsest_mm: float = 5.0
+    modality: str = "CT"
+    percentiles: tuple[float, float] = (0.5, 99.5)
+
+
+MR_PARAMETERS: Final = VolumeParameters(
+    spacing_mm=(1.5, 1.5, 1.5), shape=(128, 160, 160), coarsest_mm=8.0, modality="MR"
+)
+"""A whole head; slices of 7 mm are usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +85,15 @@ class _Axis:
 
 
 def prepare_series(paths: Sequence[Path], parameters: VolumeParameters) -> PreparedVolume:
-    """Make the tensor of a stored CT series.
+    """Make the tensor of a stored CT or MR series.
 
     Args:
         paths: Every file of the series, in any order.
         parameters: Of the recipe.
 
     Raises:
-        UnsupportedImage: Not CT in Hounsfield units, no sound volume, too few slices, or pixels that do not decode.
+        UnsupportedImage: Of another modality, CT not in Hounsfield units, no sound volume, too few slices, or pixels
+            that do not decode.
     """
     files = [FrameFile(path) for path in paths]
     headers = [file.header for file in files]
@@ -108,16 +124,30 @@ def check_stack(stack: Stack, headers: Iterable[InstanceHeader], parameters: Vol
     Raises:
         UnsupportedImage: With the reason.
     """
+    has_rescale = set()
     for one, header in zip(stack.order, headers, strict=True):
-        if VOLUME_CLASSES.get(header.sop_class_uid or "") != "CT":
-            raise UnsupportedImage(Reason.WRONG_MODALITY, "not a CT series")
-        kind = (header.planes[one.frame - 1].rescale_type or "HU").upper()
-        if kind != "HU":
-            raise UnsupportedImage(Reason.OUT_OF_SCOPE, "the values are no Hounsfield units")
+        if VOLUME_CLASSES.get(header.sop_class_uid or "") != parameters.modality:
+            raise UnsupportedImage(Reason.WRONG_MODALITY, f"not a {parameters.modality} series")
+        plane = header.planes[one.frame - 1]
+        has_rescale.add(plane.rescale is not None)
+        if parameters.modality == "CT":
+            _check_hounsfield(plane, header)
+        elif _NO_MAGNITUDE.intersection(plane.image_type[2:]):
+            raise UnsupportedImage(Reason.OUT_OF_SCOPE, "phase or complex images, not the magnitude of the signal")
+    if len(has_rescale) > 1:
+        raise UnsupportedImage(Reason.CONTRADICTORY_HEADER, "some slices have a rescale and others have none")
     if stack.shape[0] < parameters.fewest_slices:
         raise UnsupportedImage(Reason.TOO_SMALL, f"fewer than {parameters.fewest_slices} slices")
     if stack.spacing_mm is None or stack.spacing_mm[0] > parameters.coarsest_mm:
         raise UnsupportedImage(Reason.OUT_OF_SCOPE, f"the slices lie more than {parameters.coarsest_mm:g} mm apart")
+
+
+def _check_hounsfield(plane: Plane, header: InstanceHeader) -> None:
+    if (plane.rescale_type or "HU").upper() != "HU":
+        raise UnsupportedImage(Reason.OUT_OF_SCOPE, "the values are no Hounsfield units")
+    if plane.rescale is not None and header.pixel_representation != 1 and plane.rescale[1] > _LEAST_AIR_HU:
+        # The known defect of STANDARDS PIX-20: unsigned values without their intercept.
+        raise UnsupportedImage(Reason.CONTRADICTORY_HEADER, "the values cannot be as low as those of air")
 
 
 def resample(
@@ -126,7 +156,7 @@ def resample(
     """Bring a volume's slices onto the recipe's grid; also how training reads volumes that are not DICOM.
 
     Args:
-        slices: Hounsfield units, (rows, columns), in the stack's order; one is in memory at a time.
+        slices: Modality values, (rows, columns), in the stack's order; one is in memory at a time.
         stack: A volume.
         parameters: Of the recipe.
 
@@ -138,6 +168,8 @@ def resample(
     depth, rows, columns = (_grid(axis, parameters) for axis in axes)
     step = matrix[:3, 2]
     volume = np.zeros((len(depth), len(rows), len(columns)), np.float32)
+    is_inside = np.zeros(volume.shape, np.bool_)
+    nothing = NOTHING[parameters.modality]
     for index, values in enumerate(slices):
         wanted = np.flatnonzero(depth[:, index])
         if not len(wanted):
@@ -146,11 +178,11 @@ def resample(
         shift_mm = step * (index - (stack.shape[0] - 1) / 2)
         down = _grid(axes[1], parameters, shift_mm) if _is_tilted(stack) else rows
         across = _grid(axes[2], parameters, shift_mm) if _is_tilted(stack) else columns
-        seen = np.clip(values, AIR_HU, _MOST_HU) - AIR_HU
+        seen = (np.clip(values, AIR_HU, _MOST_HU) if parameters.modality == "CT" else values) - nothing
         volume[wanted] += depth[wanted, index][:, None, None] * (down @ seen @ across.T)
-    low, high = np.float32(parameters.window_hu[0]), np.float32(parameters.window_hu[1])
-    volume += AIR_HU
-    np.clip((volume - low) / (high - low), 0, 1, out=volume)
+        is_inside[wanted] |= np.outer(down.any(axis=1), across.any(axis=1))
+    volume += nothing
+    _to_unit(volume, is_inside, parameters)
     notes: tuple[str, ...] = ("tilted",) if _is_tilted(stack) else ()
     if any(axis.size * axis.spacing_mm > _extent(axis, parameters) for axis in axes):
         notes += ("cropped",)
@@ -159,6 +191,17 @@ def resample(
         turned = np.flip(turned, axis.along) if axis.is_reversed else turned
     placement = VolumePlacement(_tensor_affine(matrix, stack.shape, axes, parameters))
     return np.ascontiguousarray(turned[None]), placement, notes
+
+
+def _to_unit(volume: NDArray[np.float32], is_inside: NDArray[np.bool_], parameters: VolumeParameters) -> None:
+    """Bring modality values to 0..1 in place; what lies outside the stack becomes what nothing is: 0."""
+    low, high = parameters.window_hu
+    if parameters.modality == "MR":
+        low, high = np.percentile(volume[is_inside], parameters.percentiles) if is_inside.any() else (0.0, 0.0)
+        high = high if high > low else np.inf  # one value everywhere tells nothing
+    np.clip((volume - np.float32(low)) / np.float32(high - low), 0, 1, out=volume)
+    if parameters.modality == "MR":
+        volume[~is_inside] = 0
 
 
 def _axes(matrix: NDArray[np.float64], shape: tuple[int, int, int]) -> tuple[_Axis, _Axis, _Axis]:

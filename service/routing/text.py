@@ -107,6 +107,9 @@ class _Then(_Strict):
     due_minutes: _Due | None = None
 
 
+EFFECTS = tuple(_Then.model_fields)
+"""What a rule may set."""
+
 _When: type[BaseModel] = create_model(
     "_When",
     __base__=_Strict,
@@ -143,7 +146,7 @@ def read_rules(text: str, revision: int) -> RuleSet:
         raise RulesRefused([_fault(one["loc"], one["type"], lines) for one in error.errors()]) from None
     rules = tuple(_rule(one) for one in read.rule)
     faults = [
-        Fault(lines.of(number, "then"), "no_effect", expected=", ".join(_Then.model_fields))
+        Fault(lines.of(number, "then"), "no_effect", expected=", ".join(EFFECTS))
         for number, rule in enumerate(rules)
         if not rule.effects
     ]
@@ -189,7 +192,7 @@ def _rule(read: _Rule) -> Rule:
             conditions.append(Words(fact, value))
     due = read.then.due_minutes.model_dump() if read.then.due_minutes else {}
     said: dict[str, Value | None] = {
-        name: getattr(read.then, name) for name in _Then.model_fields if name != "due_minutes"
+        name: getattr(read.then, name) for name in EFFECTS if name != "due_minutes"
     } | {f"due_minutes.{word}": minutes for word, minutes in due.items()}
     return Rule(read.name, tuple(conditions), {name: value for name, value in said.items() if value is not None})
 
@@ -199,13 +202,13 @@ _KEYS: Mapping[str, type[BaseModel]] = {
 }  # fmt: skip
 _CHOICES = {"priority": "stat, urgent, routine", "reading_policy": "triage, blind"}
 _NUMBERS = {
-    "quiet_s": f"above 0, at most {MAX_QUIET_S:g}",
-    "partial_after_s": f"above 0, at most {MAX_PARTIAL_S:g}",
-    "from": "0 to 150",
-    "below": "0 to 150",
-    "stat": f"whole, 1 to {MAX_DUE_MINUTES}",
-    "urgent": f"whole, 1 to {MAX_DUE_MINUTES}",
-    "routine": f"whole, 1 to {MAX_DUE_MINUTES}",
+    "quiet_s": f"> 0, ≤ {MAX_QUIET_S:g}",
+    "partial_after_s": f"> 0, ≤ {MAX_PARTIAL_S:g}",
+    "from": "0–150",
+    "below": "0–150",
+    "stat": f"1, 2, … {MAX_DUE_MINUTES}",
+    "urgent": f"1, 2, … {MAX_DUE_MINUTES}",
+    "routine": f"1, 2, … {MAX_DUE_MINUTES}",
 }
 
 
@@ -229,7 +232,7 @@ def _fault(loc: tuple[int | str, ...], kind: str, lines: _Lines) -> Fault:
     if last in _NUMBERS:
         return Fault(line, "wrong_number", key, _NUMBERS[last])
     if last in _KEYS:
-        what = f"at most {MAX_RULES} of [[rule]]" if number is None else f"a table: [rule.{key}]"
+        what = f"[[rule]] (≤ {MAX_RULES})" if number is None else f"[rule.{key}]"
         return Fault(line, "wrong_choice", key, what)
     return Fault(line, "wrong_words", key)
 

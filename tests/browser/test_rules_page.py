@@ -45,7 +45,9 @@ def test_rules_are_changed_and_their_faults_told_before(house: House, opened: Br
         text = page.get_by_label("Rules (TOML), revision 0")
         text.fill(TRAUMA.replace("priority", "prio"))
         page.get_by_label("Why it is changed").first.fill("Agreed with the center")
-        expect(page.locator(".rules-faults")).to_contain_text("Line 4: “then.prio” is not known here")
+        expect(page.locator(".rules-faults")).to_contain_text("“then.prio” is not known here")
+        page.get_by_role("button", name="Line 4").click()
+        assert page.evaluate("document.getSelection().toString()").startswith("then = { prio")
         expect(page.get_by_role("button", name="Set rules")).to_be_disabled()
 
         text.fill(TRAUMA)
@@ -79,6 +81,51 @@ def test_files_are_tried_and_the_page_says_why(house: House, opened: Browser, tm
         expect(results.nth(1).locator(".rules-refused")).to_be_visible()
         assert here.axe() == []
         assert list(house.settings.spool_folder.iterdir()) == []
+
+
+def test_a_draft_is_tried_while_it_is_written_and_an_earlier_revision_brought_back(
+    house: House, opened: Browser, tmp_path: Path
+) -> None:
+    put(house.database, TRAUMA)
+    put(house.database, SILENT)
+    with visit(house, opened) as here:
+        page = here.page
+        here.go("/admin")
+        page.get_by_role("tab", name="Rules").click()
+        expect(page.locator("#rules-files")).to_be_enabled(timeout=READY_MS)
+        page.locator("#rules-files").set_input_files([film(tmp_path)])
+        effects = page.locator(".rules-effects")
+        expect(effects).to_contain_text("priorityRoutine", timeout=READY_MS)
+
+        text = page.get_by_label("Rules (TOML), revision 2")
+        text.fill(rule("priority = 'stat', reading_policy = 'blind'", 'sender = "ER*"', "Emergencies"))
+        page.get_by_label("AE title of the sender").fill("ER2")
+
+        expect(effects).to_contain_text("priorityStatEmergencies")
+        expect(effects).to_contain_text("blind: the list does not follow the AI")
+        expect(page.locator(".rules-tester")).to_contain_text("they hold only once they are set")
+        text.fill("nonsense")
+        expect(page.locator(".rules-tester")).to_contain_text("The rules have faults")
+
+        page.get_by_role("button", name="Open in the editor").last.click()
+        expect(text).to_have_value(TRAUMA)
+        expect(page.get_by_label("Why it is changed").first).to_have_value("Back to revision 1")
+        page.get_by_role("button", name="Set rules").click()
+        expect(page.get_by_label("Rules (TOML), revision 3")).to_have_value(TRAUMA)
+        expect(page.locator(".rules .studies tbody tr").first).to_contain_text("in force")
+
+
+@pytest.mark.parametrize("language", ["en", "ko", "vi", "ru"])
+def test_the_example_is_valid_in_every_language(house: House, opened: Browser, language: str) -> None:
+    with visit(house, opened, language=language) as here:
+        page = here.page
+        here.go("/admin")
+        page.get_by_role("tab").nth(2).click()
+        page.locator(".rules-keys summary").click()
+        page.locator(".rules-keys button").click()
+
+        expect(page.locator(".rules-good").first).to_contain_text("3", timeout=READY_MS)
+        assert here.axe() == []
 
 
 def test_a_reader_sees_which_rule_made_a_study_urgent(house: House, opened: Browser, tmp_path: Path) -> None:

@@ -75,6 +75,22 @@ def agrees_with_highdicom(stack: Stack, slices: Sequence[Dataset]) -> None:
     assert to_voxels(stack.affine, expected) == pytest.approx(places, abs=1e-3)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_a_stack_does_not_depend_on_who_came_first(seed: int) -> None:
+    # Cosines that drift from slice to slice by rounding, then by more than rounding.
+    slices = make_series(9)
+    for index, one in enumerate(slices):
+        one.ImageOrientationPatient = [1, 0, 0, 0, 1, round(0.0006 * index, 4)]
+    order = random.Random(seed).sample(range(9), 9)
+
+    expected, shuffled = arrange(headers_of(slices)), arrange(headers_of([slices[n] for n in order]))
+
+    assert [[order[one.image] for one in stack.order] for stack in shuffled.stacks] == [
+        [one.image for one in stack.order] for stack in expected.stacks
+    ]
+    assert [stack.affine for stack in shuffled.stacks] == [stack.affine for stack in expected.stacks]
+
+
 def test_numbers_thickness_and_stated_spacing_are_no_order_and_no_distance() -> None:
     slices = make_series(6, distance_mm=2.5)
     for number, one in zip((3, 3, 900, -1, 0, 7), slices, strict=True):

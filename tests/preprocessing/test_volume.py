@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from preprocessing.series import arrange
 from preprocessing.volume import VolumeParameters, prepare_series, resample
 from tests.factories import part10
 from tests.preprocessing.headers import header_of, headers_of
-from tests.volumes import AIR_HU, BALL_HU, make_enhanced, make_series
+from tests.volumes import AIR_HU, BALL_HU, make_enhanced, make_mr_series, make_series
 
 SMALL = VolumeParameters(spacing_mm=(2.0, 2.0, 2.0), shape=(40, 40, 44), window_hu=(-1000, 400))
 OBLIQUE = (0.8, 0.6, 0.0, -0.36, 0.48, 0.8)
@@ -213,7 +214,155 @@ def test_screenshot_in_colour_beside_the_slices_is_never_decoded(tmp_path: Path)
     assert np.array_equal(prepared.tensor, expected.tensor)
 
 
+def test_unsigned_values_without_their_intercept_are_no_hounsfield_units(tmp_path: Path) -> None:
+    slices = make_series(12)
+    for one in slices:
+        one.RescaleIntercept = 0
+
+    with pytest.raises(UnsupportedImage) as refused:
+        prepare_series(stored(tmp_path, slices), SMALL)
+
+    assert refused.value.reason is Reason.CONTRADICTORY_HEADER
+
+
+def test_cosines_that_are_written_unevenly_give_the_same_tensor_in_any_order(tmp_path: Path) -> None:
+    slices = make_series(12)
+    for index, one in enumerate(slices):
+        one.ImageOrientationPatient = [1, 0, 0, 0, 1, round(0.0004 * (index % 4), 4)]
+    paths = stored(tmp_path, slices)
+
+    tensors = {prepare_series(random.Random(seed).sample(paths, 12), SMALL).tensor.tobytes() for seed in range(6)}
+
+    assert len(tensors) == 1
+
+
+# ------------------------------------------------------------ MR
+
+MR = replace(SMALL, modality="MR")
+
+
+def test_ball_in_mr_lies_where_it_was_and_spans_the_range(tmp_path: Path) -> None:
+    ball = (14.0, -21.0, 203.0)
+    slices = make_mr_series(24, size=(56, 60), middle_mm=(10, -20, 200), ball_mm=ball, cosines=OBLIQUE)
+
+    prepared = prepare_series(stored(tmp_path, slices), MR)
+
+    assert middle_of(prepared) == pytest.approx(np.array(ball), abs=0.15)
+    assert (float(prepared.tensor.min()), float(prepared.tensor.max())) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(7.5, 0.0), (0.02, 4.0), (1.0, -300.0)])
+def test_unit_of_the_signal_does_not_matter(tmp_path: Path, slope: float, intercept: float) -> None:
+    plain, scaled = make_mr_series(12), make_mr_series(12)
+    for one in scaled:
+        one.RescaleSlope, one.RescaleIntercept = slope, intercept
+
+    one = prepare_series(stored(tmp_path / "plain", plain), MR)
+    other = prepare_series(stored(tmp_path / "scaled", scaled), MR)
+
+    assert np.abs(one.tensor - other.tensor).max() < 1e-4
+
+
+def test_slices_of_mr_with_their_own_slopes_are_brought_to_one_scale(tmp_path: Path) -> None:
+    plain, scaled = make_mr_series(12), make_mr_series(12)
+    for index, one in enumerate(scaled):
+        one.RescaleSlope, one.RescaleIntercept = 1 / (1 + index % 3), 0
+        one.PixelData = (one.pixel_array * np.uint16(1 + index % 3)).tobytes()
+    for one in plain:
+        one.RescaleSlope, one.RescaleIntercept = 1, 0
+
+    one = prepare_series(stored(tmp_path / "plain", plain), MR)
+    other = prepare_series(stored(tmp_path / "scaled", scaled), MR)
+
+    assert np.abs(one.tensor - other.tensor).max() < 1e-3
+
+
+def test_padding_in_mr_is_no_signal(tmp_path: Path) -> None:
+    slices = make_mr_series(12)
+    for one in slices:
+        one.add_new(0x00280120, "US", 0)
+
+    values = FrameFile(stored(tmp_path, slices)[6]).values(1)
+
+    assert (values.min(), values.max()) == (0, 1300)
+
+
+def test_empty_mr_series_is_all_nothing(tmp_path: Path) -> None:
+    prepared = prepare_series(stored(tmp_path, make_mr_series(12, ball_mm=(500, 0, 0))), MR)
+
+    assert not prepared.tensor.any()
+
+
+def test_mr_slices_of_which_some_have_a_rescale_are_refused(tmp_path: Path) -> None:
+    slices = make_mr_series(12)
+    slices[4].RescaleSlope, slices[4].RescaleIntercept = 2, 0
+
+    with pytest.raises(UnsupportedImage) as refused:
+        prepare_series(stored(tmp_path, slices), MR)
+
+    assert refused.value.reason is Reason.CONTRADICTORY_HEADER
+
+
+@pytest.mark.parametrize(
+    ("attributes", "reason"),
+    [
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "P", "ND"]}, Reason.OUT_OF_SCOPE),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, Reason.WRONG_MODALITY),
+    ],
+)
+def test_series_that_shows_no_magnitude_of_mr_is_refused(
+    tmp_path: Path, attributes: dict[str, Any], reason: Reason
+) -> None:
+    slices = make_mr_series(12)
+    for one in slices:
+        for keyword, value in attributes.items():
+            setattr(one, keyword, value)
+
+    with pytest.raises(UnsupportedImage) as refused:
+        prepare_series(stored(tmp_path, slices), MR)
+
+    assert refused.value.reason is reason
+
+
+def test_shared_brain_series_becomes_a_tensor(shared_data: Path) -> None:
+    paths = sorted((shared_data / "dicom" / "mr_series").glob("*.dcm"))
+
+    prepared = SERIES_RECIPES["mr_volume/1"].prepare_series(paths)
+
+    # Its padding value is 0, the value of the background: no voxel may be less than nothing.
+    values = FrameFile(paths[9]).values(1)
+    assert np.array_equal(values, dcmread(paths[9]).pixel_array.astype(np.float32))
+    assert (prepared.tensor.shape, float(prepared.tensor.max())) == ((1, 128, 160, 160), 1.0)
+    assert 0.1 < float(prepared.tensor[0, 40:90, 60:100, 60:100].mean()) < 0.9
+
+
 # ------------------------------------------------------------ frames
+
+
+@pytest.mark.parametrize(
+    ("bits", "is_signed", "words", "padding", "limit", "expected"),
+    [
+        (12, 1, [0x0830, 0x0010], 0xF830, None, [-1024, 16 - 1024]),  # -2000, its sign not written into the high bits
+        (12, 1, [0xF830, 0x0010], 0xF830, None, [-1024, 16 - 1024]),
+        (12, 0, [0xF830, 0x0830], 0xF830, None, [-1024, 2096 - 1024]),  # more than 12 bits hold: the whole word
+        (12, 0, [0x7005, 0x0006], 5, None, [-1024, 6 - 1024]),  # junk above the stored bits
+        (16, 1, [0xF060, 0xF830], 0xF060, 0xF830, [-1024, -1024]),  # a range, -4000 to -2000
+        (16, 1, [0xFC00, 0x0BB8], 0xF830, 0xF060, [-2048, 3000 - 1024]),
+        (12, 0, [3000, 4095], 3000, 4095, [-1024, -1024]),
+    ],
+)
+def test_padding_is_told_from_values_by_what_is_stored(
+    tmp_path: Path, bits: int, is_signed: int, words: list[int], padding: int, limit: int | None, expected: list[float]
+) -> None:
+    [one] = make_series(1, size=(1, 2))
+    one.BitsStored, one.HighBit, one.PixelRepresentation = bits, bits - 1, is_signed
+    one.RescaleIntercept, one.RescaleSlope = -1024, 1
+    one.PixelData = np.array(words, "<u2").tobytes()
+    one.add_new(0x00280120, "US", padding)
+    if limit is not None:
+        one.add_new(0x00280121, "US", limit)
+
+    assert FrameFile(stored(tmp_path, [one])[0]).values(1).tolist() == [expected]
 
 
 @pytest.mark.parametrize(
@@ -312,7 +461,7 @@ def test_frame_behind_the_last_is_refused(tmp_path: Path) -> None:
 
 
 def test_recipe_for_volumes_stands_beside_those_for_images() -> None:
-    assert set(SERIES_RECIPES) == {"ct_volume/1"}
+    assert set(SERIES_RECIPES) == {"ct_volume/1", "mr_volume/1"}
     assert not set(SERIES_RECIPES) & set(RECIPES)
     assert SERIES_RECIPES["ct_volume/1"].sha256 == VolumeRecipe("ct_volume/1", VolumeParameters()).sha256
 

@@ -12,9 +12,9 @@ from pydicom import Dataset, dcmread
 from sqlalchemy import RowMapping
 
 from service import tables
-from tests.service.inference.packages import write_package, write_volume_package
+from tests.service.inference.packages import MR_RECIPE, write_package, write_volume_package
 from tests.service.worker_site import Site, open_site, working
-from tests.volumes import AIR_HU, make_series
+from tests.volumes import AIR_HU, make_mr_series, make_series
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with ExitStack() as stack:
         site = stack.enter_context(open_site(folder, quiet_s={"default": 0.4}, decode_cpu_s=20))
         models = folder / "models"
-        site.release(write_package(models, "films"), write_volume_package(models, "volumes"))
+        brains = write_volume_package(models, "brains", recipe=MR_RECIPE)
+        site.release(write_package(models, "films"), write_volume_package(models, "volumes"), brains)
         stack.enter_context(working(site))
         yield site
 
@@ -79,6 +80,31 @@ def test_sr_of_a_volume_names_every_slice(site: Site) -> None:
     }
     words = [element.value for element in report.iterall() if element.keyword == "TextValue"]
     assert sum("the 10 images of its series" in text for text in words) == 2
+
+
+def test_mr_series_is_scored_by_the_package_for_mr_alone(site: Site) -> None:
+    slices = make_mr_series(12, size=(64, 64))
+
+    study = site.await_state(send(site, slices[::-1]), "scored")
+
+    [run] = runs(site, study)
+    assert (run["package"], run["outcome"], run["recipe"]) == ("brains", "done", "mr_volume/1")
+    assert [row["presence"] for row in site.rows(tables.finding, study["id"])] == ["present", "absent"]
+    assert geometry(site, study)["stacks"][0]["is_volume"]
+
+
+def test_phases_of_one_mr_series_are_told_apart_and_none_is_chosen(site: Site) -> None:
+    slices = make_mr_series(9, EchoTime=10)
+    later = make_mr_series(9, EchoTime=80, study=slices[0])
+    for one in later:
+        one.SeriesInstanceUID, one.FrameOfReferenceUID = slices[0].SeriesInstanceUID, slices[0].FrameOfReferenceUID
+
+    study = site.await_state(send(site, [one for pair in zip(later, slices, strict=True) for one in pair]), "unscored")
+
+    assert study["reason"] == "geometry_refused"
+    kept = geometry(site, study)
+    assert [(stack["shape"][0], stack["is_volume"]) for stack in kept["stacks"]] == [(9, True), (9, True)]
+    assert [problem["code"] for problem in kept["problems"]] == ["several_stacks"]
 
 
 def test_volume_without_the_ball_is_absent_not_missing(site: Site) -> None:

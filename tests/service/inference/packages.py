@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from models.files import HASHES, hash_files
 from preprocessing.recipes import RECIPES, SERIES_RECIPES
-from preprocessing.volume import VolumeParameters
+from preprocessing.volume import MR_PARAMETERS, VolumeParameters
 
 RECIPE = "chest_radiograph/1"
 SIZE = 224
@@ -54,25 +54,34 @@ def write_package(
     return _write(folder / name, name, version, pandok, listed, _graph(logits, is_nan=is_nan, has_heat_map=True))
 
 
-def write_volume_package(folder: Path, name: str, *, applies_to: dict[str, Any] | None = None) -> Path:
-    """Write a package for CT series: channel 0 says how dense the middle of the volume is, channel 1 the opposite.
+MR_RECIPE = "mr_volume/1"
+_READS = {
+    VOLUME_RECIPE: (VOLUME_SHAPE, {"modalities": ["CT"], "body_parts": ["CHEST"]}),
+    MR_RECIPE: (MR_PARAMETERS.shape, {"modalities": ["MR"], "body_parts": ["HEAD"]}),
+}
+
+
+def write_volume_package(
+    folder: Path, name: str, *, recipe: str = VOLUME_RECIPE, applies_to: dict[str, Any] | None = None
+) -> Path:
+    """Write a package for CT or MR: channel 0 says how dense the middle of a volume is, channel 1 the opposite.
 
     Logit 0 is 20 times what the mean of the middle 8 x 8 x 8 voxels has above 0.5.
     """
-    recipe = SERIES_RECIPES[VOLUME_RECIPE]
-    any_ct = {**_any_image(), "modalities": ["CT"], "views": []}
+    shape, kinds = _READS[recipe]
+    any_series = {**_any_image(), **kinds, "views": []}
     outputs = [
         _output(c, min_age_years=18.0, raises_from=0.5 if c == 0 else None, is_experimental=False, is_calibrated=True)
         for c in range(2)
     ]
-    pandok = {"kind": "findings", "gate": None, "has_heat_map": False, "applies_to": applies_to or any_ct}
-    pandok |= {"recipe": recipe.name, "recipe_sha256": recipe.sha256, "input_shape": [1, *VOLUME_SHAPE]}
+    pandok = {"kind": "findings", "gate": None, "has_heat_map": False, "applies_to": applies_to or any_series}
+    pandok |= {"recipe": recipe, "recipe_sha256": SERIES_RECIPES[recipe].sha256, "input_shape": [1, *shape]}
     listed = {"outputs": outputs, "scope_classes": [], "scope_threshold": None}
-    return _write(folder / name, name, "1.0.0", pandok, listed, _volume_graph())
+    return _write(folder / name, name, "1.0.0", pandok, listed, _volume_graph(shape))
 
 
-def _volume_graph() -> bytes:
-    middle = [size // 2 for size in VOLUME_SHAPE]
+def _volume_graph(shape: tuple[int, int, int]) -> bytes:
+    middle = [size // 2 for size in shape]
     constants = [
         helper.make_tensor("from", TensorProto.INT64, [3], [at - 4 for at in middle]),
         helper.make_tensor("to", TensorProto.INT64, [3], [at + 4 for at in middle]),
@@ -87,7 +96,7 @@ def _volume_graph() -> bytes:
         helper.make_node("Reshape", ["mean", "shape"], ["flat"]),
         helper.make_node("Gemm", ["flat", "weight", "bias"], ["logits"]),
     ]
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, *VOLUME_SHAPE])
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, *shape])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 2])
     graph = helper.make_graph(nodes, "tiny", [image], [logits], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

@@ -2,7 +2,7 @@
 import { Button, Textarea, TextInput } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ask } from "../api.ts";
 import { moment } from "../app/format.ts";
@@ -10,31 +10,24 @@ import { wordsFor } from "../app/language.ts";
 import { useMe } from "../app/me.ts";
 import { queries } from "../app/queries.ts";
 import { showRefusal } from "../app/refusals.ts";
-import type { Checked, Fault, RuleBook, RuleRevision } from "../shapes.ts";
+import type { Checked, Fault, RuleBook } from "../shapes.ts";
+import { RuleKeys, useExample } from "./RuleKeys.tsx";
 import { RuleTester } from "./RuleTester.tsx";
 import "./rules.css";
 
 const CHECK_AFTER_MS = 400;
-const EXAMPLE = `[[rule]]
-name = "Emergency room"
-[rule.when]
-sender = ["HANOI_ER*"]
-study_description = "*trauma*"
-age_years = { from = 18 }
-[rule.then]
-priority = "urgent"
-due_minutes = { urgent = 60 }
-`;
-
 export function Rules() {
   const { t } = useTranslation("admin");
   const { data } = useQuery({ queryKey: ["rules"], queryFn: () => ask<RuleBook>("/api/rules") });
   const [typed, setTyped] = useState<string | null>(null);
+  const [note, setNote] = useState("");
   if (!data) return null;
   const text = typed ?? data.text;
   const open = async (number: number) => {
     try {
       setTyped((await ask<RuleBook>(`/api/rules/${number}`)).text);
+      setNote(number === data.number ? "" : t("rules.back_to", { n: number }));
+      document.getElementById("rules-text")?.focus();
     } catch (error) {
       showRefusal(error);
     }
@@ -43,10 +36,10 @@ export function Rules() {
     <section className="rules">
       <p className="quiet">{t("rules.how")}</p>
       <div className="rules-parts">
-        <Editor key={data.number} now={data} text={text} setText={setTyped} />
-        <RuleTester key={`tester-${data.number}`} isChanged={text !== data.text} />
+        <Editor now={data} text={text} setText={setTyped} note={note} setNote={setNote} />
+        <RuleTester text={text} isChanged={text !== data.text} />
       </div>
-      <History revisions={data.history} open={(number) => void open(number)} />
+      <History now={data} open={(number) => void open(number)} />
     </section>
   );
 }
@@ -55,11 +48,14 @@ interface Editing {
   now: RuleBook;
   text: string;
   setText: (text: string | null) => void;
+  note: string;
+  setNote: (note: string) => void;
 }
 
-function Editor({ now, text, setText }: Editing) {
+function Editor({ now, text, setText, note, setNote }: Editing) {
   const { t } = useTranslation("admin");
-  const [note, setNote] = useState("");
+  const field = useRef<HTMLTextAreaElement>(null);
+  const example = useExample();
   const checked = useCheck(text);
   const isChanged = text !== now.text;
   const save = async () => {
@@ -67,6 +63,7 @@ function Editor({ now, text, setText }: Editing) {
       const set = await ask<RuleBook>("/api/rules", { method: "PUT", body: { text, base: now.number, note: note.trim() } });
       notifications.show({ message: t("rules.saved", { n: set.number }), closeButtonProps: { "aria-label": t("common:close") } });
       setText(null);
+      setNote("");
       await queries.invalidateQueries({ queryKey: ["rules"] });
     } catch (error) {
       showRefusal(error);
@@ -75,8 +72,8 @@ function Editor({ now, text, setText }: Editing) {
   return (
     <section className="rules-editor" aria-label={t("tab.rules")}>
       <Textarea
-        label={t("rules.file", { n: now.number })} autosize minRows={14} maxRows={30} spellCheck={false}
-        classNames={{ input: "rules-text" }} placeholder={EXAMPLE} value={text}
+        ref={field} id="rules-text" label={t("rules.file", { n: now.number })} autosize minRows={14} maxRows={30} spellCheck={false}
+        classNames={{ input: "rules-text" }} placeholder={example} value={text}
         onChange={(event) => setText(event.currentTarget.value)}
       />
       <div role="status">
@@ -84,7 +81,14 @@ function Editor({ now, text, setText }: Editing) {
         {checked && checked.faults.length > 0 && (
           <ul className="rules-faults">
             {checked.faults.map((fault, place) => (
-              <li key={place}>{faultWords(t("rules.line", { n: fault.line }), fault)}</li>
+              <li key={place}>
+                {fault.line !== null && (
+                  <button type="button" className="rules-line" onClick={() => select(field.current, fault.line ?? 1)}>
+                    {t("rules.line", { n: fault.line })}
+                  </button>
+                )}
+                {faultWords(fault)}
+              </li>
             ))}
           </ul>
         )}
@@ -95,13 +99,23 @@ function Editor({ now, text, setText }: Editing) {
           {t("rules.save")}
         </Button>
         {isChanged && (
-          <Button size="xs" variant="subtle" color="gray" onClick={() => setText(null)}>
+          <Button size="xs" variant="subtle" color="gray" onClick={() => { setText(null); setNote(""); }}>
             {t("rules.undo")}
           </Button>
         )}
       </div>
+      <RuleKeys insertExample={() => setText(text.trim() ? `${text.trimEnd()}\n\n${example}` : example)} />
     </section>
   );
+}
+
+/** Show a line of the text: the browser brings the caret into sight. */
+function select(field: HTMLTextAreaElement | null, line: number) {
+  if (!field) return;
+  const lines = field.value.split("\n");
+  const start = lines.slice(0, line - 1).reduce((sum, one) => sum + one.length + 1, 0);
+  field.focus();
+  field.setSelectionRange(start, start + (lines[line - 1]?.length ?? 0));
 }
 
 /** What is wrong with the file, a moment after the last key. */
@@ -123,16 +137,14 @@ function useCheck(text: string): Checked | null {
   return checked;
 }
 
-function faultWords(line: string, fault: Fault): string {
-  const words = wordsFor("admin", "rules.fault", fault.code);
-  const said = words.replace("[key]", fault.key).replace("[expected]", fault.expected);
-  return fault.line === null ? said : `${line}: ${said}`;
+function faultWords(fault: Fault): string {
+  return wordsFor("admin", "rules.fault", fault.code).replace("[key]", fault.key).replace("[expected]", fault.expected);
 }
 
-function History({ revisions, open }: { revisions: readonly RuleRevision[]; open: (number: number) => void }) {
+function History({ now, open }: { now: RuleBook; open: (number: number) => void }) {
   const { t } = useTranslation("admin");
   const zone = useMe().time_zone;
-  if (revisions.length === 0) return <p className="quiet">{t("rules.none")}</p>;
+  if (now.history.length === 0) return <p className="quiet">{t("rules.none")}</p>;
   return (
     <table className="studies">
       <thead>
@@ -146,9 +158,11 @@ function History({ revisions, open }: { revisions: readonly RuleRevision[]; open
         </tr>
       </thead>
       <tbody>
-        {revisions.map((one) => (
+        {now.history.map((one) => (
           <tr key={one.number}>
-            <td className="numbers">{one.number}</td>
+            <td className="numbers">
+              {one.number} {one.number === now.number && <small className="rules-good">{t("rules.holding")}</small>}
+            </td>
             <td className="numbers quiet">{moment(one.changed_at, zone)}</td>
             <td>{one.changed_by}</td>
             <td className="numbers">{one.rules}</td>

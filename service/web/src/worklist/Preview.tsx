@@ -93,6 +93,7 @@ function Routing({ decisions }: { decisions: readonly Decision[] }) {
   const { t } = useTranslation("worklist");
   const valueOf = ({ effect, value }: Decision) => {
     if (effect === "priority") return t(`common:priority.${value as Priority}`);
+    if (effect === "reading_policy") return t(value === "blind" ? "routing.blind" : "routing.triage");
     return t(effect.startsWith("due_minutes") ? "routing.minutes" : "routing.seconds", { n: value });
   };
   return (
