@@ -161,10 +161,13 @@ def build_stack(group: list[Placed], same_pixels: SamePixels | None) -> Stack:
     if len(group) == 1:
         return _with(stack, Problem(ProblemCode.SINGLE_SLICE, "one slice has no distance to a next one", 1))
     if any(problem.refuses for problem in problems):
-        return stack
+        return _with(stack, *_gaps(_one_of_each(group), normal))
     positions = np.array([one.position for one in group])
     step = (positions[-1] - positions[0]) / (len(group) - 1)
-    found = [*_uneven(group, positions @ normal), *_out_of_line(positions, step, normal, min(pixel_mm))]
+    found = [
+        *(_gaps(group, normal) or _uneven(positions @ normal)),
+        *_out_of_line(positions, step, normal, min(pixel_mm)),
+    ]
     stack = _with(replace(stack, tilt_degrees=angle_degrees(step, normal)), *found)
     stack = _with(stack, *_tilt(stack, first.header, step, normal))
     if any(problem.code in LATTICE for problem in stack.problems):
@@ -227,24 +230,36 @@ def _is_copy(one: Placed, other: Placed, same_pixels: SamePixels | None) -> bool
     return bool(is_near) and same_pixels(one.slice, other.slice)
 
 
-def _uneven(group: Sequence[Placed], along: Vector) -> list[Problem]:
-    """Find gaps and uneven distances between slices in order."""
-    distances = np.diff(along)
+def _one_of_each(group: Sequence[Placed]) -> list[Placed]:
+    """Return one slice of each position, of slices in order."""
+    depths = [-1, *_depths(group)]
+    return [one for one, (before, own) in zip(group, pairwise(depths), strict=True) if own != before]
+
+
+def _gaps(group: Sequence[Placed], normal: Vector) -> list[Problem]:
+    """Find where slices in order have one missing between them."""
+    if len(group) < 2:
+        return []
+    distances = np.diff(np.array([one.position for one in group]) @ normal)
     usual = median_low(distances.tolist())
     gaps = np.flatnonzero(distances > GAP_SHARE * usual)
-    if len(gaps):
-        numbers = _numbers(group)
-        missing = [max(1, round(float(distances[gap]) / usual) - 1) for gap in gaps]
-        if len(gaps) > MOST_GAPS:
-            return [_gap(sum(missing), numbers[int(gaps[0])], numbers[int(gaps[-1]) + 1])]
-        return [_gap(count, numbers[int(at)], numbers[int(at) + 1]) for count, at in zip(missing, gaps, strict=True)]
+    names = _numbers(group)
+    missing = [max(1, round(float(distances[gap]) / usual) - 1) for gap in gaps]
+    if len(gaps) > MOST_GAPS:
+        return [_gap(sum(missing), names[int(gaps[0])], names[int(gaps[-1]) + 1])]
+    return [_gap(count, names[int(at)], names[int(at) + 1]) for count, at in zip(missing, gaps, strict=True)]
+
+
+def _uneven(along: Vector) -> list[Problem]:
+    """Find uneven distances between slices in order."""
+    distances = np.diff(along)
     mean = float(distances.mean())
     allowed = max(IRREGULAR_SHARE * mean, ROUNDING_MM[0], min(ROUNDING_MM[1], 2 * IRREGULAR_SHARE * mean))
     uneven = np.abs(distances - mean) > allowed
     drift = np.abs(along - along[0] - mean * np.arange(len(along))).max()
     if not uneven.any() and drift <= DRIFT_SHARE * mean + SAME_PLACE_MM:
         return []
-    count = int(uneven.sum()) or len(group)
+    count = int(uneven.sum()) or len(along)
     return [Problem(ProblemCode.SPACING_IRREGULAR, "the slices lie at uneven distances", count)]
 
 

@@ -212,6 +212,16 @@ def test_copy_is_left_out_and_a_slice_that_differs_is_refused() -> None:
     assert codes(unknown.problems) == ["duplicates_differ"]
 
 
+@pytest.mark.parametrize("twins", [[6], list(range(10))])
+def test_missing_slices_are_told_beside_slices_that_differ(twins: list[int]) -> None:
+    slices = [one for index, one in enumerate(make_series(12)) if index not in (4, 5)]
+
+    stack = one_stack(arrange(headers_of([*slices, *(slices[n] for n in twins)]), lambda one, other: False))
+
+    assert codes(stack.problems) == ["duplicates_differ" if len(twins) == 1 else "repeated", "slices_missing"]
+    assert (stack.problems[1].count, stack.is_volume) == (2, False)
+
+
 def test_slices_that_come_back_to_every_position_unexplained_are_told_as_that() -> None:
     slices = make_series(8)
 
