@@ -175,9 +175,10 @@ def _is_padding(raw: Raw, stored: NDArray[np.int32], header: InstanceHeader) -> 
     value = header.pixel_padding_value or 0
     if header.pixel_padding_range_limit is not None:
         low, high = sorted(_padding(pattern, header) for pattern in (value, header.pixel_padding_range_limit))
-        return (stored >= low) & (stored <= high)
-    # Some writers set the whole word to a value that the stored bits cannot hold.
-    return (raw == value) | (stored == _padding(value, header))
+        is_padding: NDArray[np.bool_] = (stored >= low) & (stored <= high)
+    else:  # some writers set the whole word to a value that the stored bits cannot hold
+        is_padding = (raw == value) | (stored == _padding(value, header))
+    return is_padding
 
 
 def _padding(pattern: int, header: InstanceHeader) -> int:

@@ -2,8 +2,7 @@
 
 Voxel indices count (column, row, slice) from the center of the first pixel of the first slice; an affine takes them to
 DICOM's patient coordinates: x to the patient's left, y to the back, z to the head (PS3.3 C.7.6.2.1.1). Arrays of a
-stack have the shape (slices, rows, columns), as SimpleITK's do; nibabel and MONAI want their axes in the opposite order
-and RAS, for which `to_ras` is there.
+stack have the shape (slices, rows, columns), as SimpleITK's do.
 """
 
 from __future__ import annotations
@@ -73,14 +72,6 @@ def to_voxels(affine: Affine, places_mm: NDArray[np.float64]) -> NDArray[np.floa
     matrix = np.asarray(affine)
     voxels: NDArray[np.float64] = np.linalg.solve(matrix[:3, :3], (places_mm - matrix[:3, 3]).T).T
     return voxels
-
-
-def to_ras(affine: Affine) -> Affine:
-    """Return the affine to RAS (x to the right, y to the front), for nibabel and MONAI.
-
-    It is for the array with its axes turned round: `array.transpose(2, 1, 0)`, (columns, rows, slices).
-    """
-    return to_affine(np.diag([-1.0, -1.0, 1.0, 1.0]) @ np.asarray(affine))
 
 
 def angle_degrees(one: Vector, other: Vector) -> float:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 
-from preprocessing.geometry import to_patient, to_ras, to_voxels
+from preprocessing.geometry import to_patient, to_voxels
 from preprocessing.header import InstanceHeader, from_json, to_json
 from preprocessing.problems import ProblemCode
 from preprocessing.series import SeriesGeometry, Why, arrange
@@ -101,16 +101,6 @@ def test_numbers_thickness_and_stated_spacing_are_no_order_and_no_distance() -> 
     assert [one.image for one in stack.order] == [5, 4, 3, 2, 1, 0]
     assert stack.spacing_mm is not None
     assert stack.spacing_mm[0] == pytest.approx(2.5)
-
-
-def test_affine_to_ras_turns_left_and_back_round() -> None:
-    stack = one_stack(arrange(headers_of(make_series(4))))
-    assert stack.affine is not None
-
-    lps, ras = np.asarray(stack.affine), np.asarray(to_ras(stack.affine))
-
-    assert ras[:2] == pytest.approx(-lps[:2])
-    assert ras[2:] == pytest.approx(lps[2:])
 
 
 @pytest.mark.parametrize("degrees", [3.0, 18.0, -25.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -408,6 +409,43 @@ def test_frames_of_real_enhanced_images_are_those_of_an_independent_reader(share
         assert plane.rescale is not None
         wanted = expected[frame - 1].astype(np.float32) * plane.rescale[0] + plane.rescale[1]
         assert np.array_equal(file.values(frame), wanted)
+
+
+@pytest.mark.parametrize("name", ["axial", "feet first", "coronal", "sagittal", "oblique", "tilted"])
+def test_voxels_and_affine_are_those_that_monai_reads(tmp_path: Path, name: str) -> None:
+    from monai.data import PydicomReader
+
+    slices = make_series(14, ball_mm=(8, -5, 3), radius_mm=10, **CASES[name])
+    agrees_with_monai(PydicomReader(affine_lps_to_ras=False), stored(tmp_path / "series", slices[::-1]), tmp_path)
+
+
+@pytest.mark.parametrize("files", ["ct/ct3slice_*.dcm", "mr_series/*.dcm"])
+def test_voxels_and_affine_of_real_series_are_those_that_monai_reads(
+    shared_data: Path, tmp_path: Path, files: str
+) -> None:
+    from monai.data import PydicomReader
+
+    (tmp_path / "series").mkdir()
+    paths = [Path(shutil.copy(path, tmp_path / "series")) for path in (shared_data / "dicom").glob(files)]
+    agrees_with_monai(PydicomReader(affine_lps_to_ras=False), paths, tmp_path)
+
+
+def agrees_with_monai(reader: Any, paths: Sequence[Path], folder: Path) -> None:
+    """Compare with a volume of (columns, rows, slices), whose slices MONAI may count from the other end."""
+    data, described = reader.get_data(reader.read(folder / "series"))
+    files = [FrameFile(path) for path in paths]
+    stack = arrange([file.header for file in files]).volume
+    assert stack is not None
+    ours = np.stack([files[one.image].values(one.frame) for one in stack.order])
+    theirs, affine = np.asarray(data).transpose(2, 1, 0), np.asarray(described["affine"])
+    if float(affine[:3, 2] @ np.asarray(stack.affine)[:3, 2]) < 0:
+        theirs, affine = (
+            theirs[::-1],
+            affine @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, len(ours) - 1], [0, 0, 0, 1]]),
+        )
+
+    assert np.array_equal(np.maximum(theirs, -1024), ours)  # padding of -3024 is air to us
+    assert affine == pytest.approx(np.asarray(stack.affine), abs=1e-4)
 
 
 def test_fragmented_frames_without_an_offset_table_are_put_together(shared_data: Path) -> None:
