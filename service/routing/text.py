@@ -191,9 +191,9 @@ def _rule(read: _Rule) -> Rule:
         elif value is not None:
             conditions.append(Words(fact, value))
     due = read.then.due_minutes.model_dump() if read.then.due_minutes else {}
-    said: dict[str, Value | None] = {
-        name: getattr(read.then, name) for name in EFFECTS if name != "due_minutes"
-    } | {f"due_minutes.{word}": minutes for word, minutes in due.items()}
+    said: dict[str, Value | None] = {name: getattr(read.then, name) for name in EFFECTS if name != "due_minutes"} | {
+        f"due_minutes.{word}": minutes for word, minutes in due.items()
+    }
     return Rule(read.name, tuple(conditions), {name: value for name, value in said.items() if value is not None})
 
 
