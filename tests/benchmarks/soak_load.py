@@ -62,12 +62,12 @@ class Load:
     def start(self) -> None:
         """Let everybody begin, each with a part of its own period between."""
         kinds: tuple[tuple[str, float, Callable[[], None]], ...] = (
-            ("C-STORE film", 3.0, self.c_store),
-            ("C-STORE film, second sender", 5.0, self.c_store),
+            ("C-STORE film", 4.0, self.c_store),
+            ("C-STORE film, second sender", 6.0, self.c_store),
             ("C-STORE series", 15.0, self.c_store_series),
-            ("STOW film", 4.0, self.stow),
-            ("upload of a file", 7.0, self.upload),
-            ("upload of a zip", 20.0, self.upload_zip),
+            ("STOW film", 5.0, self.stow),
+            ("upload of a file", 8.0, self.upload),
+            ("upload of a zip", 30.0, self.upload_zip),
             ("broken file", 6.0, self.broken),
             ("QIDO", 1.0, self.qido),
             ("WADO instance", 2.0, self.wado),

@@ -81,7 +81,7 @@ def _draw_memory(axes: Any, samples: list[dict[str, Any]]) -> None:
     series = [[one["parts_mb"].get(name, 0.0) for one in samples] for name in names]
     labels = [name.replace("_child", " children" if name.startswith("decode") else " child") for name in names]
     axes.stackplot(at, series, labels=labels, colors=[PARTS[name] for name in names], linewidth=0)
-    axes.set_ylim(0, None)
+    axes.set_ylim(0, 1.2 * max(map(sum, zip(*series, strict=True))))  # the names of restarts stand above
     axes.set_ylabel("memory, MB (PSS)")
 
 

@@ -15,6 +15,8 @@ from tests.driver import Service, role
 POINTS = 60
 """Medians that a slope is made of: samples that follow each other closely do not tell more than one."""
 BOUNDED_MB_PER_HOUR = 10.0
+SETTLING_S = 120.0
+"""After a restart a part fills its caches; at most a tenth of the soak is left out for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,12 @@ def slope(points: Sequence[tuple[float, float]], breaks: Sequence[float] = ()) -
 def memory_slope(samples: Sequence[Sample], restarts: Sequence[float]) -> Slope | None:
     """Return the slope of memory over the last two thirds, in megabytes an hour."""
     end = samples[-1].at_s
-    late = [(one.at_s, one.memory_mb) for one in samples if one.at_s >= end / 3]
+    settling_s = min(SETTLING_S, end / 10)
+    late = [
+        (one.at_s, one.memory_mb)
+        for one in samples
+        if one.at_s >= end / 3 and not any(0 <= one.at_s - when < settling_s for when in restarts)
+    ]
     found = slope(medians(late, restarts), restarts)
     return Slope(*(3600 * each for each in (found.middle, found.low, found.high))) if found else None
 

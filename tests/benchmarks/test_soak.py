@@ -57,6 +57,20 @@ def test_a_restart_is_no_slope() -> None:
     assert abs(without.middle - 30.0) > 20
 
 
+def test_what_a_part_fills_after_its_restart_is_no_slope() -> None:
+    def filling(at_s: float) -> float:
+        return -100 * max(0.0, 1 - (at_s - 1_900) / 110) if at_s >= 1_900 else 0.0
+
+    every = [
+        Sample(one.at_s, {"web": one.memory_mb + filling(one.at_s)}, 0, 0, 0.0) for one in samples(0.0, noise_mb=1.0)
+    ]
+
+    found = memory_slope(every, [1_900.0])
+
+    assert found is not None
+    assert found.middle == pytest.approx(0.0, abs=3)
+
+
 def test_two_points_have_no_slope_that_one_could_trust() -> None:
     assert slope([(0.0, 1.0), (1.0, 2.0)]) is None
     assert verdict(None) == "too few samples to tell"

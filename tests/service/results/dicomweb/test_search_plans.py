@@ -42,7 +42,7 @@ TELLING = (
     (Level.INSTANCE, "PatientID=P17", "ix_study_patient_id"),
     (Level.INSTANCE, "StudyDate=20240215", "ix_study_date"),
 )
-ANSWERS = (
+ANSWERS: tuple[tuple[Level, str, list[str]], ...] = (
     (Level.STUDY, "PatientID=P17&StudyDate=20200101-20301231", ["1.2.3.17"]),
     (Level.STUDY, "PatientID=P17&StudyDate=20300101-20301231", []),
     (Level.STUDY, "PatientID=P17&ModalitiesInStudy=CT", []),
