@@ -96,10 +96,11 @@ def study_rows(site_ids: list[int], studies: int) -> Iterator[dict[str, Any]]:
     for n in range(1, studies + 1):
         name = f"{dice.choice(FAMILIES)}^{dice.choice(GIVEN)} {n}"
         doctor = f"{dice.choice(FAMILIES)}^{dice.choice(GIVEN)} {n % DOCTORS}"
+        born = f"19{dice.randrange(30, 99)}{dice.randrange(1, 13):02}{dice.randrange(1, 29):02}"
         yield {
             "id": n, "site_id": _site(site_ids, n), "public_id": f"{n:032x}", "study_instance_uid": f"1.2.3.{n}",
             "patient_id": f"P{n}", "patient_name": name, "patient_name_folded": fold(name),
-            "patient_birth_date": f"19{dice.randrange(30, 99)}0412", "patient_sex": dice.choice("MF"),
+            "patient_birth_date": born, "patient_sex": dice.choice("MF"),
             "study_date": f"202{dice.randrange(2, 6)}{dice.randrange(1, 13):02}{dice.randrange(1, 29):02}",
             "study_time": f"{dice.randrange(24):02}{dice.randrange(60):02}00", "accession_number": f"A{n}",
             "study_id_text": f"S{n}", "referring_physician_name": doctor, "referring_physician_folded": fold(doctor),

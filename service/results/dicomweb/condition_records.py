@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, Integer, Select, and_, exists, func, or_, select
 
 from service import tables
 from service.intake.studies import fold
@@ -33,8 +33,12 @@ _TELLING = (
 """Attributes that have an index of their own, the most telling first."""
 
 
-def narrowed(rx: Connection, scope: Scope, conditions: Sequence[Condition]) -> tuple[Level, list[int]] | None:
-    """Return the studies, series or instances that one telling condition leaves; None when each leaves many.
+def narrowed(
+    rx: Connection, scope: Scope, conditions: Sequence[Condition]
+) -> tuple[Level, Select[Any] | list[int]] | None:
+    """Return the studies, series or instances that one telling condition leaves, as ids or what selects them.
+
+    None when every condition leaves many.
 
     A part of a text is asked last: it is answered by reading its index through, which is still less than the table.
     """
@@ -50,9 +54,12 @@ def narrowed(rx: Connection, scope: Scope, conditions: Sequence[Condition]) -> t
             level, owner = attribute.level, OWNER[attribute.level]
             ids, criterion = select(owner.c.id), matching(condition, scope.sight, is_indexed=True)
         few = ids.where(among(owner.c.site_id, scope.sites), criterion).limit(FEW + 1)
-        found = list(rx.execute(few).scalars())
-        if len(found) <= FEW:
-            return level, found
+        if _is_part(condition):
+            found = list(rx.execute(few).scalars())  # reading an index through is done once
+            if len(found) <= FEW:
+                return level, found
+        elif rx.execute(select(func.count()).select_from(few.subquery())).scalar_one() <= FEW:
+            return level, few
     return None
 
 
