@@ -68,7 +68,10 @@ study = Table(
         postgresql_where=text("settle_at IS NOT NULL"),
     ),
     Index("ix_study_date", "site_id", "study_date", "id"),
-    Index("ix_study_newest", "study_date", "id"),
+    Index("ix_study_newest", "study_date", "id", "site_id"),
+    Index("ix_study_birth_date", "site_id", "patient_birth_date"),
+    Index("ix_study_description", "site_id", "study_description"),
+    Index("ix_study_study_id_text", "site_id", "study_id_text"),
     Index("ix_study_patient_id", "site_id", "patient_id"),
     Index("ix_study_accession_number", "site_id", "accession_number"),
     Index("ix_study_patient_name_folded", "site_id", "patient_name_folded"),
@@ -96,6 +99,7 @@ series = Table(
     Column("slice_faults", JSON(none_as_null=True)),  # what the center can put right: problem → slices; null: nothing
     UniqueConstraint("study_id", "series_instance_uid"),
     Index("ix_series_uid", "site_id", "series_instance_uid"),
+    Index("ix_series_modality", "site_id", "modality", "study_id"),
     Index(
         "ix_series_requested_procedure_id",
         "site_id",

@@ -1,7 +1,7 @@
 """STOW, QIDO and WADO beside Orthanc in one run (python -m tests.benchmarks.dicomweb).
 
-Both take the same files over HTTP/1.1 with keep-alive, into empty stores, in turn; what is printed is how many times as
-fast Pandok is: the smallest, the median and the largest ratio over the rounds.
+Both take the same files over HTTP/1.1 with keep-alive, one instance a request, into empty stores, in turn. Searches and
+retrievals are asked of what was stored, by four clients.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import io
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -29,11 +28,15 @@ from service.access import new_key
 from service.database import Database
 from service.settings import Settings
 from tests.benchmarks.dimse_receive import make_files
+from tests.benchmarks.peers import DICOMWEB_PLUGIN, ORTHANC, need
+from tests.benchmarks.rows import Row, against, report
 from tests.driver import free_port, wait_until
 from tests.factories import add_site
 
-PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 TYPE = 'multipart/related; type="application/dicom"; boundary=bench'
+MUST = {("ct", 1): 2.0, ("ct", 4): 2.0, ("dx", 1): 2.0, ("dx", 4): 1.2}
+"""How many times Orthanc's rate STOW must reach: kind, clients."""
+WORDS = {"ct": "{size:.1f} MB CT slices", "dx": "{size:.1f} MB radiographs"}
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,18 @@ def pandok() -> Iterator[Server]:
     with database.transaction() as tx:
         key = new_key(tx, site_id=site_id, name="bench", now=time.time()).text
     database.close()
+    with serving(settings, folder, {"Authorization": f"Bearer {key}"}) as server:
+        yield server
+
+
+@contextmanager
+def serving(settings: Settings, folder: Path, headers: dict[str, str]) -> Iterator[Server]:
+    """Run the web process alone on prepared tables; what lies in the folder goes when it ends."""
     environment = {
-        **os.environ,
-        "PANDOK_DATA_FOLDER": str(settings.data_folder),
-        "PANDOK_WEB_PORT": str(settings.web_port),
-    }
+        **os.environ, "PANDOK_DATA_FOLDER": str(settings.data_folder), "PANDOK_WEB_PORT": str(settings.web_port)
+    }  # fmt: skip
     command = [sys.executable, "-m", "service.cli", "serve", "--only", "web"]
-    server = Server(f"http://127.0.0.1:{settings.web_port}/dicomweb", {"Authorization": f"Bearer {key}"})
+    server = Server(f"http://127.0.0.1:{settings.web_port}/dicomweb", headers)
     with _running(command, folder, environment, server, "/studies?limit=1"):
         yield server
 
@@ -76,12 +84,12 @@ def orthanc() -> Iterator[Server]:
     configuration = {
         "StorageDirectory": str(folder / "store"), "IndexDirectory": str(folder / "store"), "HttpPort": port,
         "DicomServerEnabled": False, "AuthenticationEnabled": False, "RemoteAccessAllowed": False,
-        "SyncStorageArea": True, "Plugins": [PLUGIN], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        "SyncStorageArea": True, "Plugins": [DICOMWEB_PLUGIN], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
         "KeepAlive": True, "HttpThreadsCount": 50,
     }  # fmt: skip
     (folder / "orthanc.json").write_text(json.dumps(configuration))
     server = Server(f"http://127.0.0.1:{port}/dicom-web", {})
-    with _running(["/usr/sbin/Orthanc", str(folder / "orthanc.json")], folder, dict(os.environ), server, "/studies"):
+    with _running([ORTHANC, str(folder / "orthanc.json")], folder, dict(os.environ), server, "/studies"):
         yield server
 
 
@@ -101,7 +109,7 @@ def _running(command: list[str], folder: Path, environment: dict[str, str], serv
 def _answers(server: Server, ask: str) -> bool:
     try:
         with server.client() as client:
-            return client.get(ask).status_code in (200, 204)
+            return client.get(ask).status_code in (200, 204, 401)
     except httpx.TransportError:
         return False
 
@@ -157,8 +165,12 @@ def bodies_of(paths: list[Path]) -> list[bytes]:
     return [head + path.read_bytes() + tail for path in paths]
 
 
-def questions(paths: list[Path]) -> dict[str, tuple[list[str], dict[str, str]]]:
-    """Return what is asked after the files were stored: paths and headers."""
+Questions = tuple[list[str], dict[str, str]]
+"""Paths that are asked for, and the headers with which."""
+
+
+def questions(paths: list[Path]) -> dict[str, Questions]:
+    """Return what is asked after the files were stored."""
     headers = [dcmread(io.BytesIO(path.read_bytes()), stop_before_pixels=True) for path in paths]
     uids = [(h.StudyInstanceUID, h.SeriesInstanceUID, h.SOPInstanceUID) for h in headers]
     instances = [f"/studies/{s}/series/{e}/instances/{i}" for s, e, i in uids]
@@ -167,7 +179,7 @@ def questions(paths: list[Path]) -> dict[str, tuple[list[str], dict[str, str]]]:
     jsons = {"Accept": "application/dicom+json"}
     return {
         "QIDO study by uid": ([f"/studies?StudyInstanceUID={s}" for s, _, _ in uids], jsons),
-        "QIDO instances of a study": ([f"/studies/{s}/instances?limit=100" for s, _, _ in uids], jsons),
+        "QIDO instances of a study": ([f"/studies/{s}/instances?limit=100" for s, _, _ in uids[:40]], jsons),
         "WADO instance": (instances, stored),
         "WADO frame": ([f"{path}/frames/1" for path in instances], octets),
         "WADO metadata": ([f"{path}/metadata" for path in instances], jsons),
@@ -175,22 +187,42 @@ def questions(paths: list[Path]) -> dict[str, tuple[list[str], dict[str, str]]]:
     }
 
 
-def rounds_of(paths: list[Path], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Return seconds of Pandok and of Orthanc for each work, round by round, the order turned each time."""
-    found: dict[str, list[tuple[float, float]]] = {}
-    bodies, asked = bodies_of(paths), questions(paths)
+def once(server: Server, bodies: list[bytes], asked: dict[str, Questions], clients: int) -> dict[str, float]:
+    """Store everything, then ask about it; return seconds for each work."""
+    seconds = {"STOW": store(server, bodies, clients)}
+    return seconds | {work: ask(server, paths, headers, clients) for work, (paths, headers) in asked.items()}
+
+
+def compare(kind: str, paths: list[Path], *, clients: int, rounds: int) -> list[Row]:
+    """Let both take turns, the order turned each time; searches and retrievals are asked where four clients are."""
+    bodies, asked = bodies_of(paths), questions(paths) if clients > 1 else {}
+    servers = {"pandok": pandok, "orthanc": orthanc}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in servers}
     for number in range(rounds):
-        both: dict[str, dict[str, float]] = {}
-        for name in ("pandok", "orthanc") if number % 2 else ("orthanc", "pandok"):
+        for name in servers if number % 2 else reversed(servers):
+            with servers[name]() as server:
+                found[name].append(once(server, bodies, asked, clients))
+    size_mb = sum(map(len, bodies)) / 1e6
+    who = f"{WORDS[kind].format(size=size_mb / len(paths))}, {clients} client{'s' if clients > 1 else ''}"
+    rows = []
+    for work in found["pandok"][0]:
+        amount, unit = (size_mb, "MB/s") if work == "STOW" else (len(asked[work][0]), "answers/s")
+        ours, theirs = ([amount / one[work] for one in found[name]] for name in servers)
+        must = MUST[kind, clients] if work == "STOW" else None
+        rows.append(against(f"{work}, {who}", ours, "Orthanc", theirs, unit=unit, must=must))
+    return rows
+
+
+def measure(rounds: int = 5, slices: int = 200, radiographs: int = 20) -> list[Row]:
+    """Compare for both kinds, from one client and from four."""
+    need(ORTHANC, DICOMWEB_PLUGIN)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, count in (("ct", slices), ("dx", radiographs)):
+            paths = make_files(Path(folder), kind=kind, count=count)
             for clients in (1, 4):
-                with {"pandok": pandok, "orthanc": orthanc}[name]() as server:
-                    both.setdefault(f"STOW {clients} client(s)", {})[name] = store(server, bodies, clients)
-                    for work, (addresses, headers) in asked.items():
-                        took = ask(server, addresses, headers, clients)
-                        both.setdefault(f"{work}, {clients} client(s)", {})[name] = took
-        for work, seconds in both.items():
-            found.setdefault(work, []).append((seconds["pandok"], seconds["orthanc"]))
-    return found
+                rows += compare(kind, paths, clients=clients, rounds=rounds)
+    return rows
 
 
 def main() -> None:
@@ -198,19 +230,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slices", type=int, default=200)
     parser.add_argument("--radiographs", type=int, default=20)
+    parser.add_argument("--keep", action="store_true", help="note the rows for docs/benchmarks.md")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        for kind, count in (("ct", asked.slices), ("dx", asked.radiographs)):
-            paths = make_files(Path(folder), kind=kind, count=count)
-            for work, pairs in rounds_of(paths, asked.rounds).items():
-                ratios = sorted(theirs / ours for ours, theirs in pairs)
-                ours = statistics.median(pair[0] for pair in pairs)
-                middle = statistics.median(ratios)
-                print(
-                    f"{kind} {work:38} {ratios[0]:5.2f} / {middle:5.2f} / {ratios[-1]:5.2f} x Orthanc"
-                    f"   {count / ours:7.0f}/s",
-                    flush=True,
-                )
+    report("dicomweb", lambda: measure(asked.rounds, asked.slices, asked.radiographs), kept=asked.keep)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,14 @@ from sqlalchemy import insert
 from service import tables
 from service.archive import sync_folders
 from service.intake.dimse.listener import run_listener
+from tests.benchmarks.peers import ORTHANC, STORESCP, STORESCU, need
 from tests.benchmarks.rows import Row, against, report
 from tests.factories import make_ct_slice, make_radiograph, open_parts, part10
 
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1"}
 PORTS = {"pandok": 21_150, "orthanc": 21_151, "storescp": 21_152}
 RECEIVERS = tuple(PORTS)
+NAMES = {"orthanc": "Orthanc", "storescp": "DCMTK storescp (no sync, no index)"}
 BARE = "bare write, sync, commit"
 MUST = {(True, 1): 2.2, (True, 4): 1.8, (False, 1): 2.0, (False, 4): 1.5}
 """How many times Orthanc's rate: CT or not, senders."""
@@ -65,7 +67,7 @@ def command(receiver: str, folder: Path) -> list[str]:
     if receiver == "pandok":
         return [sys.executable, "-m", "tests.benchmarks.dimse_receive", "--serve", str(folder)]
     if receiver == "storescp":
-        return ["/usr/bin/storescp", "--fork", "-aet", "STORESCP", "-od", str(folder), "--max-pdu", "131072", port]
+        return [STORESCP, "--fork", "-aet", "STORESCP", "-od", str(folder), "--max-pdu", "131072", port]
     configuration = {
         "StorageDirectory": str(folder / "store"),
         "IndexDirectory": str(folder / "store"),
@@ -76,7 +78,7 @@ def command(receiver: str, folder: Path) -> list[str]:
         "DicomScpTimeout": 30,
     }
     (folder / "orthanc.json").write_text(json.dumps(configuration))
-    return ["/usr/sbin/Orthanc", str(folder / "orthanc.json")]
+    return [ORTHANC, str(folder / "orthanc.json")]
 
 
 @contextmanager
@@ -129,7 +131,7 @@ def send(port: int, files: list[Path], *, senders: int) -> float:
     started = time.perf_counter()
     clients = [
         subprocess.Popen(
-            ["/usr/bin/storescu", "-aet", "BENCH", "-aec", "PANDOK", "-R", "--max-send-pdu", "131072", "127.0.0.1",
+            [STORESCU, "-aet", "BENCH", "-aec", "PANDOK", "-R", "--max-send-pdu", "131072", "127.0.0.1",
              str(port), *map(str, share)],
             env=ENVIRONMENT,
         )
@@ -183,11 +185,15 @@ def compare(files: list[Path], *, senders: int, rounds: int) -> list[Row]:
     kind = f"{files[0].stat().st_size / 1e6:.1f} MB {'CT slices' if is_ct else 'radiographs'}"
     work = f"C-STORE, {kind}, {senders} sender{'s' if senders > 1 else ''}"
     musts = {"orthanc": MUST[is_ct, senders], "storescp": None, BARE: None}
-    return [against(work, rates["pandok"], peer, rates[peer], unit=unit, must=must) for peer, must in musts.items()]
+    return [
+        against(work, rates["pandok"], NAMES.get(peer, peer), rates[peer], unit=unit, must=must)
+        for peer, must in musts.items()
+    ]
 
 
 def measure(rounds: int = 5, slices: int = 300, radiographs: int = 20) -> list[Row]:
     """Compare for both kinds, from one sender and from four."""
+    need(ORTHANC, STORESCP, STORESCU)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for kind, count in (("ct", slices), ("dx", radiographs)):

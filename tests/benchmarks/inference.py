@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -28,10 +27,15 @@ from models.package import SHIPPED, ModelPackage, find_packages, load_package
 from models.session import PROVIDERS, Precision, Provider, Session
 from service.inference.scoring import Scoring
 from service.workspace import Workspace
+from tests.benchmarks.rows import Row, against, report
 
 CLIENTS = 4
 ROUND_TRIPS = 8
 """Requests of each client in a call, so that the queue before the scoring process runs dry seldom."""
+MUST = 0.95
+"""Of the bare session's rate, with the same batch and threads."""
+BATCHES = (1, 8)
+GPU_BATCHES = (1, 4, 16, 64, 256)
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,24 @@ class Turn:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Medians over turns. A neighbour on the machine moves the ratio on the wall more than that of processor time."""
+    """Turn by turn: images a second on the wall, and a second of processors.
 
-    ours: float
-    bare: float
-    wall_ratio: float
-    cpu_ratio: float
+    A neighbour on the machine moves the ratio on the wall more than that of processor time.
+    """
+
+    ours: list[float]
+    bare: list[float]
+    ours_of_cpu: list[float]
+    bare_of_cpu: list[float]
+
+    def rows(self, work: str) -> list[Row]:
+        """Return the comparison as rows of the page; it is the wall that is held to the limit."""
+        of_cpu = f"{work}, by processor time"
+        bare = "bare ONNX Runtime session"
+        return [
+            against(work, self.ours, bare, self.bare, unit="images/s", must=MUST),
+            against(of_cpu, self.ours_of_cpu, bare, self.bare_of_cpu, unit="images/s", must=None),
+        ]
 
 
 def turn(run: Callable[[], int], seconds: float, pids: Sequence[int]) -> Turn:
@@ -75,11 +91,13 @@ def compare(
     here = os.getpid()
     pids = [here] if child is None else [here, child]
     pairs = [(turn(ours, seconds, pids), turn(bare, seconds, [here])) for _ in range(rounds)]
-    wall = [(a.images / a.wall_s, b.images / b.wall_s) for a, b in pairs]
-    cpu = [(a.images / a.cpu_s) / (b.images / b.cpu_s) for a, b in pairs]
-    first, second = zip(*wall, strict=True)
-    ratio = statistics.median(a / b for a, b in wall)
-    return Comparison(statistics.median(first), statistics.median(second), ratio, statistics.median(cpu))
+    first, second = zip(*pairs, strict=True)
+    return Comparison(
+        [one.images / one.wall_s for one in first],
+        [one.images / one.wall_s for one in second],
+        [one.images / one.cpu_s for one in first],
+        [one.images / one.cpu_s for one in second],
+    )
 
 
 def bare_session(content: bytes, provider: Provider, threads: int) -> ort.InferenceSession:
@@ -155,44 +173,54 @@ def with_half(package: ModelPackage, folder: Path) -> ModelPackage:
     return load_package(copy)
 
 
-def show(package: ModelPackage, how: str, figures: Comparison) -> None:
-    ratios = f"ratio {figures.wall_ratio:.3f}, of processor time {figures.cpu_ratio:.3f}"
-    print(f"{package.name:18} {how:28} {figures.ours:8.1f} images/s   bare {figures.bare:8.1f}   {ratios}", flush=True)
+def on_cpu(package: ModelPackage, threads: Sequence[int], *, rounds: int, seconds: float) -> list[Row]:
+    """Compare the scoring process under load, and our session alone in batches."""
+    rows = []
+    for count in threads:
+        told = f"{count} thread{'s' if count > 1 else ''}"
+        figures = through_process(package, threads=count, rounds=rounds, seconds=seconds)
+        rows += figures.rows(f"scoring under load, {package.name}, {told}, batch 1")
+        for batch in BATCHES:
+            figures = through_session(
+                package, "cpu", "fp32", batch=batch, threads=count, rounds=rounds, seconds=seconds
+            )
+            rows += figures.rows(f"our session, {package.name}, {told}, batch {batch}")[:1]
+    return rows
 
 
-def on_gpu(package: ModelPackage, batches: Sequence[int], *, rounds: int, seconds: float) -> None:
+def on_gpu(package: ModelPackage, *, rounds: int, seconds: float) -> list[Row]:
+    """Sweep batches in both precisions."""
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         package = with_half(package, Path(folder))
         for precision in ("fp32", "fp16"):
-            for batch in batches:
+            for batch in GPU_BATCHES:
                 figures = through_session(
                     package, "cuda", precision, batch=batch, threads=1, rounds=rounds, seconds=seconds
                 )
-                show(package, f"cuda {precision}, batch {batch}", figures)
+                rows += figures.rows(f"our session, {package.name}, CUDA {precision}, batch {batch}")[:1]
+    return rows
+
+
+def measure(rounds: int = 7, seconds: float = 1.5, threads: Sequence[int] = (1,)) -> list[Row]:
+    """Compare each shipped package on the processor, and on a GPU where ONNX Runtime has one."""
+    packages = [load_package(folder) for folder in find_packages(SHIPPED)]
+    rows = [row for package in packages for row in on_cpu(package, threads, rounds=rounds, seconds=seconds)]
+    if PROVIDERS["cuda"][0] in ort.get_available_providers():
+        return rows + [row for package in packages for row in on_gpu(package, rounds=rounds, seconds=seconds)]
+    print(f"NO GPU WAS MEASURED: this installation of onnxruntime has {', '.join(ort.get_available_providers())}")
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 8])
-    parser.add_argument("--gpu-batches", type=int, nargs="+", default=[1, 4, 16, 64, 256])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each turn")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each turn")
+    parser.add_argument("--keep", action="store_true", help="note the rows for docs/benchmarks.md")
     options = parser.parse_args()
-    turns = {"rounds": options.rounds, "seconds": options.seconds}
     print(f"onnxruntime {ort.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    packages = [load_package(folder) for folder in find_packages(SHIPPED)]
-    for package in packages:
-        for threads in options.threads:
-            for batch in options.batches:
-                figures = through_session(package, "cpu", "fp32", batch=batch, threads=threads, **turns)
-                show(package, f"cpu, {threads} threads, batch {batch}", figures)
-            show(package, f"scoring process, {threads} threads", through_process(package, threads=threads, **turns))
-    if PROVIDERS["cuda"][0] not in ort.get_available_providers():
-        print(f"NO GPU WAS MEASURED: this installation of onnxruntime has {', '.join(ort.get_available_providers())}")
-        return
-    for package in packages:
-        on_gpu(package, options.gpu_batches, **turns)
+    report("inference", lambda: measure(options.rounds, options.seconds, options.threads), kept=options.keep)
 
 
 if __name__ == "__main__":

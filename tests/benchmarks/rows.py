@@ -20,15 +20,15 @@ class Row:
 
     Attributes:
         work: What was done.
-        ours: What we reached, in `unit`: the median.
-        peer: Beside whom or what, by name; empty when the row is held to a limit instead.
-        theirs: What the peer reached: the median; None without a peer.
+        ours: What we reached, in `unit`: the median, or the 95th percentile where the work's name says so.
+        peer: Beside whom or what, by name; empty when the figure itself is what counts.
+        theirs: What the peer reached; None without a peer.
         unit: Of both.
-        ratio: How many times as good as the peer we are, or our figure again without a peer: the median over rounds.
-        low: The least of the rounds.
-        high: The most of the rounds.
-        must: What the ratio or the figure must reach; None is for information.
-        smaller: The smaller the figure, the better.
+        ratio: Our figure by the peer's, the median over the rounds; our figure again without a peer.
+        low: The least of the rounds, or of the single times behind a percentile.
+        high: The most of them.
+        must: What the ratio or the figure must reach or, of a smaller one, keep to; None is for information.
+        smaller: The smaller, the better: a time, a memory.
     """
 
     work: str
@@ -47,49 +47,74 @@ class Row:
         """None when nothing is asked."""
         if self.must is None:
             return None
-        return self.ratio <= self.must if self.smaller and not self.peer else self.ratio >= self.must
+        return self.ratio <= self.must if self.smaller else self.ratio >= self.must
+
+    @property
+    def verdict(self) -> str:
+        """In a word."""
+        return {None: "", True: "reached", False: "MISSED"}[self.is_reached]
+
+    @property
+    def asked(self) -> str:
+        """What the ratio or the figure must be."""
+        if self.must is None:
+            return ""
+        return f"{'≤' if self.smaller else '≥'} {figure(self.must)}{'' if self.peer else ' ' + self.unit}"
+
+    @property
+    def spread(self) -> str:
+        """The ratio with the least and the most of it; without a peer the least and the most of the figure."""
+        ends = f"({figure(self.low)} to {figure(self.high)})" if self.low != self.high else ""
+        return f"{figure(self.ratio)} × {ends}".strip() if self.peer else ends
 
 
 def against(
-    work: str, ours: Sequence[float], peer: str, theirs: Sequence[float], *, unit: str, must: float | None
+    work: str,
+    ours: Sequence[float],
+    peer: str,
+    theirs: Sequence[float],
+    *,
+    unit: str,
+    must: float | None,
+    smaller: bool = False,
 ) -> Row:
-    """Compare rates, round by round: both took turns, so that what else the machine did fell on both."""
+    """Compare rates or times, round by round: both took turns, so that what else the machine did fell on both."""
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    return Row(
-        work,
-        statistics.median(ours),
-        peer,
-        statistics.median(theirs),
-        unit,
-        statistics.median(ratios),
-        min(ratios),
-        max(ratios),
-        must,
-    )
+    figures = statistics.median(ours), peer, statistics.median(theirs), unit
+    return Row(work, *figures, statistics.median(ratios), min(ratios), max(ratios), must, smaller)
 
 
 def limit(work: str, figures: Sequence[float], *, unit: str, must: float | None) -> Row:
-    """Hold a figure, the smaller the better, to a limit."""
+    """Hold the median of figures, the smaller the better, to a limit."""
     middle = statistics.median(figures)
     return Row(work, middle, "", None, unit, middle, min(figures), max(figures), must, smaller=True)
 
 
+def p95_limit(work: str, times: Sequence[float], *, unit: str, must: float | None) -> Row:
+    """Hold the 95th percentile of times to a limit."""
+    slow = p95(times)
+    return Row(f"{work}, p95", slow, "", None, unit, slow, min(times), max(times), must, smaller=True)
+
+
 def p95(times: Sequence[float]) -> float:
-    """Return the 95th percentile."""
+    """Return the 95th percentile: the least time that 95 of 100 do not exceed."""
     ordered = sorted(times)
-    return ordered[round(0.95 * (len(ordered) - 1))]
+    return ordered[-(-95 * len(ordered) // 100) - 1]
+
+
+def figure(value: float) -> str:
+    """Return a figure to three digits, the whole of a large one."""
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - int(f"{abs(value):e}".partition("e")[2]))
+    return f"{value:,.{min(digits, 6)}f}"
 
 
 def show(row: Row) -> None:
     """Print one line."""
-    verdict = {None: "", True: "reached", False: "MISSED"}[row.is_reached]
-    beside = f"{row.peer} {row.theirs:,.1f}" if row.theirs is not None else ""
-    asked = f"must {'<=' if row.smaller and not row.peer else '>='} {row.must:g}" if row.must is not None else ""
-    print(
-        f"{row.work:58} {row.ours:10,.1f} {row.unit:10} {beside:34}"
-        f" {row.ratio:8.2f} ({row.low:.2f} to {row.high:.2f}) {asked} {verdict}",
-        flush=True,
-    )
+    beside = f"{row.peer} {figure(row.theirs)}" if row.theirs is not None else ""
+    ours = f"{figure(row.ours):>9} {row.unit}"
+    print(f"{row.work:62} {ours:20} {beside:36} {row.spread:28} {row.asked:10} {row.verdict}".rstrip(), flush=True)
 
 
 def keep(group: str, rows: Sequence[Row]) -> None:

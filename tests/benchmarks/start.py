@@ -15,8 +15,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.benchmarks.arrival import film
+from tests.benchmarks.films import chest_film
 from tests.benchmarks.rows import Row, limit, report
+from tests.benchmarks.soak_samples import pss_mb
 from tests.driver import Service, c_store, running, wait_until
 
 READY_MUST_S = 2.0
@@ -25,15 +26,9 @@ SENDERS = 4
 TOKEN = "a-monitoring-program-of-the-benchmark"
 
 
-def pss_mb(service: Service) -> float:
+def memory_mb(service: Service) -> float:
     """Return the memory of all the service's processes in megabytes."""
-    total_kb = 0
-    for pid in service.descendants():
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total_kb += int(line.split()[1])
-    return total_kb * 1024 / 1e6
+    return sum(map(pss_mb, service.descendants()))
 
 
 def _is_ready(service: Service) -> bool:
@@ -52,13 +47,13 @@ def start_seconds(folder: Path) -> tuple[float, float]:
         wait_until("the service is ready", lambda: _is_ready(service))
         ready_s = time.perf_counter() - started
         time.sleep(3)
-        return ready_s, pss_mb(service)
+        return ready_s, memory_mb(service)
 
 
 def loaded_mb(folder: Path, studies: int) -> float:
     """Return the most memory that was seen while studies came in and were scored."""
     with running(folder) as service:
-        films = [film(seed) for seed in range(studies)]
+        films = [chest_film(seed) for seed in range(studies)]
         senders = [
             threading.Thread(target=c_store, args=(service.dicom_port, films[share::SENDERS]))
             for share in range(SENDERS)
@@ -68,9 +63,10 @@ def loaded_mb(folder: Path, studies: int) -> float:
         most = 0.0
         deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
-            most = max(most, pss_mb(service))
+            most = max(most, memory_mb(service))
             ended = [row for row in service.worklist() if row["state"] in ("scored", "unscored")]
             if len(ended) == studies:
+                assert {row["state"] for row in ended} == {"scored"}
                 return most
             time.sleep(0.2)
         raise TimeoutError("the studies were not scored")

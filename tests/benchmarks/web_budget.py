@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 from pathlib import Path
 
 from service.web.build import DIST_FOLDER
+from tests.benchmarks.rows import Row, limit, report
 
 FIRST_LOAD_KIB = 250.0
 VIEWER_KIB = 1_300.0
@@ -30,17 +32,24 @@ def kib(names: set[str], folder: Path = DIST_FOLDER) -> float:
     return sum(len(gzip.compress((folder / name).read_bytes(), 9)) for name in names) / 1024
 
 
-def main() -> None:
-    """Print each budget and what of it is used, gzip."""
+def measure() -> list[Row]:
+    """Return each budget and what of it is used."""
     manifest = json.loads((DIST_FOLDER / ".vite" / "manifest.json").read_text())
     first = files_of(manifest, "index.html")
-    for language in LANGUAGES:
-        total = kib(first | files_of(manifest, f"src/languages/{language}/index.ts"))
-        print(f"first load in {language}: {total:7.1f} KiB of {FIRST_LOAD_KIB:.0f}")
+    loads = [kib(first | files_of(manifest, f"src/languages/{language}/index.ts")) for language in LANGUAGES]
     worklist = files_of(manifest, "src/worklist/WorklistPage.tsx") - first
-    print(f"worklist, on top:    {kib(worklist):7.1f} KiB")
     viewer = files_of(manifest, "src/reader/ReaderPage.tsx") - first
-    print(f"reader and viewer:   {kib(viewer):7.1f} KiB of {VIEWER_KIB:.0f}")
+    return [
+        limit("first load of the pages, the largest language (gzip)", [max(loads)], unit="KiB", must=FIRST_LOAD_KIB),
+        limit("worklist, on top (gzip)", [kib(worklist)], unit="KiB", must=None),
+        limit("reader and viewer (gzip)", [kib(viewer)], unit="KiB", must=VIEWER_KIB),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="note the rows for docs/benchmarks.md")
+    report("pages", measure, kept=parser.parse_args().keep)
 
 
 if __name__ == "__main__":

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from preprocessing.header import InstanceHeader, from_json
 from service import tables
-from service.intake.studies import fold
-from service.results.dicomweb.attributes import ATTRIBUTES, Attribute, Level
-from service.results.dicomweb.qido import Between, Condition, Empty, Like, Match, OneOf, Search
+from service.results.dicomweb.attributes import ATTRIBUTES, Level
+from service.results.dicomweb.condition_records import OWNER, among, column_of, matching, narrowed
+from service.results.dicomweb.qido import Search
 from service.results.visibility import Scope, Sight, sees_instance, sees_series
 
 COUNTED = 1_000
 """Remaining results are counted up to here: a full count of a large archive is not worth what it costs."""
-LAST = "\U0010ffff"
-"""Sorts after every text: a prefix is a range, which an index serves on every database (ENGINE section 4)."""
 
 _STUDY, _SERIES, _INSTANCE = tables.study.c, tables.series.c, tables.instance.c
-_OWNER_TABLE = {Level.STUDY: tables.study, Level.SERIES: tables.series, Level.INSTANCE: tables.instance}
-_OWNER = {level: table.c for level, table in _OWNER_TABLE.items()}
 _ORDER = {
     Level.STUDY: (_STUDY.study_date.desc(), _STUDY.id.desc()),
     Level.SERIES: (_SERIES.id,),
@@ -34,11 +29,6 @@ _ORDER_OF_FEW = {
     Level.INSTANCE: ((_INSTANCE.id + 0),),
 }
 """The same orders, told so that no index serves them: of few rows, finding them is what needs the index."""
-FEW = 2_000
-_TELLING = frozenset({
-    "patient_id", "accession_number", "patient_name", "referring_physician_name", "study_instance_uid",
-})  # fmt: skip
-"""Attributes that have an index of their own and rarely match many studies."""
 _COUNTS = frozenset({"modalities_in_study", "number_of_series", "number_of_instances"})
 _IN_HEADER = tuple(a.column for a in ATTRIBUTES if a.level is Level.INSTANCE and a.column not in tables.instance.c)
 
@@ -84,25 +74,30 @@ def all_sites(rx: Connection) -> tuple[int, ...]:
 
 def search(rx: Connection, scope: Scope, place: Place, query: Search) -> Page:
     """Return one page of what a search finds for a caller, in an order that stays the same."""
-    narrowed = _narrowed(rx, scope, place, query)
-    owner, order = _OWNER[query.level], _ORDER[query.level]
     found = _from(query).where(*_at(place))
-    if narrowed is None:
-        found = found.where(_of_sites(owner.site_id, scope, query, place))
+    owner, order = OWNER[query.level].c, _ORDER[query.level]
+    is_walk = place == Place()
+    if is_walk and (few := narrowed(rx, scope, query.conditions)) is not None:
+        level, ids = few
+        found, order, is_walk = found.where(_held(query.level, level).in_(ids)), _ORDER_OF_FEW[query.level], False
+        found = found.where(among(owner.site_id + 0, scope.sites))
     else:
-        found = found.where((owner.id if query.level is Level.STUDY else owner.study_id).in_(narrowed))
-        order = _ORDER_OF_FEW[query.level]
+        # A page over several sites walks the page's order, and not each site.
+        is_plain = is_walk and len(scope.sites) > 1
+        found = found.where(among(owner.site_id + 0 if is_plain else owner.site_id, scope.sites))
     if query.level >= Level.SERIES:
         found = found.where(sees_series(scope.sight))
     if query.level is Level.INSTANCE:
         found = found.where(sees_instance(scope.sight))
     for condition in query.conditions:
-        if narrowed is None or condition.attribute.level > Level.STUDY:
-            found = found.where(_condition(condition, scope.sight))
+        is_order = is_walk and query.level is Level.STUDY and condition.attribute.column == "study_date"
+        found = found.where(matching(condition, scope.sight, is_indexed=is_order))
     page = found.order_by(*order).limit(query.limit + 1).offset(query.offset)
     rows = [dict(row) for row in rx.execute(page).mappings()]
     remaining, is_at_least = 0, False
-    if len(rows) > query.limit:
+    if len(rows) > query.limit and is_walk and query.conditions:
+        remaining, is_at_least = 1, True  # to count more would be to walk on for nothing else
+    elif len(rows) > query.limit:
         beyond = found.with_only_columns(_STUDY.id).limit(COUNTED + 1).offset(query.offset + query.limit)
         remaining = rx.execute(select(func.count()).select_from(beyond.subquery())).scalar_one()
         is_at_least = remaining > COUNTED
@@ -124,7 +119,7 @@ def instances(rx: Connection, scope: Scope, place: Place) -> list[StoredInstance
         )
         .join_from(tables.instance, tables.series, _SERIES.id == _INSTANCE.series_id)
         .join(tables.study, _STUDY.id == _INSTANCE.study_id)
-        .where(_among(_STUDY.site_id, scope.sites), sees_instance(scope.sight), *_at(place))
+        .where(among(_STUDY.site_id, scope.sites), sees_instance(scope.sight), *_at(place))
         .order_by(_INSTANCE.series_id, _INSTANCE.id)
     )  # fmt: skip
     rows = rx.execute(query).mappings()
@@ -135,24 +130,17 @@ def _from(query: Search) -> Select[Any]:
     """Select what the search returns, by the names that attributes use, and the study's id to count by."""
     columns: list[ColumnElement[Any]] = [_STUDY.id.label("study_id")]
     for attribute in query.attributes:
-        column = _column(attribute)
+        column = column_of(attribute)
         if column is not None:
             columns.append(column.label(attribute.column))
     if query.level is Level.INSTANCE:
         columns.append(_INSTANCE.header)
-    rows = select(*columns).select_from(_OWNER_TABLE[query.level])
+    rows = select(*columns).select_from(OWNER[query.level])
     if query.level is Level.INSTANCE:
         rows = rows.join(tables.series, _SERIES.id == _INSTANCE.series_id)
     if query.level >= Level.SERIES:
         rows = rows.join(tables.study, _STUDY.id == _SERIES.study_id)
     return rows
-
-
-def _column(attribute: Attribute) -> ColumnElement[Any] | None:
-    """Return where an attribute is kept; None for what is computed or read from the stored header."""
-    if attribute.column == "series_instance_count":
-        return _SERIES.instance_count
-    return _OWNER[attribute.level].get(attribute.column)
 
 
 def _at(place: Place) -> list[ColumnElement[bool]]:
@@ -164,90 +152,12 @@ def _at(place: Place) -> list[ColumnElement[bool]]:
     return [column == uid for column, uid in named if uid is not None]
 
 
-def _among(column: ColumnElement[Any], values: Sequence[object]) -> ColumnElement[bool]:
-    return column == values[0] if len(values) == 1 else column.in_(values)
-
-
-def _condition(condition: Condition, sight: Sight) -> ColumnElement[bool]:
-    attribute, match = condition.attribute, condition.match
-    if attribute.matching == "modalities":
-        inner = tables.series.alias()
-        named = exists().where(inner.c.study_id == _STUDY.id, _matches(inner.c.modality, match))
-        return named.where(sees_series(sight, inner)).correlate_except(inner)
-    column = _OWNER[attribute.level][attribute.folded] if attribute.folded else _column(attribute)
-    if column is None:
-        raise ValueError(f"{attribute.keyword} is not kept in a column")
-    matches = _name_matches if attribute.folded else _matches
-    return matches(column, match)
-
-
-def _of_sites(column: ColumnElement[Any], scope: Scope, query: Search, place: Place) -> ColumnElement[bool]:
-    """Keep to the caller's sites; for a page over several, in a way that walks the page's order and not each site."""
-    is_walk = place == Place() and (query.level is Level.STUDY or not query.conditions)
-    return _among(column + 0 if is_walk and len(scope.sites) > 1 else column, scope.sites)
-
-
-def _narrowed(rx: Connection, scope: Scope, place: Place, query: Search) -> list[int] | None:
-    """Return the studies that the query's study conditions leave, when they are few; None when there is no telling.
-
-    Without statistics a database walks every row in the order of the page rather than take the index of a telling
-    condition. Asked for alone, the condition is answered from its index; a part of a text, by reading that through.
-    """
-    conditions = [condition for condition in query.conditions if condition.attribute.level is Level.STUDY]
-    if not any(condition.attribute.column in _TELLING for condition in conditions):
-        return None
-    at = [_STUDY.study_instance_uid == place.study_instance_uid] if place.study_instance_uid else []
-    found = select(_STUDY.id).where(_among(_STUDY.site_id, scope.sites), *at)
-    for condition in conditions:
-        found = found.where(_condition(condition, scope.sight))
-    ids = list(rx.execute(found.limit(FEW + 1)).scalars())
-    return ids if len(ids) <= FEW else None
-
-
-def _matches(column: ColumnElement[Any], match: Match) -> ColumnElement[bool]:
-    match match:
-        case OneOf(values):
-            return _among(column, values)
-        case Between(low, high):
-            # `10` as the end of a range of times is the whole of that hour: what begins with it is still inside.
-            ends = [column >= low] if low else []
-            return and_(*ends, *([column < high + LAST] if high else []))
-        case Like(pattern):
-            return _like(column, pattern)
-        case Empty():
-            return or_(column.is_(None), column == "")
-
-
-def _like(column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
-    prefix = pattern[:-1]
-    if pattern.endswith("*") and "*" not in prefix and "?" not in prefix:
-        return and_(column >= prefix, column < prefix + LAST)
-    return column.like(_like_pattern(pattern), escape="\\")
-
-
-def _like_pattern(pattern: str) -> str:
-    escaped = "".join(f"\\{character}" if character in "\\%_" else character for character in pattern)
-    return escaped.replace("*", "%").replace("?", "_")
-
-
-def _name_matches(column: ColumnElement[Any], match: Match) -> ColumnElement[bool]:
-    """Names are compared folded: without case, accents and component marks, in each of their scripts."""
-    match match:
-        case Like(pattern):
-            folded = fold(pattern)
-            ways = [_like(column, folded)]
-        case OneOf(values):
-            folded = fold(str(values[0]))
-            # One component group is enough: `Kim^Minjun` finds `Kim^Minjun=김^민준`.
-            ways = [column == folded, _like(column, f"{folded} *")]
-        case _:
-            return _matches(column, match)
-    if not folded.isascii():
-        # Another script's name may be the second or third group. No index serves that, so only such names pay for it.
-        ways += [column.like(_like_pattern(f"* {folded}"), escape="\\")]
-        if isinstance(match, OneOf):
-            ways += [column.like(_like_pattern(f"* {folded} *"), escape="\\")]
-    return or_(*ways)
+def _held(level: Level, by: Level) -> ColumnElement[Any]:
+    """Return the column by which a study, series or instance names itself, its study or its series."""
+    owner = OWNER[level].c
+    if level is by:
+        return owner.id
+    return owner.study_id if by is Level.STUDY else owner.series_id
 
 
 def _add_counts(rx: Connection, rows: list[dict[str, Any]], sight: Sight) -> None:
