@@ -19,11 +19,11 @@ from service.intake.dimse.negotiation import APPLICATION_CONTEXT, MAX_CONTEXTS, 
 from service.intake.outcomes import IntakeReason
 from service.intake.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from service.intake.verify import LABEL_MAP_SEGMENTATION, storage_classes
+from service.media_types import MEDIA_TYPES
 from service.results import dicom_object
 from service.results.dicomweb import qido, rendered
 from service.results.dicomweb.attributes import ATTRIBUTES, Level
 from service.results.dicomweb.explicit import CONVERTIBLE
-from service.results.dicomweb.frames import MEDIA_TYPES
 from service.results.dicomweb.routes import MAX_FRAMES
 from service.results.dicomweb.wado import EXPLICIT, UNPACKABLE
 from service.settings import Settings

@@ -32,7 +32,7 @@ SeriesPath = StudyPath + "/series/{series_instance_uid}"
 InstancePath = SeriesPath + "/instances/{sop_instance_uid}"
 
 
-def accepted_of(
+async def accepted_of(
     accept: Annotated[str | None, Header()] = None,
     accept_parameter: Annotated[str | None, Query(alias="accept", max_length=1_000)] = None,
 ) -> tuple[Accepted, ...]:
@@ -44,17 +44,17 @@ Accepts = Annotated[tuple[Accepted, ...], Depends(accepted_of)]
 Uid = Annotated[str, Path(description="A UID; what is none names nothing.")]
 
 
-def study_place(study_instance_uid: Uid) -> Place:
+async def study_place(study_instance_uid: Uid) -> Place:
     """Return the place that an address names."""
     return Place(study_instance_uid)
 
 
-def series_place(study_instance_uid: Uid, series_instance_uid: Uid) -> Place:
+async def series_place(study_instance_uid: Uid, series_instance_uid: Uid) -> Place:
     """Return the place that an address names."""
     return Place(study_instance_uid, series_instance_uid)
 
 
-def instance_place(study_instance_uid: Uid, series_instance_uid: Uid, sop_instance_uid: Uid) -> Place:
+async def instance_place(study_instance_uid: Uid, series_instance_uid: Uid, sop_instance_uid: Uid) -> Place:
     """Return the place that an address names."""
     return Place(study_instance_uid, series_instance_uid, sop_instance_uid)
 

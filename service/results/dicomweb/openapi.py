@@ -8,9 +8,9 @@ from fastapi import Path
 from starlette.responses import Response
 
 from preprocessing.pictures import PICTURE_TYPES
+from service.media_types import MEDIA_TYPES, OCTETS
 from service.results.dicomweb import qido
 from service.results.dicomweb.attributes import ATTRIBUTES, Attribute, Level, Matching
-from service.results.dicomweb.frames import MEDIA_TYPES, OCTETS
 
 Said = dict[str, Any]
 

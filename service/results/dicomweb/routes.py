@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from service.accept import Accepted
 from service.archive import Archive
 from service.errors import Busy, NotFound, ServiceError
+from service.media_types import OCTETS
 from service.results.dicomweb import openapi, wado
 from service.results.dicomweb.answers import (
     Accepts,
@@ -31,7 +32,7 @@ from service.results.dicomweb.answers import (
     not_acceptable,
 )
 from service.results.dicomweb.attributes import Json
-from service.results.dicomweb.frames import OCTETS, FrameForm, Frames, NoSuchFrame, frame_form
+from service.results.dicomweb.frames import FrameForm, Frames, NoSuchFrame, frame_form
 from service.results.dicomweb.metadata import pixel_element, read_bulk, read_metadata
 from service.results.dicomweb.pictures import MAX_RESULT_BYTES, NotDrawn, Pictures, decoded_bytes
 from service.results.dicomweb.records import Place, StoredInstance

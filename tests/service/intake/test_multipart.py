@@ -74,7 +74,7 @@ def test_parts_arrive_byte_for_byte_however_the_body_is_cut(seed: int) -> None:
     ],
 )
 def test_boundary_is_found_in_every_way_of_writing_it(content_type: str) -> None:
-    assert boundary_of(content_type, accepted=DICOM) == b"b"
+    assert boundary_of(content_type, accepted=(DICOM, "application/dicom+json")) == (b"b", DICOM)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_boundary_is_found_in_every_way_of_writing_it(content_type: str) -> None
 )
 def test_other_content_types_are_refused(content_type: str | None, status: int) -> None:
     with pytest.raises(ServiceError) as refusal:
-        boundary_of(content_type, accepted=DICOM)
+        boundary_of(content_type, accepted=(DICOM, "application/dicom+json"))
 
     assert refusal.value.status == status
 
