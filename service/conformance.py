@@ -155,7 +155,7 @@ names one with `?site=CODE` where a study is at several. `Accept` and its parame
 are read; the query parameter `accept` stands for the header.""",
             _table(("resource", "gives"), rows),
             f"""STOW-RS takes `multipart/related` of {", ".join(f"`{name}`" for name in ACCEPTED)}. Metadata (PS3.18 F,
-at most {MAX_METADATA_BYTES:,} bytes in a request) name bulk values by the Content-Location of their parts, in any order;
+at most {MAX_METADATA_BYTES:,} bytes in a request) name bulk values by the Content-Location of their parts;
 pixels are `application/octet-stream`, or one part for each compressed frame with its media type and `transfer-syntax`.
 What they make is kept in Explicit VR Little Endian, or in the pixels' transfer syntax, and UTF-8. Addresses outside the
 request are never fetched.

@@ -76,7 +76,7 @@ def too_large(max_bytes: int) -> str:
 
 
 async def pieces(request: Request, *, settings: Settings, max_bytes: int) -> AsyncGenerator[bytes]:
-    """Yield the body as it comes, gathered so that a thread is worth waking; the server holds what comes meanwhile.
+    """Yield the body as it comes, gathered so that a thread is worth waking; the next piece comes meanwhile.
 
     Only waiting counts as silence or slowness, not our own writing. Whatever came before a failure is yielded before it
     is raised.
@@ -86,10 +86,16 @@ async def pieces(request: Request, *, settings: Settings, max_bytes: int) -> Asy
         SenderLeft: The connection ended.
     """
     arriving = _Arriving(request.receive, _Pace(settings), max_bytes)
+    piece = await arriving.piece()
     while not arriving.is_over:
-        piece = await arriving.piece()
-        if piece:
+        following = asyncio.create_task(arriving.piece())
+        try:
             yield piece
+            piece = await following
+        finally:
+            following.cancel()
+    if piece:
+        yield piece
     if arriving.failure is not None:
         raise arriving.failure
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from service.intake.batch import IN_FLIGHT
+from service.intake.body import PIECE_BYTES
 from service.intake.multipart import Event, MultipartReader, PartBegins, PartData
 from service.intake.outcomes import Sender
 from service.intake.part10 import Part10Splitter, Received, Turned
@@ -12,7 +13,7 @@ from service.intake.receive import Intake
 
 
 class FileParts:
-    """Each part is one Part-10 file. Works in a thread: all that a piece needs costs one change of threads.
+    """Each part is one Part-10 file. All that a piece needs costs at most one change of threads.
 
     Args:
         reader: Of the body.
@@ -33,6 +34,10 @@ class FileParts:
     def has_more(self) -> bool:
         """There is more to take of what was fed."""
         return bool(self._events)
+
+    def is_quick(self, piece: bytes) -> bool:
+        """Tell whether a piece is written sooner than a thread is woken and heard again: a slice of a CT is."""
+        return len(piece) < PIECE_BYTES
 
     def take(self, piece: bytes) -> None:
         """Take the next bytes, up to a handful of files: each holds an open spool file. Raises BadMultipart."""

@@ -96,14 +96,18 @@ async def _receive(request: Request, parts: FileParts | MetadataParts, batch: Ba
 
 
 async def _take(piece: bytes, parts: FileParts | MetadataParts, batch: Batch) -> None:
-    """Have a thread take a piece, and hand on the files that became whole by it."""
-    await asyncio.to_thread(parts.take, piece)
-    while parts.files or parts.has_more:
+    """Take a piece, and hand on the files that became whole by it."""
+    while True:
+        if parts.is_quick(piece):
+            parts.take(piece)
+        else:
+            await asyncio.to_thread(parts.take, piece)
         while parts.files:
             await batch.add("", parts.files[0])
             parts.files.popleft()
-        if parts.has_more:
-            await asyncio.to_thread(parts.take, b"")
+        if not parts.has_more:
+            return
+        piece = b""
 
 
 def store_status(outcomes: Sequence[Outcome]) -> int:

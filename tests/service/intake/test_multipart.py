@@ -85,7 +85,7 @@ def test_boundary_is_found_in_every_way_of_writing_it(content_type: str) -> None
         ("application/dicom", 415),
         ("multipart/form-data; boundary=b", 415),
         ('multipart/related; type="application/octet-stream"; boundary=b', 415),
-            ('multipart/related; type="application/pdf"; boundary=b', 415),
+        ('multipart/related; type="application/pdf"; boundary=b', 415),
         ('multipart/related; type="application/dicom"', 400),
         ('multipart/related; type="application/dicom"; boundary=""', 400),
         ('multipart/related; type="application/dicom"; boundary=' + "b" * 71, 400),
