@@ -16,14 +16,17 @@ from preprocessing.pictures import PICTURE_TYPES
 from preprocessing.text import CHARACTER_SETS
 from service.intake.dimse import capabilities
 from service.intake.dimse.negotiation import APPLICATION_CONTEXT, MAX_CONTEXTS, Rejection
+from service.intake.metadata_parts import MAX_METADATA_BYTES
 from service.intake.outcomes import IntakeReason
 from service.intake.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from service.intake.stow import ACCEPTED
 from service.intake.verify import LABEL_MAP_SEGMENTATION, storage_classes
+from service.media_types import MEDIA_TYPES
 from service.results import dicom_object
 from service.results.dicomweb import qido, rendered
 from service.results.dicomweb.attributes import ATTRIBUTES, Level
+from service.results.dicomweb.capabilities import WADL
 from service.results.dicomweb.explicit import CONVERTIBLE
-from service.results.dicomweb.frames import MEDIA_TYPES
 from service.results.dicomweb.routes import MAX_FRAMES
 from service.results.dicomweb.wado import EXPLICIT, UNPACKABLE
 from service.settings import Settings
@@ -151,8 +154,15 @@ Below `/dicomweb`, for callers with a site's key (`Authorization: Bearer`) or a 
 names one with `?site=CODE` where a study is at several. `Accept` and its parameters `q`, `type` and `transfer-syntax`
 are read; the query parameter `accept` stands for the header.""",
             _table(("resource", "gives"), rows),
-            """STOW-RS takes `multipart/related; type="application/dicom"`; metadata with bulk data
-(`application/dicom+json`, `application/dicom+xml`) is answered 415.
+            f"""STOW-RS takes `multipart/related` of {", ".join(f"`{name}`" for name in ACCEPTED)}. Metadata (PS3.18 F,
+at most {MAX_METADATA_BYTES:,} bytes in a request) name bulk values by the Content-Location of their parts;
+pixels are `application/octet-stream`, or one part for each compressed frame with its media type and `transfer-syntax`.
+What they make is kept in Explicit VR Little Endian, or in the pixels' transfer syntax, and UTF-8. Addresses outside the
+request are never fetched.
+
+`OPTIONS /dicomweb/` tells the capabilities (`{WADL}`). Instances, frames and bulk values have an ETag
+(`If-None-Match`: 304), values that are not in parts take `Range` (206, 416), JSON is packed with gzip where that is
+taken. There is no CORS: pages of other origins get nothing.
 
 200 all kept, 202 some, 409 none, 400 nothing readable, 408 too slow, 413 too
 large, 503 busy, 507 full. An instance that is not given in a form that the client takes is left out with 206, or 406

@@ -1,4 +1,4 @@
-"""DICOM JSON → the Native DICOM Model in XML, the other form of search answers and metadata (PS3.19 A.1)."""
+"""DICOM JSON ⇄ the Native DICOM Model in XML, the other form of search answers and metadata (PS3.19 A.1)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ Json = dict[str, Any]
 
 DICOM_XML = "application/dicom+xml"
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MOST_ELEMENTS = 500_000
 _NAME_PARTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 
 
@@ -53,3 +54,59 @@ def _add(attribute: Xml.Element, vr: str, number: int, value: object) -> None:
 def _clean(text: str) -> str:
     """XML has no way to write most control characters."""
     return _NOT_XML.sub("", text)
+
+
+class NotNative(ValueError):
+    """A document is no metadata of a data set."""
+
+
+class _Builder(Xml.TreeBuilder):
+    """Builds the tree of a document that declares nothing."""
+
+    def doctype(self, _name: str, _pubid: str | None, _system: str | None) -> None:
+        """Refuse a document type, which can make much out of little."""
+        raise NotNative("a document type")
+
+
+def from_xml(document: bytes) -> Json:
+    """Return the data set of an XML document as JSON; its values are text, whatever their VR. Raises NotNative."""
+    if document.count(b"<") > _MOST_ELEMENTS:
+        raise NotNative("too many elements")
+    try:
+        parser = Xml.XMLParser(target=_Builder())  # noqa: S314 - no document type: no entities, nothing fetched
+        parser.feed(document)
+        return _read(parser.close())
+    except (Xml.ParseError, RecursionError, LookupError, ValueError) as error:
+        raise NotNative("no Native DICOM Model") from error
+
+
+def _read(parent: Xml.Element) -> Json:
+    return {a.attrib["tag"].upper(): _read_attribute(a) for a in parent if _name(a) == "DicomAttribute"}
+
+
+def _read_attribute(attribute: Xml.Element) -> Json:
+    found: Json = {"vr": attribute.attrib["vr"]}
+    values: list[object] = []
+    for child in attribute:
+        match _name(child):
+            case "BulkData":
+                found["BulkDataURI"] = child.get("uri") or child.get("uuid") or ""
+            case "InlineBinary":
+                found["InlineBinary"] = "".join((child.text or "").split())
+            case "Item":
+                values.append(_read(child))
+            case "PersonName":
+                values.append({_name(group): _read_name(group) for group in child})
+            case "Value":
+                values.append(child.text or "")
+    return {**found, "Value": values} if values else found
+
+
+def _read_name(group: Xml.Element) -> str:
+    texts = {_name(part): part.text or "" for part in group}
+    return "^".join(texts.get(part, "") for part in _NAME_PARTS).rstrip("^")
+
+
+def _name(element: Xml.Element) -> str:
+    """Return an element's name without its name space."""
+    return element.tag.rpartition("}")[2]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from service.access.callers import Caller
 from service.roles import Role
 from service.tables import account, api_key, session, sign_in_link
 from service.tables import site as site_table
+
+# Built once: every request of a program asks it, and building costs more than running.
+_LIVE_KEY = select(api_key.c.prefix, api_key.c.site_id).where(
+    api_key.c.key_sha256 == bindparam("key"), api_key.c.revoked_at.is_(None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +191,7 @@ def add_key(tx: Connection, *, site_id: int, name: str, prefix: str, key_sha256:
 
 def live_key(rx: Connection, key_sha256: str) -> LiveKey | None:
     """Return the key when it is known and not revoked."""
-    row = rx.execute(
-        select(api_key.c.prefix, api_key.c.site_id).where(
-            api_key.c.key_sha256 == key_sha256, api_key.c.revoked_at.is_(None)
-        )
-    ).first()
+    row = rx.execute(_LIVE_KEY, {"key": key_sha256}).first()
     return LiveKey(row.prefix, row.site_id) if row else None
 
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 
 from starlette.datastructures import State
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
+from starlette.types import Message, Receive
 
 from service.errors import Busy, ServiceError
 from service.intake.receive import Intake
 from service.settings import Settings
 
-BUFFER_BYTES = 1 << 20
-"""What one body may hold in memory while a thread writes and hashes the piece before it."""
-
-
-PIECE_BYTES = 256 << 10
-"""So much is waited for before a thread is woken: each change of threads costs more than hashing 64 KiB."""
+PIECE_BYTES = 1 << 20
+"""So much is waited for before a thread is woken: each change of threads costs more than hashing 64 KiB, and a slice
+of a CT comes whole."""
 GATHER_S = 0.02
-"""How long at most."""
+"""How long the next bytes may take before those that are here are written."""
 
 
 class BodyRefused(Exception):
@@ -79,65 +76,76 @@ def too_large(max_bytes: int) -> str:
 
 
 async def pieces(request: Request, *, settings: Settings, max_bytes: int) -> AsyncGenerator[bytes]:
-    """Yield the body as it comes: small pieces from a slow sender, larger ones from a quick one.
+    """Yield the body as it comes, gathered so that a thread is worth waking; the next piece comes meanwhile.
 
-    Only time in which the sender kept us waiting counts as silence or slowness, not our own writing. Whatever came
-    before a failure is yielded before it is raised.
+    Only waiting counts as silence or slowness, not our own writing. Whatever came before a failure is yielded before it
+    is raised.
 
     Raises:
         BodyRefused: Too many bytes, a silent or a too slow sender (RELIABILITY 5.9).
         SenderLeft: The connection ended.
     """
-    buffer = _Buffer()
-    filling = asyncio.create_task(buffer.fill(request, _Pace(settings), max_bytes))
-    try:
-        while piece := await buffer.take():
-            yield piece
-        await filling
-    finally:
-        filling.cancel()
-        await asyncio.gather(filling, return_exceptions=True)
-
-
-class _Buffer:
-    """What has come and was not taken yet: receiving goes on while a thread writes."""
-
-    def __init__(self) -> None:
-        self._chunks: list[bytes] = []
-        self._size_bytes = 0
-        self._is_over = False
-        self._changed = asyncio.Condition()
-
-    async def fill(self, request: Request, pace: _Pace, max_bytes: int) -> None:
-        """Receive the body to its end; raises what `pieces` raises."""
-        stream = aiter(request.stream())
-        left_bytes = max_bytes
+    arriving = _Arriving(request.receive, _Pace(settings), max_bytes)
+    piece = await arriving.piece()
+    while not arriving.is_over:
+        following = asyncio.create_task(arriving.piece())
         try:
-            while (chunk := await _next(stream, pace)) is not None:
-                left_bytes -= len(chunk)
-                if left_bytes < 0:
-                    raise BodyRefused(413, too_large(max_bytes))
-                async with self._changed:
-                    await self._changed.wait_for(lambda: self._size_bytes < BUFFER_BYTES)
-                    self._chunks.append(chunk)
-                    self._size_bytes += len(chunk)
-                    self._changed.notify_all()
+            yield piece
+            piece = await following
         finally:
-            async with self._changed:
-                self._is_over = True
-                self._changed.notify_all()
+            following.cancel()
+    if piece:
+        yield piece
+    if arriving.failure is not None:
+        raise arriving.failure
 
-    async def take(self) -> bytes:
-        """Return all that has come, as soon as it is worth it; empty at the end."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._is_over or self._size_bytes > 0)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GATHER_S):
-                    await self._changed.wait_for(lambda: self._is_over or self._size_bytes >= PIECE_BYTES)
-            piece = b"".join(self._chunks)
-            self._chunks, self._size_bytes = [], 0
-            self._changed.notify_all()
-        return piece
+
+class _Arriving:
+    """A body on its way in."""
+
+    def __init__(self, receive: Receive, pace: _Pace, max_bytes: int) -> None:
+        self.is_over = False
+        self.failure: BodyRefused | SenderLeft | None = None
+        self._receive = receive
+        self._pace = pace
+        self._max_bytes = max_bytes
+        self._left_bytes = max_bytes
+
+    async def piece(self) -> bytes:
+        """Return what comes until it is worth it, or no more comes at once; sets the failure of the rest."""
+        chunks: list[bytes] = []
+        size_bytes = 0
+        try:
+            while not self.is_over and size_bytes < PIECE_BYTES:
+                chunk = await self._chunk(is_first=not chunks)
+                if chunk is None:
+                    break
+                chunks.append(chunk)
+                size_bytes += len(chunk)
+        except (BodyRefused, SenderLeft) as failure:
+            self.failure, self.is_over = failure, True
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def _chunk(self, *, is_first: bool) -> bytes | None:
+        """Return the next bytes; None when others are at hand and these do not come at once."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        message: Message = {}
+        try:
+            async with asyncio.timeout(self._pace.idle_timeout_s if is_first else GATHER_S):
+                message = await self._receive()
+        except TimeoutError:
+            if is_first:
+                raise BodyRefused(408, "Nothing came for too long; nothing of the unfinished file was kept.") from None
+        if message.get("type") == "http.disconnect":
+            raise SenderLeft
+        chunk: bytes = message.get("body", b"")
+        self._pace.waited(loop.time() - began, len(chunk))
+        self._left_bytes -= len(chunk)
+        if self._left_bytes < 0:
+            raise BodyRefused(413, too_large(self._max_bytes))
+        self.is_over = bool(message) and not message.get("more_body", False)
+        return chunk if message else None
 
 
 class _Pace:
@@ -158,17 +166,3 @@ class _Pace:
             if self._bytes < self._rate * self._waited_s:
                 raise BodyRefused(408, "The connection is too slow; nothing of the unfinished file was kept.")
             self._waited_s, self._bytes = 0.0, 0
-
-
-async def _next(stream: AsyncIterator[bytes], pace: _Pace) -> bytes | None:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    try:
-        async with asyncio.timeout(pace.idle_timeout_s):
-            chunk = await anext(stream, None)
-    except TimeoutError:
-        raise BodyRefused(408, "Nothing came for too long; nothing of the unfinished file was kept.") from None
-    except ClientDisconnect:
-        raise SenderLeft from None
-    pace.waited(loop.time() - began, len(chunk) if chunk else 0)
-    return chunk

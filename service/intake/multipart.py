@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from python_multipart.exceptions import MultipartParseError
@@ -18,6 +19,9 @@ _MAX_BOUNDARY_BYTES = 70
 @dataclass(frozen=True, slots=True)
 class PartBegins:
     """The headers of a part have been read; its data follows."""
+
+    headers: Mapping[str, str]
+    """By their names in lower case; of two of a name the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +53,26 @@ class BadMultipart(Exception):
         self.status = status
 
 
-def boundary_of(content_type: str | None, *, accepted: str) -> bytes:
-    """Return the boundary of a multipart/related Content-Type whose root type is `accepted`.
+def boundary_of(content_type: str | None, *, accepted: Sequence[str]) -> tuple[bytes, str]:
+    """Return the boundary of a multipart/related Content-Type, and its root type, which is one of `accepted`.
 
-    A missing `type` parameter counts as accepted: senders forget it, and each part is checked by its bytes.
+    A missing `type` parameter counts as the first of them: senders forget it, and each part is checked by its bytes.
 
     Raises:
         ServiceError: 415 for another media type, 400 for a missing or impossible boundary.
     """
     media_type, parameters = parse_options_header(content_type)
-    root = parameters.get(b"type", accepted.encode()).split(b";")[0].strip().lower()
-    if media_type.lower() != b"multipart/related" or root != accepted.encode():
-        words = f'Send multipart/related; type="{accepted}"; boundary=... with one DICOM Part 10 file in each part.'
+    root = parameters.get(b"type", accepted[0].encode()).split(b";")[0].strip().lower().decode("latin-1")
+    if media_type.lower() != b"multipart/related" or root not in accepted:
+        words = (
+            f'Send multipart/related; type="{accepted[0]}"; boundary=... with one DICOM Part 10 file in each part, '
+            f"or metadata and bulk values under the type {' or '.join(accepted[1:])}."
+        )
         raise ServiceError(415, "unsupported_media_type", words)
     boundary = parameters.get(b"boundary", b"")
     if not 0 < len(boundary) <= _MAX_BOUNDARY_BYTES or b"\r" in boundary or b"\n" in boundary:
         raise Invalid("The Content-Type names no usable multipart boundary.", code="bad_boundary")
-    return boundary
+    return boundary, root
 
 
 class MultipartReader:
@@ -80,6 +87,8 @@ class MultipartReader:
         self._max_parts = max_parts
         self._parts = 0
         self._header_bytes = 0
+        self._header_name = self._header_value = b""
+        self._headers: dict[str, str] = {}
         self._is_ended = False
         self._events: list[Event] = []
         self._failure: BadMultipart | None = None
@@ -87,9 +96,10 @@ class MultipartReader:
             boundary,
             {
                 "on_part_begin": self._on_part_begin,
-                "on_header_field": self._on_header,
-                "on_header_value": self._on_header,
-                "on_headers_finished": lambda: self._events.append(PartBegins()),
+                "on_header_field": self._on_header_name,
+                "on_header_value": self._on_header_value,
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": lambda: self._events.append(PartBegins(self._headers)),
                 "on_part_data": lambda data, start, end: self._events.append(PartData(memoryview(data)[start:end])),
                 "on_part_end": lambda: self._events.append(PartEnds()),
                 "on_end": self._on_end,
@@ -126,14 +136,26 @@ class MultipartReader:
 
     def _on_part_begin(self) -> None:
         self._parts += 1
-        self._header_bytes = 0
+        self._header_bytes, self._headers = 0, {}
         if self._parts > self._max_parts:
             raise BadMultipart(f"More than {self._max_parts} parts in one request; send them in several.", 413)
 
-    def _on_header(self, _data: bytes, start: int, end: int) -> None:
+    def _on_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += self._bounded(data, start, end)
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += self._bounded(data, start, end)
+
+    def _on_header_end(self) -> None:
+        name = self._header_name.decode("latin-1").strip().lower()
+        self._headers[name] = self._header_value.decode("latin-1").strip()
+        self._header_name = self._header_value = b""
+
+    def _bounded(self, data: bytes, start: int, end: int) -> bytes:
         self._header_bytes += end - start
         if self._header_bytes > MAX_PART_HEADER_BYTES:
             raise BadMultipart(f"The headers of a part are longer than {MAX_PART_HEADER_BYTES} bytes.")
+        return data[start:end]
 
     def _on_end(self) -> None:
         self._is_ended = True

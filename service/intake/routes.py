@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from service.intake.uploads import upload
 from service.intake.verify import is_valid_uid
 from service.roles import Permission
 from service.settings import Settings
+from service.sites import Site
 
 router = APIRouter()
 
@@ -35,7 +37,7 @@ ProblemId = Annotated[int, Path(ge=1, lt=2**63)]
 MayRun = Annotated[Caller, Depends(may(Permission.RUN_SERVICE))]
 
 
-def site_of(request: Request, who: MaySend, site: Annotated[str | None, Query(max_length=32)] = None) -> int:
+async def site_of(request: Request, who: MaySend, site: Annotated[str | None, Query(max_length=32)] = None) -> int:
     """Return the site of a request: the caller's own, or for a person of the installation the one that they name.
 
     Raises:
@@ -46,18 +48,21 @@ def site_of(request: Request, who: MaySend, site: Annotated[str | None, Query(ma
         if who.site_id is None:
             raise Invalid("Say for which site: add ?site=CODE to the address.", code="site_missing")
         return who.site_id
-    database: Database = request.app.state.database
-    with database.reading() as connection:
-        found = site_records.find_site(connection, site)
+    found = await asyncio.to_thread(_find_site, request.app.state.database, site)
     if found is None or not who.may_see(found.id):
         raise NotFound("There is no such site.")
     return found.id
 
 
+def _find_site(database: Database, code: str) -> Site | None:
+    with database.reading() as rx:
+        return site_records.find_site(rx, code)
+
+
 SiteId = Annotated[int, Depends(site_of)]
 
 
-def study_uid_of(study_instance_uid: str) -> str:
+async def study_uid_of(study_instance_uid: str) -> str:
     """Return the Study Instance UID of an address. Raises Invalid for what cannot be one."""
     if not is_valid_uid(study_instance_uid):
         raise Invalid("The Study Instance UID in the address is not a UID.", code="bad_uid")

@@ -13,15 +13,18 @@ from service.accept import parse_accept
 from service.errors import Invalid
 from service.intake.batch import Answer, Batch
 from service.intake.body import BodyRefused, SenderLeft, check_before_body, pieces
-from service.intake.multipart import BadMultipart, Event, MultipartReader, PartBegins, PartData, boundary_of
+from service.intake.file_parts import FileParts
+from service.intake.metadata_parts import MetadataParts
+from service.intake.multipart import BadMultipart, MultipartReader, boundary_of
 from service.intake.outcomes import IntakeReason, Kind, Outcome, Sender
-from service.intake.part10 import Part10Splitter
 from service.intake.receive import Intake
 from service.native_model import DICOM_XML, to_xml
 from service.settings import Settings
 
-ACCEPTED = "application/dicom"
+DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
+ACCEPTED = (DICOM, DICOM_JSON, DICOM_XML)
+"""Root types of a body: files, or metadata with their bulk values."""
 RETRY_AFTER_S = 30
 CLIENT_CLOSED = 499
 """Nobody reads this answer; the number is for our own metrics."""
@@ -54,13 +57,16 @@ async def store(
         base: Address of the DICOMweb service, for Retrieve URLs.
         study_instance_uid: The study that the address names, if it names one.
     """
-    boundary = boundary_of(request.headers.get("content-type"), accepted=ACCEPTED)
+    boundary, root = boundary_of(request.headers.get("content-type"), accepted=ACCEPTED)
     check_before_body(request, intake=intake, max_bytes=settings.max_stow_bytes)
     batch = Batch(intake, sender, study_instance_uid=study_instance_uid)
     reader = MultipartReader(boundary, max_parts=settings.max_stow_parts)
+    parts: FileParts | MetadataParts = FileParts(reader, intake, sender)
+    if root != DICOM:
+        parts = MetadataParts(reader, intake, sender, settings=settings, media_type=root)
     status = None
     try:
-        await _receive(request, reader, batch, settings)
+        await _receive(request, parts, batch, settings)
     except (BodyRefused, BadMultipart) as refusal:
         status = refusal.status
         reason = IntakeReason.TOO_LARGE if status == 413 else IntakeReason.TRUNCATED
@@ -77,29 +83,31 @@ async def store(
     return _response(answers, base, status, is_xml=_wants_xml(accept))
 
 
-async def _receive(request: Request, reader: MultipartReader, batch: Batch, settings: Settings) -> None:
-    splitter: Part10Splitter | None = None
+async def _receive(request: Request, parts: FileParts | MetadataParts, batch: Batch, settings: Settings) -> None:
     try:
         async with aclosing(pieces(request, settings=settings, max_bytes=settings.max_stow_bytes)) as body:
             async for piece in body:
-                for event in reader.feed(piece):
-                    splitter = await _take(event, splitter, batch)
-        reader.finish()
+                await _take(piece, parts, batch)
+        parts.finish()
+        if parts.has_more:
+            await _take(b"", parts, batch)
     finally:
-        if splitter is not None:
-            splitter.abandon()
+        parts.close()
 
 
-async def _take(event: Event, splitter: Part10Splitter | None, batch: Batch) -> Part10Splitter | None:
-    """Do what one event asks; return the splitter of the part that is open now."""
-    if isinstance(event, PartBegins):
-        return await batch.splitter()
-    assert splitter is not None  # noqa: S101 - the reader gives PartBegins first
-    if isinstance(event, PartData):
-        await asyncio.to_thread(splitter.feed, event.data)
-        return splitter
-    await batch.add("", splitter.finish())
-    return None
+async def _take(piece: bytes, parts: FileParts | MetadataParts, batch: Batch) -> None:
+    """Take a piece, and hand on the files that became whole by it."""
+    while True:
+        if parts.is_quick(piece):
+            parts.take(piece)
+        else:
+            await asyncio.to_thread(parts.take, piece)
+        while parts.files:
+            await batch.add("", parts.files[0])
+            parts.files.popleft()
+        if not parts.has_more:
+            return
+        piece = b""
 
 
 def store_status(outcomes: Sequence[Outcome]) -> int:

@@ -11,6 +11,7 @@ from service.audit import Reads
 from service.database import Database
 from service.errors import NotFound
 from service.results import records
+from service.results.dicomweb.capabilities import router as capabilities_router
 from service.results.dicomweb.rendered_routes import router as rendered_router
 from service.results.dicomweb.routes import router as retrieve_router
 from service.results.dicomweb.scope import Scoped
@@ -22,7 +23,7 @@ from service.workspace import NotInWorkspace, Workspace
 router = APIRouter()
 RunId = Annotated[int, Path(ge=1, lt=2**63)]
 Channel = Annotated[int, Path(gt=-(2**31), lt=2**31)]
-for dicomweb_router in (search_router, retrieve_router, rendered_router):
+for dicomweb_router in (capabilities_router, search_router, retrieve_router, rendered_router):
     router.include_router(dicomweb_router)
 
 

@@ -20,6 +20,7 @@ from service.native_model import DICOM_XML, to_xml
 from service.results.dicomweb import records, wado
 from service.results.dicomweb.attributes import Json
 from service.results.dicomweb.records import Place, StoredInstance
+from service.results.dicomweb.saving import json_answer
 from service.results.dicomweb.wado import Part
 from service.results.visibility import Scope
 
@@ -32,7 +33,7 @@ SeriesPath = StudyPath + "/series/{series_instance_uid}"
 InstancePath = SeriesPath + "/instances/{sop_instance_uid}"
 
 
-def accepted_of(
+async def accepted_of(
     accept: Annotated[str | None, Header()] = None,
     accept_parameter: Annotated[str | None, Query(alias="accept", max_length=1_000)] = None,
 ) -> tuple[Accepted, ...]:
@@ -44,17 +45,17 @@ Accepts = Annotated[tuple[Accepted, ...], Depends(accepted_of)]
 Uid = Annotated[str, Path(description="A UID; what is none names nothing.")]
 
 
-def study_place(study_instance_uid: Uid) -> Place:
+async def study_place(study_instance_uid: Uid) -> Place:
     """Return the place that an address names."""
     return Place(study_instance_uid)
 
 
-def series_place(study_instance_uid: Uid, series_instance_uid: Uid) -> Place:
+async def series_place(study_instance_uid: Uid, series_instance_uid: Uid) -> Place:
     """Return the place that an address names."""
     return Place(study_instance_uid, series_instance_uid)
 
 
-def instance_place(study_instance_uid: Uid, series_instance_uid: Uid, sop_instance_uid: Uid) -> Place:
+async def instance_place(study_instance_uid: Uid, series_instance_uid: Uid, sop_instance_uid: Uid) -> Place:
     """Return the place that an address names."""
     return Place(study_instance_uid, series_instance_uid, sop_instance_uid)
 
@@ -97,12 +98,12 @@ def item_form(accepts: Sequence[Accepted]) -> str:
     raise not_acceptable(f"Data sets are told as {DICOM_JSON} or as multipart/related of {DICOM_XML}.")
 
 
-def items_answer(items: Iterator[Json], form: str, headers: Mapping[str, str]) -> Response:
+def items_answer(request: Request, items: Iterator[Json], form: str, headers: Mapping[str, str]) -> Response:
     """Answer with data sets, one after another: a study of thousands is never in memory."""
     if form == DICOM_XML:
         parts = (Part(DICOM_XML, None, (to_xml(item),)) for item in items)
         return multipart_answer(parts, DICOM_XML, headers=headers)
-    return StreamingResponse(_json_array(items), media_type=DICOM_JSON, headers=headers)
+    return json_answer(request, _json_array(items), DICOM_JSON, dict(headers))
 
 
 def _json_array(items: Iterator[Json]) -> Iterator[bytes]:

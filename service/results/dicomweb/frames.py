@@ -16,30 +16,10 @@ from preprocessing.header import InstanceHeader
 from preprocessing.windows import HeaderRefused, Window, open_window
 from service.accept import Accepted
 from service.archive import Archive, StoredFileDamaged
+from service.media_types import MEDIA_TYPES, OCTETS
 from service.results.dicomweb.records import StoredInstance
 from service.results.dicomweb.wado import EXPLICIT, UNPACKABLE
 
-OCTETS = "application/octet-stream"
-MEDIA_TYPES = {
-    "1.2.840.10008.1.2.4.50": "image/jpeg",
-    "1.2.840.10008.1.2.4.51": "image/jpeg",
-    "1.2.840.10008.1.2.4.57": "image/jpeg",
-    "1.2.840.10008.1.2.4.70": "image/jpeg",
-    "1.2.840.10008.1.2.5": "image/dicom-rle",
-    "1.2.840.10008.1.2.4.80": "image/jls",
-    "1.2.840.10008.1.2.4.81": "image/jls",
-    "1.2.840.10008.1.2.4.90": "image/jp2",
-    "1.2.840.10008.1.2.4.91": "image/jp2",
-    "1.2.840.10008.1.2.4.92": "image/jpx",
-    "1.2.840.10008.1.2.4.93": "image/jpx",
-    "1.2.840.10008.1.2.4.201": "image/jphc",
-    "1.2.840.10008.1.2.4.202": "image/jphc",
-    "1.2.840.10008.1.2.4.203": "image/jphc",
-    "1.2.840.10008.1.2.4.110": "image/jxl",
-    "1.2.840.10008.1.2.4.111": "image/jxl",
-    "1.2.840.10008.1.2.4.112": "image/jxl",
-}
-"""Compressed frames by transfer syntax (PS3.18 table 8.7.3-2)."""
 _CHUNK = 1 << 20
 _WORDS = {16: 2, 32: 4, 64: 8}
 """Bytes of a word by Bits Allocated: whatever else a file says, its bytes are given as they are."""

@@ -8,9 +8,9 @@ from fastapi import Path
 from starlette.responses import Response
 
 from preprocessing.pictures import PICTURE_TYPES
+from service.media_types import MEDIA_TYPES, OCTETS
 from service.results.dicomweb import qido
 from service.results.dicomweb.attributes import ATTRIBUTES, Attribute, Level, Matching
-from service.results.dicomweb.frames import MEDIA_TYPES, OCTETS
 
 Said = dict[str, Any]
 
@@ -70,19 +70,29 @@ def _gives(content: Said, words: str) -> Said:
     return {"description": words, "content": content}
 
 
-def _retrieve(content: Said, words: str, *, may_be_part: bool = False) -> Said:
+def _retrieve(content: Said, words: str, *, partly: str = "", has_tag: bool = False, has_ranges: bool = False) -> Said:
     responses: dict[int, Said] = {200: _gives(content, words)}
-    if may_be_part:
-        responses[206] = _gives(content, "Those instances that there are in a form that the client takes.")
+    if partly:
+        responses[206] = _gives(content, partly)
+    if has_tag:
+        responses[304] = {"description": "The client has it already: If-None-Match names its ETag."}
+    if has_ranges:
+        responses[416] = {"description": "The value has no such range."}
     return {"response_class": Response, "responses": responses}
 
 
+_SOME = "Those instances that there are in a form that the client takes."
+_RANGE = "The range that was asked for, of a value that is not in parts."
 _PICTURES: Said = dict.fromkeys(PICTURE_TYPES, _BINARY)
-INSTANCES = _retrieve({"application/dicom": _BINARY, **_MULTIPART}, "Instances.", may_be_part=True)
+INSTANCES = _retrieve({"application/dicom": _BINARY, **_MULTIPART}, "Instances.", partly=_SOME, has_tag=True)
 METADATA = _retrieve({"application/dicom+json": _ITEMS, **_MULTIPART}, "Attributes without pixels.")
 FRAMES = _retrieve(
-    {**dict.fromkeys((OCTETS, *sorted(set(MEDIA_TYPES.values()))), _BINARY), **_MULTIPART}, "Frames, in their order."
+    {**dict.fromkeys((OCTETS, *sorted(set(MEDIA_TYPES.values()))), _BINARY), **_MULTIPART},
+    "Frames, in their order.",
+    partly=_RANGE,
+    has_tag=True,
+    has_ranges=True,
 )
 BULK = FRAMES
-RENDERED = _retrieve({**_PICTURES, **_MULTIPART}, "Pictures, consistent with the image's own window.", may_be_part=True)
+RENDERED = _retrieve({**_PICTURES, **_MULTIPART}, "Pictures, consistent with the image's own window.", partly=_SOME)
 THUMBNAIL = _retrieve(_PICTURES, "One small picture without anything that names the patient.")

@@ -45,7 +45,7 @@ class Wish:
         return View(media_type, self.quality, self.size, self.region, self.window, _lines(header, self.annotations))
 
 
-def parse_wish(
+async def parse_wish(
     quality: Annotated[str | None, Query(max_length=8)] = None,
     viewport: Annotated[str | None, Query(max_length=100)] = None,
     window: Annotated[str | None, Query(max_length=100)] = None,
@@ -58,7 +58,7 @@ def parse_wish(
     return Wish(int(quality) if quality else 90, size, region, _window(window), _annotations(annotation))
 
 
-def parse_thumbnail(viewport: Annotated[str | None, Query(max_length=100)] = None) -> Wish:
+async def parse_thumbnail(viewport: Annotated[str | None, Query(max_length=100)] = None) -> Wish:
     """Check the parameters of a thumbnail: a viewport of a size, nothing more. Raises Invalid."""
     size, region = _viewport(viewport)
     if region is not None:

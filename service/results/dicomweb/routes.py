@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from service.accept import Accepted
 from service.archive import Archive
 from service.errors import Busy, NotFound, ServiceError
+from service.media_types import OCTETS
 from service.results.dicomweb import openapi, wado
 from service.results.dicomweb.answers import (
     Accepts,
@@ -31,10 +32,11 @@ from service.results.dicomweb.answers import (
     not_acceptable,
 )
 from service.results.dicomweb.attributes import Json
-from service.results.dicomweb.frames import OCTETS, FrameForm, Frames, NoSuchFrame, frame_form
+from service.results.dicomweb.frames import FrameForm, Frames, NoSuchFrame, frame_form
 from service.results.dicomweb.metadata import pixel_element, read_bulk, read_metadata
 from service.results.dicomweb.pictures import MAX_RESULT_BYTES, NotDrawn, Pictures, decoded_bytes
 from service.results.dicomweb.records import Place, StoredInstance
+from service.results.dicomweb.saving import has_already, not_changed, tag_of_bytes, value_answer
 from service.results.dicomweb.scope import Scoped
 from service.results.dicomweb.wado import DICOM, Part, Way
 from service.results.visibility import Scope
@@ -71,15 +73,18 @@ def _retrieve(request: Request, scope: Scope, accepts: Sequence[Accepted], place
     chosen = wado.choose(archive, instances, usable)
     if not chosen:
         raise not_acceptable("Ask for multipart/related; transfer-syntax=* gives every instance as it is stored.")
+    tag = tag_of_bytes((one.instance for one in chosen), [one.way for one in chosen], usable)
+    if has_already(request, tag):
+        return not_changed(tag)
     parts = wado.parts(chosen, base_of(request), lambda one: _unpacked(pictures, archive, one))
     limiter = pictures.limiter if any(one.way is Way.UNPACKED for one in chosen) else None
     if not next(one for one in usable if wado.choose(archive, instances, [one])).is_multipart:
         with pictures.seat() if limiter else contextlib.nullcontext():
             [part] = parts
-        headers = {"Content-Disposition": 'attachment; filename="instance.dcm"'}
+        headers = {"Content-Disposition": 'attachment; filename="instance.dcm"', "ETag": tag}
         return StreamingResponse(part.body, media_type=part.content_type, headers=headers)
     status = 200 if len(chosen) == len(instances) else 206
-    return multipart_answer(parts, DICOM, status=status, limiter=limiter)
+    return multipart_answer(parts, DICOM, status=status, headers={"ETag": tag}, limiter=limiter)
 
 
 def _unpacked(pictures: Pictures, archive: Archive, instance: StoredInstance) -> BinaryIO | None:
@@ -121,7 +126,7 @@ def _metadata(request: Request, scope: Scope, accepts: Sequence[Accepted], place
             path = archive.path(instance.site_id, instance.content_sha256)
             yield read_metadata(path, instance.header, f"{wado.address(base, instance)}/bulkdata")
 
-    return items_answer(items(), form, {})
+    return items_answer(request, items(), form, {})
 
 
 @router.get(InstancePath + "/frames/{numbers}", **openapi.FRAMES)
@@ -154,11 +159,15 @@ def retrieve_bulk(
     taken = next((one for one in accepts if one.takes(OCTETS)), None)
     if taken is None:
         raise not_acceptable("Binary values are application/octet-stream.")
+    form = FrameForm(OCTETS, taken.is_multipart)
+    tag = tag_of_bytes([instance], form, path.upper())
+    if has_already(request, tag):
+        return not_changed(tag)
     stored = archive.path(instance.site_id, instance.content_sha256)
     value = read_bulk(stored, instance.transfer_syntax_uid, path.split("/"))
     if value is None:
         raise NotFound("The instance has no such binary value.")
-    return _frames_answer([iter([value])], FrameForm(OCTETS, taken.is_multipart))
+    return _frames_answer(request, [iter([value])], form, tag=tag, size_bytes=len(value))
 
 
 def _frames(
@@ -168,10 +177,13 @@ def _frames(
     form = frame_form(instance, accepts, count=len(wanted))
     if form is None:
         raise not_acceptable("Frames are given as they are stored, or as application/octet-stream.")
+    size_bytes = sum(length for number in wanted for _, length in frames.spans(number))
+    tag = tag_of_bytes([instance], form, list(wanted))
+    if has_already(request, tag):
+        return not_changed(tag)
     if not form.is_unpacked:
-        return _frames_answer([frames.frame(number) for number in wanted], form)
-    for number in wanted:
-        frames.spans(number)
+        bodies = [frames.frame(number) for number in wanted]
+        return _frames_answer(request, bodies, form, tag=tag, size_bytes=size_bytes)
     if decoded_bytes(instance, len(wanted)) > MAX_RESULT_BYTES:
         raise ServiceError(413, "too_large", "So many frames are too large when unpacked; ask for fewer of them.")
     pictures: Pictures = request.app.state.pictures
@@ -182,11 +194,16 @@ def _frames(
         raise not_acceptable(
             "These frames cannot be unpacked; ask with transfer-syntax=* for them as stored."
         ) from error
-    return _frames_answer([iter([frame]) for frame in unpacked], form)
+    size_bytes = sum(map(len, unpacked))
+    return _frames_answer(request, [iter([frame]) for frame in unpacked], form, tag=tag, size_bytes=size_bytes)
 
 
-def _frames_answer(bodies: Sequence[Iterator[bytes]], form: FrameForm) -> Response:
+def _frames_answer(
+    request: Request, bodies: Sequence[Iterator[bytes]], form: FrameForm, *, tag: str, size_bytes: int
+) -> Response:
+    """Answer with parts, or with the one value or a range of it."""
+    headers = {"ETag": tag}
     if not form.is_multipart:
-        return StreamingResponse(bodies[0], media_type=form.content_type)
+        return value_answer(request, bodies[0], size_bytes, media_type=form.content_type, headers=headers)
     parts = (Part(form.content_type, None, body) for body in bodies)
-    return multipart_answer(parts, form.content_type.split(";")[0])
+    return multipart_answer(parts, form.content_type.split(";")[0], headers=headers)

@@ -24,6 +24,7 @@ from service.results.dicomweb.answers import (
 )
 from service.results.dicomweb.attributes import Level
 from service.results.dicomweb.records import Place
+from service.results.dicomweb.saving import json_answer
 from service.results.dicomweb.scope import Scoped
 from service.results.visibility import Scope
 
@@ -83,5 +84,5 @@ def _search(request: Request, scope: Scope, accepts: Sequence[Accepted], level: 
         return Response(status_code=204, headers=headers)
     found = qido.answer(query, page.rows, base_of(request))
     if form == DICOM_JSON:
-        return Response(json.dumps(found), media_type=DICOM_JSON, headers=headers)
-    return items_answer(iter(found), form, headers)
+        return json_answer(request, (json.dumps(found).encode(),), DICOM_JSON, headers)
+    return items_answer(request, iter(found), form, headers)

@@ -1106,6 +1106,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dicomweb/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        /**
+         * Retrieve Capabilities
+         * @description Tell resources, methods, parameters and media types, as a Web Application Description.
+         */
+        options: operations["retrieve_capabilities_dicomweb__options"];
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/dicomweb/instances": {
         parameters: {
             query?: never;
@@ -5632,6 +5652,39 @@ export interface operations {
             };
         };
     };
+    retrieve_capabilities_dicomweb__options: {
+        parameters: {
+            query?: {
+                accept?: string | null;
+            };
+            header?: {
+                accept?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.sun.wadl+xml": unknown;
+                };
+            };
+            /** @description Refused: the status tells how, the body why. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refusal"];
+                };
+            };
+        };
+    };
     search_all_instances_dicomweb_instances_get: {
         parameters: {
             query?: {
@@ -5976,6 +6029,13 @@ export interface operations {
                     "application/dicom": string;
                     "multipart/related": string;
                 };
+            };
+            /** @description The client has it already: If-None-Match names its ETag. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused: the status tells how, the body why. */
             default: {
@@ -6365,6 +6425,13 @@ export interface operations {
                     "multipart/related": string;
                 };
             };
+            /** @description The client has it already: If-None-Match names its ETag. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Refused: the status tells how, the body why. */
             default: {
                 headers: {
@@ -6518,6 +6585,13 @@ export interface operations {
                     "multipart/related": string;
                 };
             };
+            /** @description The client has it already: If-None-Match names its ETag. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Refused: the status tells how, the body why. */
             default: {
                 headers: {
@@ -6569,6 +6643,37 @@ export interface operations {
                     "multipart/related": string;
                 };
             };
+            /** @description The range that was asked for, of a value that is not in parts. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                    "image/dicom-rle": string;
+                    "image/jls": string;
+                    "image/jp2": string;
+                    "image/jpeg": string;
+                    "image/jphc": string;
+                    "image/jpx": string;
+                    "image/jxl": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description The client has it already: If-None-Match names its ETag. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The value has no such range. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Refused: the status tells how, the body why. */
             default: {
                 headers: {
@@ -6619,6 +6724,37 @@ export interface operations {
                     "image/jxl": string;
                     "multipart/related": string;
                 };
+            };
+            /** @description The range that was asked for, of a value that is not in parts. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                    "image/dicom-rle": string;
+                    "image/jls": string;
+                    "image/jp2": string;
+                    "image/jpeg": string;
+                    "image/jphc": string;
+                    "image/jpx": string;
+                    "image/jxl": string;
+                    "multipart/related": string;
+                };
+            };
+            /** @description The client has it already: If-None-Match names its ETag. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The value has no such range. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Refused: the status tells how, the body why. */
             default: {

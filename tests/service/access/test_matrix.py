@@ -87,6 +87,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("POST", "/api/accounts/{public_id}/link"): Row((P.MANAGE_ACCOUNTS,), body={}),
     (GET, "/api/audit"): Row((P.READ_AUDIT,)),
     (GET, "/api/sites"): Row((P.SEND_STUDIES, P.SEE_WORKLIST)),
+    ("OPTIONS", "/dicomweb/"): Row((P.RETRIEVE, P.SEND_STUDIES)),
     ("POST", "/dicomweb/studies"): SEND_FILE,
     ("POST", STUDY): SEND_FILE,
     ("POST", "/api/uploads"): SEND_FILE,

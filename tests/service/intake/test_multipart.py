@@ -74,7 +74,7 @@ def test_parts_arrive_byte_for_byte_however_the_body_is_cut(seed: int) -> None:
     ],
 )
 def test_boundary_is_found_in_every_way_of_writing_it(content_type: str) -> None:
-    assert boundary_of(content_type, accepted=DICOM) == b"b"
+    assert boundary_of(content_type, accepted=(DICOM, "application/dicom+json")) == (b"b", DICOM)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_boundary_is_found_in_every_way_of_writing_it(content_type: str) -> None
         ("", 415),
         ("application/dicom", 415),
         ("multipart/form-data; boundary=b", 415),
-        ('multipart/related; type="application/dicom+json"; boundary=b', 415),
         ('multipart/related; type="application/octet-stream"; boundary=b', 415),
+        ('multipart/related; type="application/pdf"; boundary=b', 415),
         ('multipart/related; type="application/dicom"', 400),
         ('multipart/related; type="application/dicom"; boundary=""', 400),
         ('multipart/related; type="application/dicom"; boundary=' + "b" * 71, 400),
@@ -93,7 +93,7 @@ def test_boundary_is_found_in_every_way_of_writing_it(content_type: str) -> None
 )
 def test_other_content_types_are_refused(content_type: str | None, status: int) -> None:
     with pytest.raises(ServiceError) as refusal:
-        boundary_of(content_type, accepted=DICOM)
+        boundary_of(content_type, accepted=(DICOM, "application/dicom+json"))
 
     assert refusal.value.status == status
 

@@ -184,3 +184,34 @@ def test_a_windowed_picture_looks_the_same(both: tuple[httpx.Client, httpx.Clien
     ]
 
     assert np.abs(pictures[0].astype(int) - pictures[1].astype(int)).max() <= 3
+
+
+@pytest.mark.parametrize("index", [0, 3, 4])
+def test_what_the_peer_describes_can_be_stored_from_its_description(
+    web: Web, both: tuple[httpx.Client, httpx.Client, list[Dataset]], index: int
+) -> None:
+    """Metadata and pixels as Orthanc gives them, stored by STOW for another site, are the instance again."""
+    ours, theirs, made = both
+    path = address(made[index])
+    [item] = told(theirs, f"{path}/metadata")
+    item = {tag: element for tag, element in item.items() if tag != "7FE00010"}
+    item["7FE00010"] = {"vr": "OW", "BulkDataURI": "pixels"}
+    octets = {"Accept": 'multipart/related; type="application/octet-stream"'}
+    pixels = bytes_of(parts_of(theirs.get(f"{path}/frames/1", headers=octets))[0])
+    body = (
+        b"--b\r\nContent-Type: application/dicom+json\r\n\r\n" + json.dumps([item]).encode()
+        + b"\r\n--b\r\nContent-Type: application/octet-stream\r\nContent-Location: pixels\r\n\r\n" + pixels
+        + b"\r\n--b--\r\n"
+    )  # fmt: skip
+
+    with web.client("south") as south:
+        kind = {"Content-Type": 'multipart/related; type="application/dicom+json"; boundary=b'}
+        answer = south.post("/studies", content=body, headers=kind)
+        assert answer.status_code == 200, answer.text
+        [again] = told(south, f"{path}/metadata")
+        frame = south.get(f"{path}/frames/1", headers={"Accept": "application/octet-stream"}).content
+
+    [first] = told(ours, f"{path}/metadata")
+    assert frame == made[index].PixelData
+    for tag in set(first) - {"7FE00010", "00080005"}:
+        assert [_plain(v) for v in values(again, tag)] == [_plain(v) for v in values(first, tag)], tag
