@@ -39,9 +39,9 @@ class Archive:
     def place(self, spooled: Path, kept: Path, *, descriptor: int, site_id: int, content_sha256: str) -> None:
         """Give a spool file its name in the archive, and in the spool another one. Raises OSError.
 
-        Neither bytes nor names are on the disk yet: who syncs the file and the spool folder can have the file stored
-        again after a loss of power (`restore`). A name that is taken may stand for acknowledged bytes, so it changes
-        hands only after the new ones are on the disk.
+        Neither bytes, names nor the archive's folder are on the disk yet: who syncs the file and the spool folder can
+        have it stored again after a loss of power (`restore`). A name that is taken may stand for acknowledged bytes,
+        so it changes hands only after the new ones are on the disk.
 
         Args:
             spooled: The file's name in the spool, on the same file system; gone afterwards.
@@ -51,10 +51,8 @@ class Archive:
             content_sha256: SHA-256 of its data set.
         """
         target = self.path(site_id, content_sha256)
-        if not target.parent.is_dir():
-            make_durable_folder(target.parent)
         try:
-            os.link(spooled, target)
+            _link(spooled, target)
         except FileExistsError:
             os.fsync(descriptor)
             os.link(spooled, kept)
@@ -119,6 +117,15 @@ def _dataset_offset(head: bytes) -> int:
     if head[128:start] != b"DICM" or head[start : start + 8] != b"\x02\x00\x00\x00UL\x04\x00":
         raise StoredFileDamaged("no file meta group")
     return start + _GROUP_LENGTH + int.from_bytes(head[start + 8 : start + 12], "little")
+
+
+def _link(name: Path, target: Path) -> None:
+    """Give a file another name, in a folder that is made when it is missing and not synced."""
+    try:
+        os.link(name, target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(name, target)
 
 
 @contextmanager

@@ -86,16 +86,14 @@ def judge(events: Sequence[Event], place: Place, acknowledged: dict[str, str]) -
             continue
         written = [event for event in by_path[kept.path] if event.kind == "write"]
         counts["before_file"] += not _is_synced(by_path[kept.target], written, answered)
-        counts["before_directory"] += not (
-            _is_synced(by_path[str(place.settings.spool_folder)], [kept], answered)
-            and _has_parents(by_path, target.parent, answered)
-        )
+        counts["before_directory"] += not _is_synced(by_path[str(place.settings.spool_folder)], [kept], answered)
         told = [event for event in rows if uid.encode() in event.data and event.end < answered]
         counts["before_rows"] += not told
+        made = [event for event in by_path[str(target.parent)] if event.kind == "mkdir"]
         gone = next((event.begin for event in by_path[kept.target] if event.kind == "unlink"), None)
         if gone is not None:
             is_row_safe = bool(told) and _is_synced(by_path[wal], told[:1], gone)
-            counts["let_go_too_early"] += not (is_row_safe and _is_synced(whole, named, gone))
+            counts["let_go_too_early"] += not (is_row_safe and _is_synced(whole, [*made, *named], gone))
     return counts
 
 
@@ -110,11 +108,6 @@ def _is_synced(events: Sequence[Event], changes: Sequence[Event], before: int) -
     last = max(change.end for change in changes)
     syncs = [event for event in events if event.kind in ("sync", "sync_all")]
     return any(last < event.begin and event.end < before for event in syncs)
-
-
-def _has_parents(by_path: dict[str, list[Event]], folder: Path, before: int) -> bool:
-    made = [event for event in by_path[str(folder)] if event.kind == "mkdir"]
-    return not made or _is_synced(by_path[str(folder.parent)], made[:1], before)
 
 
 TRIAL = Trial(
