@@ -56,17 +56,17 @@ class Pending:
     tell: Callable[[Ending], object]
     kept: Path
     """Its name in the spool from when it has one in the archive."""
-    syncs: SimpleQueue[OSError | None] = field(default_factory=SimpleQueue)
-    """What became of the file's sync and of the spool folder's."""
-    is_waited_for: bool = False
-    failure: OSError | None = None
+    steps: SimpleQueue[Exception | None] = field(default_factory=SimpleQueue)
+    """What became of naming the file, then of syncing it."""
+    steps_left: int = 2
+    failure: Exception | None = None
+    """Why the file or its name is not on the disk."""
 
-    def failed_sync(self) -> OSError | None:
-        """Wait for both syncs; return what the disk refused."""
-        if not self.is_waited_for:
-            first, second = self.syncs.get(), self.syncs.get()
-            self.failure, self.is_waited_for = first or second, True
-        return self.failure
+    def wait(self, *, steps_left: int = 0) -> None:
+        """Wait until so few steps are left."""
+        while self.steps_left > steps_left:
+            self.failure = self.steps.get() or self.failure
+            self.steps_left -= 1
 
 
 class _NotSynced(Exception):
@@ -74,7 +74,7 @@ class _NotSynced(Exception):
 
 
 class Committer:
-    """Some threads sync files, one the spool's names, one writes rows and answers, one lets go of the spool's names.
+    """Some threads name and sync files, one writes rows meanwhile and answers, one lets go of the spool's names.
 
     Nobody waits for a batch to fill: what is stored while one commit runs makes the next.
     """
@@ -96,7 +96,6 @@ class Committer:
         self._rules = rules
         self._clock = clock
         self._files: SimpleQueue[Pending | None] = SimpleQueue()
-        self._names: SimpleQueue[Pending | None] = SimpleQueue()
         self._rows: SimpleQueue[Pending | None] = SimpleQueue()
         self._kept: deque[Path] = deque()
         self._is_stopping = threading.Event()
@@ -106,13 +105,12 @@ class Committer:
         """Begin to take instances."""
         self._is_stopping.clear()
         self._run("files", lambda: _serve(self._files, self._store, at_most=1), threads=_FILE_THREADS)
-        self._run("names", lambda: _serve(self._names, self._sync_names))
         self._run("rows", lambda: _serve(self._rows, self._commit))
         self._run("release", self._release_now_and_then)
 
     def stop(self) -> None:
         """Finish what was submitted, then end."""
-        for room, queue in (("files", self._files), ("names", self._names), ("rows", self._rows)):
+        for room, queue in (("files", self._files), ("rows", self._rows)):
             threads = self._threads.pop(room, [])
             for _ in threads:
                 queue.put(None)
@@ -124,7 +122,9 @@ class Committer:
 
     def submit(self, spooled: Spooled, arrival: records.Arrival, tell: Callable[[Ending], object]) -> None:
         """Take one instance; `tell` is called with its end, from a thread, after what it says is durable."""
-        self._files.put(Pending(spooled, arrival, tell, kept_path(spooled, arrival.content_sha256)))
+        pending = Pending(spooled, arrival, tell, kept_path(spooled, arrival.content_sha256))
+        self._files.put(pending)
+        self._rows.put(pending)
 
     def _run(self, room: str, work: Callable[[], None], *, threads: int = 1) -> None:
         made = [threading.Thread(target=work, name=f"{room}-{n}", daemon=True) for n in range(threads)]
@@ -135,33 +135,32 @@ class Committer:
     # Files and names
 
     def _store(self, batch: Sequence[Pending]) -> None:
-        """Give a file its names and sync it; the spool folder is synced and the rows are written meanwhile."""
+        """Give a file its names and sync it; its rows are written meanwhile."""
         [pending] = batch
-        spooled, arrival = pending.spooled, pending.arrival
-        try:
-            self._archive.place(
-                spooled.path,
-                pending.kept,
-                descriptor=spooled.descriptor,
-                site_id=arrival.sender.site_id,
-                content_sha256=arrival.content_sha256,
-            )
-        except OSError as failure:
-            spooled.abandon()
-            self._end(pending, self._disk_refused(failure))
-        except Exception as failure:  # noqa: BLE001 - every sender gets an answer, whatever went wrong
-            log.error("file not stored", extra={"error": type(failure).__name__})  # noqa: TRY400
-            spooled.abandon()
-            self._end(pending, FAILED)
-        else:
-            self._names.put(pending)
-            self._rows.put(pending)
-            pending.syncs.put(_failure_of(lambda: os.fsync(spooled.descriptor)))
+        failure = _failure_of(lambda: self._place(pending))
+        pending.steps.put(failure)
+        pending.steps.put(failure or _failure_of(lambda: os.fsync(pending.spooled.descriptor)))
 
-    def _sync_names(self, batch: Sequence[Pending]) -> None:
-        failure = _failure_of(lambda: sync_folders([self._spool_folder]))
-        for pending in batch:
-            pending.syncs.put(failure)
+    def _place(self, pending: Pending) -> None:
+        self._archive.place(
+            pending.spooled.path,
+            pending.kept,
+            descriptor=pending.spooled.descriptor,
+            site_id=pending.arrival.sender.site_id,
+            content_sha256=pending.arrival.content_sha256,
+        )
+
+    def _finish_syncs(self, batch: Sequence[Pending]) -> None:
+        """Return when files and names of all are on the disk. Raises _NotSynced, and each knows whether it failed."""
+        waiting = [pending for pending in batch if pending.steps_left]
+        for pending in waiting:
+            pending.wait(steps_left=1)
+        failure = _failure_of(lambda: sync_folders([self._spool_folder])) if waiting else None
+        for pending in waiting:
+            pending.wait()
+            pending.failure = pending.failure or failure
+        if any(pending.failure for pending in batch):
+            raise _NotSynced
 
     # Rows
 
@@ -185,39 +184,42 @@ class Committer:
         now = self._clock()
         with self._database.transaction(is_durable=False) as tx:
             endings = [records.keep(tx, pending.arrival, self._rules, now) for pending in batch]
-            if any(pending.failed_sync() for pending in batch):
-                raise _NotSynced
+            self._finish_syncs(batch)
         return endings
 
     def _write_row(self, pending: Pending) -> Ending:
-        failed_sync = pending.failed_sync()
-        if failed_sync is not None:
-            sender = pending.arrival.sender
-            self._archive.take_back(
-                pending.spooled.descriptor, site_id=sender.site_id, content_sha256=pending.arrival.content_sha256
-            )
-            return self._disk_refused(failed_sync)
         try:
-            [ending] = self._write_rows([pending])
+            if pending.failure is None:
+                return self._write_rows([pending])[0]
+        except _NotSynced:
+            pass
         except ROW_FAILURES as failure:
             return self._failed(failure)
-        return ending
+        self._archive.take_back(
+            pending.spooled.descriptor,
+            site_id=pending.arrival.sender.site_id,
+            content_sha256=pending.arrival.content_sha256,
+        )
+        return self._not_stored(pending.failure)
 
     def _end(self, pending: Pending, ending: Ending) -> None:
         with suppress(RuntimeError):  # the loop that asked is gone
             pending.tell(ending)
-        if pending.spooled.descriptor >= 0:
-            pending.failed_sync()
-            pending.spooled.close()
+        pending.wait()
         if ending[0] is not Kind.REFUSED:
             self._kept.append(pending.kept)
-            return
         with suppress(OSError):
-            pending.kept.unlink()
+            pending.spooled.close()
+            if ending[0] is Kind.REFUSED:
+                pending.spooled.abandon()
+                pending.kept.unlink(missing_ok=True)
 
-    def _disk_refused(self, failure: OSError) -> Ending:
-        if failure.errno not in _PASSING:
-            self.is_suspect = True
+    def _not_stored(self, failure: Exception | None) -> Ending:
+        """Say how an instance ends that is not on the disk."""
+        if not isinstance(failure, OSError):
+            log.error("file not stored", extra={"error": type(failure).__name__})
+            return FAILED
+        self.is_suspect = self.is_suspect or failure.errno not in _PASSING
         log.error("disk refused", extra={"errno": failure.errno})
         return FULL
 
@@ -251,7 +253,7 @@ class Committer:
         except (OSError, SQLAlchemyError) as failure:
             self._kept.extendleft(reversed(kept))
             if isinstance(failure, OSError):
-                self._disk_refused(failure)
+                self._not_stored(failure)
             else:
                 self._failed(failure)
 
@@ -270,9 +272,9 @@ def _serve(queue: SimpleQueue[_Work | None], do: Callable[[Sequence[_Work]], Non
             return
 
 
-def _failure_of(sync: Callable[[], None]) -> OSError | None:
+def _failure_of(do: Callable[[], None]) -> Exception | None:
     try:
-        sync()
-    except OSError as failure:
+        do()
+    except Exception as failure:  # noqa: BLE001 - told to the thread that answers the sender
         return failure
     return None
