@@ -23,7 +23,7 @@ only after the bytes behind it have been read."""
 KEPT = ".kept"
 """Ends the name of a file that stands in the archive and whose rows may not be on the disk yet."""
 
-WRITE_BACK_BYTES = 1 << 20
+WRITE_BACK_BYTES = 4 << 20
 """The disk begins to write when so many bytes have arrived."""
 _NAME_BYTES = 48
 """So much of a sender's name stands in a file's name."""
