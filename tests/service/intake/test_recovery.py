@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from service.intake import commit
 from service.intake.outcomes import Kind
 from service.intake.spool import KEPT, Spooled, kept_path, read_kept
 from service.receiving import make_intake
+from service.write_back import sync_file_system
 from tests.factories import Parts, make_radiograph, open_parts
 
 
@@ -97,7 +99,7 @@ def test_names_go_once_rows_and_archive_are_synced(tmp_path: Path, monkeypatch: 
         return call
 
     with open_parts(tmp_path) as parts:
-        monkeypatch.setattr(commit, "sync_file_system", noted("archive", commit.sync_file_system))
+        monkeypatch.setattr(commit, "sync_file_system", noted("archive", sync_file_system))
         monkeypatch.setattr(parts.database, "make_durable", noted("rows", parts.database.make_durable))
         outcome = parts.send(make_radiograph())
 
@@ -107,7 +109,7 @@ def test_names_go_once_rows_and_archive_are_synced(tmp_path: Path, monkeypatch: 
 
 
 def test_rows_are_committed_only_after_the_file_is_synced(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    may_end, sync = threading.Event(), commit.os.fsync
+    may_end, sync = threading.Event(), os.fsync
     committed: list[int] = []
 
     def slow(descriptor: int) -> None:
@@ -118,7 +120,7 @@ def test_rows_are_committed_only_after_the_file_is_synced(parts: Parts, monkeypa
             committed.append(len(rx.execute(select(tables.instance)).all()))
         sync(descriptor)
 
-    monkeypatch.setattr(commit.os, "fsync", slow)
+    monkeypatch.setattr(os, "fsync", slow)
 
     assert parts.send(make_radiograph()).kind is Kind.STORED
     assert set(committed) == {0}
