@@ -36,36 +36,48 @@ class Archive:
         """Return where the data set with this hash is, or would be, stored."""
         return self.folder / str(site_id) / content_sha256[:2] / f"{content_sha256}.dcm"
 
-    def place(self, spooled: Path, descriptor: int, site_id: int, content_sha256: str) -> None:
-        """Give a spool file its name in the archive; when this returns, bytes and name are on the disk. Raises OSError.
+    def place(self, spooled: Path, kept: Path, *, descriptor: int, site_id: int, content_sha256: str) -> None:
+        """Give a spool file its name in the archive, and in the spool another one. Raises OSError.
 
-        The name comes before the sync, so that the file system writes both at once. A name that is taken may stand for
-        acknowledged bytes, so it changes hands only after the new ones are on the disk.
+        Neither bytes, names nor the archive's folder are on the disk yet: who syncs the file and the spool folder can
+        have it stored again after a loss of power (`restore`). A name that is taken may stand for acknowledged bytes,
+        so it changes hands only after the new ones are on the disk.
 
         Args:
             spooled: The file's name in the spool, on the same file system; gone afterwards.
+            kept: Its new name there.
             descriptor: The file, open.
             site_id: Whose it is.
             content_sha256: SHA-256 of its data set.
         """
         target = self.path(site_id, content_sha256)
-        if not target.parent.is_dir():
-            make_durable_folder(target.parent)
         try:
-            os.link(spooled, target)
+            _link(spooled, target)
         except FileExistsError:
             os.fsync(descriptor)
+            os.link(spooled, kept)
             with _alone(target.parent):
                 spooled.replace(target)
-            sync_folders([target.parent])
             return
-        spooled.unlink()
-        try:
-            os.fsync(descriptor)
-            sync_folders([target.parent])
-        except OSError:
-            _take_back(target, descriptor)
-            raise
+        spooled.rename(kept)
+
+    def take_back(self, descriptor: int, *, site_id: int, content_sha256: str) -> None:
+        """Remove a name whose bytes could not be synced, unless it stands for another's by now."""
+        target = self.path(site_id, content_sha256)
+        with contextlib.suppress(OSError), _alone(target.parent):
+            if os.path.samestat(target.stat(), os.fstat(descriptor)):
+                target.unlink()
+
+    def restore(self, kept: Path, *, site_id: int, content_sha256: str) -> None:
+        """Give a file, whole and on the disk, its name in the archive once more; durable on return. Raises OSError."""
+        target = self.path(site_id, content_sha256)
+        make_durable_folder(target.parent)
+        temporary = target.parent / f".{secrets.token_hex(8)}.part"
+        os.link(kept, temporary)
+        with _alone(target.parent):
+            temporary.replace(target)
+        temporary.unlink(missing_ok=True)  # two names of one file: nothing was replaced (rename(2))
+        sync_folders([target.parent])
 
     def put(self, site_id: int, part10: bytes) -> str:
         """Store a whole Part-10 file durably and return the SHA-256 of its data set."""
@@ -107,11 +119,13 @@ def _dataset_offset(head: bytes) -> int:
     return start + _GROUP_LENGTH + int.from_bytes(head[start + 8 : start + 12], "little")
 
 
-def _take_back(target: Path, descriptor: int) -> None:
-    """Remove a name whose bytes could not be synced, unless it stands for another's by now."""
-    with contextlib.suppress(OSError), _alone(target.parent):
-        if os.path.samestat(target.stat(), os.fstat(descriptor)):
-            target.unlink()
+def _link(name: Path, target: Path) -> None:
+    """Give a file another name, in a folder that is made when it is missing and not synced."""
+    try:
+        os.link(name, target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(name, target)
 
 
 @contextmanager

@@ -37,9 +37,14 @@ class Database:
         self._writing = threading.Lock() if self.engine.dialect.name == "sqlite" else contextlib.nullcontext()
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """Open a writing transaction; it commits when the block ends and rolls back when it raises."""
-        with self._writing, self.engine.connect() as connection:
+    def transaction(self, *, is_durable: bool = True) -> Iterator[Connection]:
+        """Open a writing transaction; it commits when the block ends and rolls back when it raises.
+
+        Args:
+            is_durable: False lets SQLite commit without a sync: a loss of power may undo it, and with it nothing that
+                was durable; `make_durable`, or any later durable transaction, makes it so. PostgreSQL syncs all.
+        """
+        with self._writing, self.engine.connect() as connection, self._syncing(connection, is_durable=is_durable):
             if self.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
@@ -48,6 +53,25 @@ class Database:
                 connection.rollback()
                 raise
             connection.commit()
+
+    @contextmanager
+    def _syncing(self, connection: Connection, *, is_durable: bool) -> Iterator[None]:
+        if is_durable or self.engine.dialect.name != "sqlite":
+            yield
+            return
+        cursor = connection.connection.cursor()
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        try:
+            yield
+        finally:
+            cursor.execute("PRAGMA synchronous=FULL")
+            cursor.close()
+
+    def make_durable(self) -> None:
+        """Return when every transaction that had committed is on the disk."""
+        if self.engine.dialect.name == "sqlite":
+            with self.transaction() as connection:
+                connection.exec_driver_sql("PRAGMA user_version=0")  # writes a page: a commit of nothing syncs nothing
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

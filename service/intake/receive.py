@@ -8,7 +8,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +22,7 @@ from service.intake.barometer import FRESH_S, Barometer
 from service.intake.commit import FULL, Committer, Ending
 from service.intake.outcomes import Door, IntakeReason, Kind, Outcome, Sender
 from service.intake.pressure import Level, Pressure
+from service.intake.recovery import recover
 from service.intake.spool import DATASET_OFFSET, Spooled, prepare_spool
 from service.intake.verify import verify
 from service.metrics import INSTANCES_TOTAL, INTAKE_SECONDS
@@ -67,16 +67,22 @@ class Intake:
         self._database = database
         self._settings = settings
         self._clock = clock
-        rules = records.Rules(
+        self._rules = records.Rules(
             settings.quiet_s, settings.partial_after_s, settings.max_instances_per_study, tell_list, RuleBook()
         )
-        self._committer = Committer(database, archive, rules, clock)
+        self._archive = archive
+        self._committer = Committer(
+            database, archive, spool_folder=settings.spool_folder, rules=self._rules, clock=clock
+        )
         self._barometer = Barometer(settings, database, clock)
 
     def start(self) -> None:
-        """Make the folders and begin to take instances."""
-        prepare_spool(self._settings.spool_folder)
+        """Make the folders, store again what a loss of power left half stored, and begin to take instances."""
+        spool_folder = self._settings.spool_folder
+        prepare_spool(spool_folder)
         make_durable_folder(self._settings.archive_folder)
+        recover(self._database, self._archive, spool_folder=spool_folder, rules=self._rules, clock=self._clock)
+        self._committer.start()
 
     def stop(self) -> None:
         """Finish what was handed in, then end."""
@@ -133,7 +139,7 @@ class Intake:
             assert checked is not None  # noqa: S101 - only a quick look ends without an answer
         if isinstance(checked, Outcome):
             return await asyncio.to_thread(self._refused, spooled, checked)
-        ending = await asyncio.wrap_future(self._submit(spooled, checked))
+        ending = await self._submitted(spooled, checked)
         return await self._answered(spooled, checked, ending, started)
 
     def refuse(
@@ -221,14 +227,16 @@ class Intake:
             study_instance_uid=outcome.study_instance_uid,
         )
 
-    def _submit(self, spooled: Spooled, header: InstanceHeader) -> Future[Ending]:
+    async def _submitted(self, spooled: Spooled, header: InstanceHeader) -> Ending:
         if self._committer.is_suspect:
             spooled.abandon()
-            refused: Future[Ending] = Future()
-            refused.set_result(FULL)
-            return refused
+            return FULL
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[Ending] = loop.create_future()
         arrival = records.Arrival(spooled.sender, header, spooled.content_sha256, spooled.size_bytes)
-        return self._committer.submit(spooled, arrival)
+        # A sender that goes away meanwhile cancels only its own wait.
+        self._committer.submit(spooled, arrival, lambda ending: loop.call_soon_threadsafe(_tell, told, ending))
+        return await told
 
     async def _answered(self, spooled: Spooled, header: InstanceHeader, ending: Ending, started: float) -> Outcome:
         if ending[0] is Kind.REFUSED:
@@ -251,6 +259,11 @@ class Intake:
             return self._noted(sender, outcome)
         INSTANCES_TOTAL.labels(door=sender.door.value, outcome=kind.value).inc()
         return outcome
+
+
+def _tell(told: asyncio.Future[Ending], ending: Ending) -> None:
+    if not told.done():
+        told.set_result(ending)
 
 
 def read_spooled(spooled: Spooled, max_elements: int = MAX_ELEMENTS) -> InstanceHeader:

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from service.archive import PREAMBLE, make_durable_folder
-from service.intake.outcomes import Sender
+from service.intake.outcomes import Door, Sender
+from service.write_back import start_writing
 
 IMPLEMENTATION_CLASS_UID = "2.25.130428370265418906271594823650912734561"
 IMPLEMENTATION_VERSION_NAME = "PANDOK"
@@ -18,6 +19,14 @@ IMPLEMENTATION_VERSION_NAME = "PANDOK"
 DATASET_OFFSET = 640
 """Where every data set begins in our files: group 2 is padded to a fixed size, since the UIDs in it are known
 only after the bytes behind it have been read."""
+
+KEPT = ".kept"
+"""Ends the name of a file that stands in the archive and whose rows may not be on the disk yet."""
+
+WRITE_BACK_BYTES = 4 << 20
+"""The disk begins to write when so many bytes have arrived."""
+_NAME_BYTES = 48
+"""So much of a sender's name stands in a file's name."""
 
 STALE_AFTER_S = 300.0
 """No sender may be silent, and no commit may take, nearly as long: who wrote such a file is gone."""
@@ -43,6 +52,7 @@ class Spooled:
         self.path = folder / f"{secrets.token_hex(16)}.part"
         self.size_bytes = 0
         self._max_bytes = max_bytes
+        self._given_bytes = 0
         self._digest = hashlib.sha256()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self.descriptor = os.open(self.path, flags, 0o600)
@@ -62,6 +72,9 @@ class Spooled:
         self._digest.update(view)
         while view:
             view = view[os.write(self.descriptor, view) :]
+        if self.size_bytes - self._given_bytes >= WRITE_BACK_BYTES:
+            start_writing(self.descriptor, DATASET_OFFSET + self._given_bytes, self.size_bytes - self._given_bytes)
+            self._given_bytes = self.size_bytes
 
     def finish(self, *, sop_class_uid: str, sop_instance_uid: str) -> None:
         """Write preamble and file meta before the data set. Raises OSError."""
@@ -83,6 +96,23 @@ class Spooled:
         """Forget the bytes: the sender was not told that we have them."""
         self.close()
         self.path.unlink(missing_ok=True)
+
+
+def kept_path(spooled: Spooled, content_sha256: str) -> Path:
+    """Return a name in the spool that says whose the bytes are and what they must be."""
+    sender = spooled.sender
+    name = sender.name.encode()[:_NAME_BYTES].hex()
+    words = (spooled.path.stem, str(sender.site_id), sender.door.value, name, content_sha256)
+    return spooled.path.with_name(".".join(words) + KEPT)
+
+
+def read_kept(path: Path) -> tuple[Sender, str] | None:
+    """Return sender and SHA-256 that such a name tells; None when it is no such name."""
+    try:
+        _, site_id, door, name, content_sha256 = path.name.removesuffix(KEPT).split(".")
+        return Sender(int(site_id), Door(door), bytes.fromhex(name).decode(errors="ignore")), content_sha256
+    except ValueError:
+        return None
 
 
 def file_meta(*, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, size_bytes: int) -> bytes:

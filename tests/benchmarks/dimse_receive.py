@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -56,6 +57,7 @@ def serve(folder: Path) -> None:
                         site_id=parts.site_id, ae_title="BENCH", network="127.0.0.1/32", created_at=0.0
                     )
                 )
+            gc.freeze()  # as the service does before it forks its parts
             await run_listener(parts.settings, parts.database, parts.intake, ready=lambda _: None, stop=stop)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
@@ -19,56 +18,60 @@ def spooled(folder: Path, content: bytes) -> tuple[Path, int]:
     return path, os.open(path, os.O_RDWR)
 
 
-def test_a_new_name_is_given_before_the_sync_and_a_taken_one_after_it(
+def place(archive: Archive, file: tuple[Path, int]) -> Path:
+    kept = file[0].with_suffix(".kept")
+    archive.place(file[0], kept, descriptor=file[1], site_id=1, content_sha256=SHA256)
+    return kept
+
+
+def test_a_new_name_stands_at_once_and_a_taken_one_changes_hands_after_the_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive, target = Archive(tmp_path / "archive"), tmp_path / "archive" / "1" / "ab" / f"{SHA256}.dcm"
-    seen: list[bytes | None] = []
+    seen: list[bytes] = []
     sync = os.fsync
 
     def watched(descriptor: int) -> None:
-        seen.append(target.read_bytes() if target.exists() else None)
+        seen.append(target.read_bytes())
         sync(descriptor)
 
     first, second = spooled(tmp_path, b"first"), spooled(tmp_path, b"second")
     target.parent.mkdir(parents=True)
     monkeypatch.setattr(os, "fsync", watched)
-    archive.place(*first, 1, SHA256)
-    archive.place(*second, 1, SHA256)
+    kept = [place(archive, first), place(archive, second)]
 
-    assert seen == [b"first", b"first", b"first", b"second"]  # file and folder, twice
+    assert seen == [b"first"]  # of the second, before it took the name
+    assert [path.read_bytes() for path in (*kept, target)] == [b"first", b"second", b"second"]
     assert not first[0].exists()
     assert not second[0].exists()
 
 
-def test_a_name_whose_bytes_were_refused_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_whose_bytes_were_refused_is_taken_back_and_another_senders_is_not(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "archive")
-    archive.path(1, SHA256).parent.mkdir(parents=True)
+    first, second = spooled(tmp_path, b"refused"), spooled(tmp_path, b"durable")
+    place(archive, first)
+    archive.take_back(first[1], site_id=1, content_sha256=SHA256)
+    is_gone = not archive.path(1, SHA256).exists()
 
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "no space")
+    place(archive, first := spooled(tmp_path, b"refused"))
+    place(archive, second)
+    archive.take_back(first[1], site_id=1, content_sha256=SHA256)
 
-    with monkeypatch.context() as disk:
-        disk.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="no space"):
-            archive.place(*spooled(tmp_path, b"film"), 1, SHA256)
-
-    assert not archive.path(1, SHA256).exists()
+    assert is_gone
+    assert archive.path(1, SHA256).read_bytes() == b"durable"
 
 
-def test_a_name_that_another_sender_renewed_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = Archive(tmp_path / "archive")
+@pytest.mark.parametrize("stands", [None, b"torn", b"kept"])
+def test_a_kept_file_gets_its_name_again_whatever_stands_there(tmp_path: Path, stands: bytes | None) -> None:
+    archive, (kept, _) = Archive(tmp_path / "archive"), spooled(tmp_path, b"kept")
     target = archive.path(1, SHA256)
     target.parent.mkdir(parents=True)
-    other = spooled(tmp_path, b"durable")
+    if stands == b"kept":
+        target.hardlink_to(kept)
+    elif stands is not None:
+        target.write_bytes(stands)
 
-    def full(descriptor: int) -> None:
-        monkeypatch.undo()
-        archive.place(*other, 1, SHA256)
-        raise OSError(errno.ENOSPC, "no space")
+    archive.restore(kept, site_id=1, content_sha256=SHA256)
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
-        archive.place(*spooled(tmp_path, b"refused"), 1, SHA256)
-
-    assert target.read_bytes() == b"durable"
+    assert kept.samefile(target)
+    assert list(target.parent.iterdir()) == [target]

@@ -122,6 +122,11 @@ class Disk:
                 self._sync_folder(self._folders[path], event.begin)
             case "sync":
                 self._file(path).sync(event.begin)
+            case "sync_all":
+                for file in {id(file): file for file in (*self._files.values(), *self._opened.values())}.values():
+                    file.sync(event.begin)
+                for folder in self._folders.values():
+                    self._sync_folder(folder, event.begin)
 
     def _file(self, path: str) -> _File:
         return self._files[path] if path in self._files else self._opened[path]
@@ -194,7 +199,7 @@ def moments(events: Sequence[Event], disk: Disk, wanted: Iterable[int]) -> Itera
 
 def _is_past(event: Event, line: int) -> bool:
     """A sync counts once it has ended; anything else may have reached the disk once it began."""
-    return (event.end if event.kind == "sync" else event.begin) < line
+    return (event.end if event.kind in ("sync", "sync_all") else event.begin) < line
 
 
 def _split(path: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ STRACE = "/usr/bin/strace"
 CALLS = (
     "openat,creat,write,pwrite64,writev,pwritev,pwritev2,lseek,fsync,fdatasync,sync_file_range,rename,renameat,"
     "renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,truncate,ftruncate,fallocate,copy_file_range,sendfile,"
-    "sendto,sendmsg"
+    "sendto,sendmsg,syncfs"
 )
 _LINE = re.compile(r"(?P<pid>\d+) +(?:<\.\.\. (?P<resumed>\w+) resumed>|(?P<call>\w+)\()(?P<rest>.*)", re.DOTALL)
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?')
@@ -30,7 +30,7 @@ class Event:
     """One call that changed something, synced something, or spoke to a peer.
 
     Attributes:
-        kind: create, write, sync, rename, link, mkdir, unlink, truncate or answer.
+        kind: create, write, sync, sync_all (of the file system), rename, link, mkdir, unlink, truncate or answer.
         path: What it was done to; of a rename or link the old name; empty for an answer.
         begin: Line of the trace in which the call began: what came before it in the trace happened before it.
         end: Line in which it had ended.
@@ -131,6 +131,8 @@ def _events(call: str, words: str, when: tuple[int, int], positions: dict[str, i
             return [Event("write", path, *when, offset=_number(words, -1), data=strings[0])]
         case "fsync" | "fdatasync":
             return [Event("sync", path, *when)]
+        case "syncfs":
+            return [Event("sync_all", path, *when)]
         case "rename" | "renameat" | "renameat2":
             return [Event("rename", strings[0].decode(), *when, target=strings[-1].decode())]
         case "link" | "linkat":

@@ -1,7 +1,7 @@
 """Trial 03: power fails at every moment of a recording; is all that was acknowledged there when it comes back?
 
 The method of ALICE (Pillai et al., OSDI 2014): the real processes run once under strace, then thousands of disks are
-made that could have been left by a power cut, and SQLite and our readers open each.
+made that could have been left by a power cut, and a service starts on each: what it finds in the spool it stores again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import random
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.intake.spool import DATASET_OFFSET
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.archive import Archive
+from service.database import Database
+from service.intake.spool import DATASET_OFFSET, KEPT
+from service.receiving import make_intake
+from service.settings import Settings
 from tests.trials.disk import Disk, moments
 from tests.trials.nursery import Nursery
 from tests.trials.place import Place, film, make_place, sha256_of
@@ -32,7 +39,7 @@ SENT = 24
 SIGNED = 2
 FULL_CHECK_EVERY = 10
 """SQLite's integrity check, which is slow, is made at each so-manieth disk."""
-KEPT = (0.0, 0.0, 0.2, 0.5, 0.8, 1.0)
+REACHED = (0.0, 0.0, 0.2, 0.5, 0.8, 1.0)
 """How much of what was not synced reached the disk: nothing, some, all."""
 
 
@@ -65,7 +72,7 @@ def run(seed: int, folder: Path) -> Counts:
     wanted = sorted(chance.randint(max(first, 0), last) for _ in range(POINTS))
     with tempfile.TemporaryDirectory(dir=_memory()) as scratch:
         for number, line in enumerate(moments(events, disk, wanted)):
-            found = disk.after_power_loss(chance, chance.choice(KEPT))
+            found = disk.after_power_loss(chance, chance.choice(REACHED))
             told = f"{root}/"
             counts.update(
                 judge({path.removeprefix(told): content for path, content in found.items()}, promise, line,
@@ -98,21 +105,54 @@ def _record(place: Place, folder: Path, seed: int, cases: list[str], link: str) 
 
 
 def judge(found: Mapping[str, bytes], promise: Promise, line: int, scratch: Path, *, whole: bool) -> Counter[str]:
-    """Open the tables as a restarted service would, and compare them with the files and the promises."""
+    """Start as a service would, and compare its tables with the files and the promises."""
     counts: Counter[str] = Counter()
+    shutil.rmtree(scratch)
+    scratch.mkdir()
     for name in ("pandok.db", "pandok.db-wal", "pandok.db-journal"):
         if name in found:
             (scratch / name).write_bytes(found[name])
-        else:
-            (scratch / name).unlink(missing_ok=True)
-    (scratch / "pandok.db-shm").unlink(missing_ok=True)
     try:
+        counts["without_their_file_before"] += _torn(scratch, found)
+        stored_again = _start(scratch, found)
+        counts["stored_again"] += len(stored_again)
+        found = {**found, **stored_again}
         with closing(sqlite3.connect(scratch / "pandok.db")) as tables:
             counts["corrupt"] += whole and tables.execute("PRAGMA integrity_check").fetchone() != ("ok",)
             counts.update(_compare(tables, found, promise, line))
-    except sqlite3.Error:
+    except (sqlite3.Error, SQLAlchemyError):
         counts["corrupt"] += 1
     return counts
+
+
+def _torn(scratch: Path, found: Mapping[str, bytes]) -> int:
+    """Count rows whose file is not whole before anything is stored again: no row goes ahead of its file."""
+    with closing(sqlite3.connect(scratch / "pandok.db")) as tables:
+        rows = tables.execute("SELECT site_id, content_sha256 FROM instance").fetchall()
+    kept = {name.removesuffix(KEPT).rpartition(".")[2]: content for name, content in found.items() if KEPT in name}
+    return sum(
+        _sha256(_data_set(kept.get(sha256, b""))) != sha256
+        and _sha256(_data_set(found.get(f"archive/{site_id}/{sha256[:2]}/{sha256}.dcm", b""))) != sha256
+        for site_id, sha256 in rows
+    )
+
+
+def _start(scratch: Path, found: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Do on this disk what each start does; returns the files of the archive that were stored again."""
+    settings = Settings(data_folder=scratch)
+    kept = [name for name in found if name.startswith("spool/") and name.endswith(KEPT)]
+    settings.spool_folder.mkdir()
+    settings.archive_folder.mkdir()
+    for name in kept:
+        (scratch / name).write_bytes(found[name])
+    database = Database(settings.sqlalchemy_url)
+    try:
+        intake = make_intake(settings, database, Archive(settings.archive_folder), time.time)
+        intake.start()
+        intake.stop()
+    finally:
+        database.close()
+    return {str(path.relative_to(scratch)): path.read_bytes() for path in settings.archive_folder.rglob("*.dcm")}
 
 
 def _compare(tables: sqlite3.Connection, found: Mapping[str, bytes], promise: Promise, line: int) -> Counter[str]:
@@ -147,7 +187,7 @@ def _memory() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
-NEVER = ("lost", "signatures_lost", "rows_without_their_file", "corrupt")
+NEVER = ("lost", "signatures_lost", "rows_without_their_file", "without_their_file_before", "corrupt")
 
 TRIAL = Trial(
     number="03",

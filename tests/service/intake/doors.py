@@ -72,8 +72,8 @@ class Door:
             return [dict(row) for row in connection.execute(select(tables.metadata.tables[table])).mappings()]
 
     def spool_files(self) -> list[str]:
-        """Return what lies in the spool."""
-        return [path.name for path in self.parts.settings.spool_folder.iterdir()]
+        """Return what lies in the spool and is not stored."""
+        return [path.name for path in self.parts.settings.spool_folder.glob("*.part")]
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def forwarded(file: Received | Turned) -> bytes:
 
 
 def spool_files(parts: Parts) -> list[str]:
-    return [path.name for path in parts.settings.spool_folder.iterdir()]
+    return [path.name for path in parts.settings.spool_folder.glob("*.part")]
 
 
 def ui(element: int, value: str) -> bytes:

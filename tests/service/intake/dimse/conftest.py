@@ -75,7 +75,7 @@ class Listening:
             return list(tx.execute(select(tables.problem).order_by(tables.problem.c.id)))
 
     def spool_files(self) -> list[Path]:
-        return list(self.parts.settings.spool_folder.glob("*"))
+        return list(self.parts.settings.spool_folder.glob("*.part"))
 
     def begin_stop(self) -> None:
         assert self.loop is not None

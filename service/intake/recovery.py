@@ -1,0 +1,96 @@
+"""After a loss of power: stores again what was acknowledged and whose rows were not on the disk yet."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from io import BufferedReader
+from pathlib import Path
+
+from preprocessing.elements import HeaderRefused, find_data_set
+from preprocessing.header import InstanceHeader, read_header
+from service.archive import PREAMBLE, Archive
+from service.database import Database
+from service.intake import records
+from service.intake.commit import ROW_FAILURES
+from service.intake.spool import DATASET_OFFSET, KEPT, file_meta, read_kept
+
+log = logging.getLogger("pandok.intake")
+
+
+def recover(
+    database: Database, archive: Archive, *, spool_folder: Path, rules: records.Rules, clock: Callable[[], float]
+) -> int:
+    """Store again every whole file that still has its name in the spool; return how many.
+
+    A file that is not whole was never acknowledged: it loses its name. One that the disk or the tables refuse keeps it
+    until the next start. What has its rows already gets no second ones, so that nothing is harmed by doing this beside
+    another process that is storing the same file just now.
+    """
+    done = []
+    for path in sorted(spool_folder.glob(f"*{KEPT}"), key=_written_at):
+        try:
+            if not _store_again(path, database, archive, rules=rules, now=clock()):
+                path.unlink(missing_ok=True)
+                continue
+        except FileNotFoundError:  # another process was quicker
+            continue
+        except ROW_FAILURES as failure:  # a trace of SQL would carry the patient's attributes
+            log.error("file not stored again", extra={"error": type(failure).__name__})  # noqa: TRY400
+            continue
+        done.append(path)
+    if done:
+        database.make_durable()
+        for path in done:
+            path.unlink(missing_ok=True)
+        log.warning("stored again", extra={"instances": len(done)})
+    return len(done)
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _store_again(path: Path, database: Database, archive: Archive, *, rules: records.Rules, now: float) -> bool:
+    """Store one file; False when it is not whole."""
+    named = read_kept(path)
+    if named is None:
+        return False
+    sender, content_sha256 = named
+    with path.open("rb") as file:
+        header = _whole(file, content_sha256)
+        if header is None:
+            return False
+        os.fsync(file.fileno())
+        size_bytes = os.fstat(file.fileno()).st_size - DATASET_OFFSET
+    archive.restore(path, site_id=sender.site_id, content_sha256=content_sha256)
+    with database.transaction() as tx:
+        records.keep(tx, records.Arrival(sender, header, content_sha256, size_bytes), rules, now)
+    return True
+
+
+def _whole(file: BufferedReader, content_sha256: str) -> InstanceHeader | None:
+    """Return the header of a file whose every byte is as we wrote it, else None."""
+    head = file.read(DATASET_OFFSET)
+    if hashlib.file_digest(file, "sha256").hexdigest() != content_sha256:
+        return None
+    try:
+        syntax, offset = find_data_set(file)
+        if syntax is None or offset != DATASET_OFFSET:
+            return None
+        length = os.fstat(file.fileno()).st_size - offset
+        header = read_header(file, transfer_syntax_uid=syntax, offset=offset, length=length)
+    except HeaderRefused:
+        return None
+    meta = file_meta(
+        sop_class_uid=header.sop_class_uid or "",
+        sop_instance_uid=header.sop_instance_uid or "",
+        transfer_syntax_uid=syntax,
+        size_bytes=DATASET_OFFSET - len(PREAMBLE),
+    )
+    return header if head == PREAMBLE + meta else None
