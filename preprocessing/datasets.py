@@ -75,6 +75,11 @@ def read_dataset(file: BinaryIO, *, transfer_syntax_uid: str, keeping: Keeping) 
         HeaderRefused: The bytes make no sense, end too early, or exceed a limit.
     """
     window = open_data_set(file, transfer_syntax_uid=transfer_syntax_uid)
+    return build_dataset(window, transfer_syntax_uid=transfer_syntax_uid, keeping=keeping)
+
+
+def build_dataset(window: Window, *, transfer_syntax_uid: str, keeping: Keeping) -> Dataset:
+    """Read a data set that is in no file, such as a message's; else as `read_dataset`. Raises HeaderRefused."""
     return _Build(window, transfer_syntax_uid, keeping).dataset()
 
 

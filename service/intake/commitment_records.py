@@ -147,7 +147,7 @@ def give_up(tx: Connection, commitment: Commitment, *, error: str, now: float) -
     )
 
 
-def note_damaged(tx: Connection, commitment: Commitment, sop_instance_uid: str, *, now: float) -> None:
+def note_damaged(tx: Connection, commitment: Commitment, sop_instance_uid: str, *, status: str, now: float) -> None:
     """Write, once, the row that an operator sees of a stored file that is not what was stored."""
     t = tables.problem
     same = (t.c.site_id == commitment.site_id, t.c.kind == "damaged", t.c.sop_instance_uid == sop_instance_uid)
@@ -159,7 +159,7 @@ def note_damaged(tx: Connection, commitment: Commitment, sop_instance_uid: str, 
             kind="damaged",
             reason="stored_file_damaged",
             detail="the stored file is missing or not what was stored: have it sent again, or restore it",
-            status="0x0110",
+            status=status,
             door=Door.DIMSE.value,
             sender=commitment.address.ae_title if commitment.address else "(disabled)",
             sop_instance_uid=sop_instance_uid,

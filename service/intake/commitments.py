@@ -35,7 +35,12 @@ CONNECT_S, ANSWER_S = 10.0, 60.0
 
 
 class Reason(IntEnum):
-    """Failure reasons of PS3.3 section C.14.1.1."""
+    """Failure reasons of PS3.3 section C.14.1.1.
+
+    "No such object instance" is defined there as "was not available", whatever our tables say: so is told of a file
+    that is missing too. A file that is there and damaged, or cannot be read, is a processing failure. To the sender
+    both mean that it must keep its copy and send it again.
+    """
 
     PROCESSING_FAILURE = 0x0110
     NO_SUCH_INSTANCE = 0x0112
@@ -119,8 +124,8 @@ class Commitments:
         with self._database.transaction() as tx:
             records.write_checked(tx, commitment.id, failed)
             for _, sop_instance, reason in failed:
-                if reason == Reason.PROCESSING_FAILURE:
-                    records.note_damaged(tx, commitment, sop_instance, now=self._clock())
+                if sop_instance in known and reason in (Reason.PROCESSING_FAILURE, Reason.NO_SUCH_INSTANCE):
+                    records.note_damaged(tx, commitment, sop_instance, status=f"0x{reason:04X}", now=self._clock())
         return failed
 
     def _why_not(self, reference: Reference, known: dict[str, Known], site_id: int) -> Reason | None:
@@ -133,11 +138,13 @@ class Commitments:
         if instance.sop_class_uid != sop_class:
             return Reason.CLASS_INSTANCE_CONFLICT
         try:
-            is_intact = self._archive.is_intact(site_id, instance.content_sha256)
+            if self._archive.is_intact(site_id, instance.content_sha256):
+                return None
+            is_there = self._archive.path(site_id, instance.content_sha256).exists()
         except OSError as failure:
             log.error("stored file not readable", extra={"errno": failure.errno})  # noqa: TRY400 - a trace has its name
-            is_intact = False
-        return None if is_intact else Reason.PROCESSING_FAILURE
+            is_there = True
+        return Reason.PROCESSING_FAILURE if is_there else Reason.NO_SUCH_INSTANCE
 
     def _put_off(self, commitment: Commitment, error: str) -> None:
         now = self._clock()

@@ -25,7 +25,7 @@ class Level(IntEnum):
     LOW = 1
     """Soft mark: no scoring again, no exports."""
     OVERLOADED = 2
-    """Hard mark by load: new associations and requests are refused; what is in flight comes in."""
+    """Hard mark by load: new associations and requests are refused, and so is each further data set of those that stand."""
     FULL = 3
     """Hard mark by storage: nothing comes in."""
 

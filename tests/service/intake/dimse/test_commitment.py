@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import queue
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -19,6 +21,9 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.dimse_messages import N_ACTION_RQ
+from pynetdicom.dimse_primitives import N_ACTION
+from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import CTImageStorage
 from sqlalchemy import select
 
@@ -28,6 +33,7 @@ from service.intake.commitments import GIVE_UP_AFTER_S, PUSH_MODEL, PUSH_MODEL_I
 from tests.driver import free_port, wait_until
 from tests.factories import Clock, make_ct_slice, part10
 from tests.service.intake.dimse.conftest import Listening, OpenListener
+from tests.service.intake.dimse.sender import COMMAND, IMPLICIT, LAST, command_bytes, data_pdu, pdv
 
 # pynetdicom leaves the socket of a refused call to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -155,7 +161,7 @@ def test_each_reference_stands_in_one_list_with_its_own_reason(asked_at: Listeni
     assert [item.ReferencedSOPInstanceUID for item in heard.ReferencedSOPSequence] == [good.SOPInstanceUID]
     assert {item.ReferencedSOPInstanceUID: item.FailureReason for item in heard.FailedSOPSequence} == {
         damaged.SOPInstanceUID: Reason.PROCESSING_FAILURE,
-        missing.SOPInstanceUID: Reason.PROCESSING_FAILURE,
+        missing.SOPInstanceUID: Reason.NO_SUCH_INSTANCE,
         other_class.SOPInstanceUID: Reason.CLASS_INSTANCE_CONFLICT,
         never: Reason.NO_SUCH_INSTANCE,
         odd: Reason.CLASS_NOT_SUPPORTED,
@@ -268,6 +274,26 @@ def test_action_information_that_makes_no_sense_is_refused(asked_at: Listening, 
 
     assert ask(asked_at, told) == 0x0115
     assert rows(asked_at) == []
+
+
+def test_what_hides_behind_pixels_in_action_information_is_not_read(asked_at: Listening) -> None:
+    # A library that read on would go down by recursion, or take seconds and hundreds of megabytes for empty items.
+    told = encode(information([(str(CTImageStorage), generate_uid())]), True, True)
+    pixels = struct.pack("<HHLH", 0x7FE0, 0x0010, 2, 0)
+    nested = struct.pack("<HHLHHL", 0x0008, 0x1115, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF) * 3_000
+    primitive = N_ACTION()
+    primitive.MessageID, primitive.ActionTypeID = 1, 1
+    primitive.RequestedSOPClassUID, primitive.RequestedSOPInstanceUID = PUSH_MODEL, PUSH_MODEL_INSTANCE
+    primitive.ActionInformation = io.BytesIO(b"\0\0")
+    command = command_bytes(N_ACTION_RQ(), primitive)
+
+    with asked_at.call() as sender:
+        sender.associate([(PUSH_MODEL, (IMPLICIT,))])
+        sender.send(data_pdu(pdv(1, COMMAND | LAST, command)), data_pdu(pdv(1, LAST, told + pixels + nested)))
+        answer = sender.answer()
+
+    assert answer.Status == 0x0000
+    assert [len(row.asked) for row in rows(asked_at)] == [1]
 
 
 def test_more_references_than_a_study_may_have_are_refused(open_listener: OpenListener) -> None:
