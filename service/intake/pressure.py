@@ -25,7 +25,7 @@ class Level(IntEnum):
     LOW = 1
     """Soft mark: no scoring again, no exports."""
     OVERLOADED = 2
-    """Hard mark by load: new associations and requests are refused, and so is each further data set of those that stand."""
+    """Hard mark by load: new senders are refused, and each further data set of those that are here."""
     FULL = 3
     """Hard mark by storage: nothing comes in."""
 

@@ -186,7 +186,7 @@ def check_rules(request: Request, draft: Draft, _who: MayManage) -> CheckAnswer:
 @router.post("/test", response_model=TriedAnswer)
 async def try_on_file(
     request: Request,
-    _who: MayManage,
+    who: MayManage,
     site: Annotated[str, Query(max_length=32)],
     sender: Annotated[str | None, Query(max_length=64)] = None,
     requested_priority: Literal["stat", "urgent", "routine"] = "routine",
@@ -194,7 +194,7 @@ async def try_on_file(
     """Try the rules on a Part-10 file, the request's body. Only its header is read, and nothing of it is kept."""
     state = request.app.state
     check_before_body(request, intake=state.intake, max_bytes=state.settings.max_dataset_bytes)
-    with one_more_body(state, state.settings):
+    with one_more_body(state, state.settings, (who.site_id, who.name)):
         try:
             header = await _look(request)
         except SenderLeft:
