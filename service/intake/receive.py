@@ -22,6 +22,7 @@ from service.intake.barometer import FRESH_S, Barometer
 from service.intake.commit import FULL, Committer, Ending
 from service.intake.outcomes import Door, IntakeReason, Kind, NoRoom, Outcome, Sender
 from service.intake.pressure import Level, Pressure
+from service.intake.problem_records import note_problem
 from service.intake.spool import DATASET_OFFSET, Spooled, prepare_spool
 from service.intake.verify import verify
 from service.metrics import INSTANCES_TOTAL, INTAKE_SECONDS
@@ -156,7 +157,7 @@ class Intake:
         log.warning("instance refused", extra={"reason": reason.word, "door": door.value})
         try:
             with self._database.transaction() as tx:
-                records.note_problem(
+                note_problem(
                     tx,
                     kind=kind,
                     reason=reason,

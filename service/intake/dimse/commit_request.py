@@ -71,6 +71,9 @@ class CommitRequest:
         self._clock = clock
         self._refusal = _refusal(command, context)
         self._data = bytearray()
+        self.context = context
+        self.commitment_id: int | None = None
+        """Row number of the request, once it was taken."""
 
     def write(self, fragment: memoryview) -> None:
         """Take bytes of the action information. Raises Malformed when they never end."""
@@ -93,7 +96,7 @@ class CommitRequest:
         try:
             transaction_uid, asked = self._read()
             with self._database.transaction() as tx:
-                commitment_records.add_request(
+                self.commitment_id = commitment_records.add_request(
                     tx,
                     site_id=self._peer.site_id,
                     peer_id=self._peer.id,

@@ -24,12 +24,12 @@ from pynetdicom import AE, evt
 from pynetdicom.dimse_messages import N_ACTION_RQ
 from pynetdicom.dimse_primitives import N_ACTION
 from pynetdicom.dsutils import encode
-from pynetdicom.sop_class import CTImageStorage
+from pynetdicom.sop_class import CTImageStorage, Verification
 from sqlalchemy import select
 
 from service import tables
 from service.archive import Archive
-from service.intake.commitments import GIVE_UP_AFTER_S, PUSH_MODEL, PUSH_MODEL_INSTANCE, Commitments, Reason
+from service.intake.commitments import ASKER_S, GIVE_UP_AFTER_S, PUSH_MODEL, PUSH_MODEL_INSTANCE, Commitments, Reason
 from tests.driver import free_port, wait_until
 from tests.factories import Clock, make_ct_slice, part10
 from tests.service.intake.dimse.conftest import Listening, OpenListener
@@ -100,6 +100,7 @@ def ask(listening: Listening, told: Dataset, *, action: int = 1, instance: str =
     assert association.is_established
     answer, _ = association.send_n_action(told, action, PUSH_MODEL, instance)
     association.release()
+    wait_until("its association is over for the service too", lambda: all(row.last_error for row in rows(listening)))
     return int(answer.Status)
 
 
@@ -135,6 +136,62 @@ def test_what_is_stored_is_committed(asked_at: Listening, requester: Requester) 
     assert (status, event, heard.TransactionUID) == (0x0000, 1, told.TransactionUID)
     assert told_uids(heard, OUR_LIST) == {dataset.SOPInstanceUID for dataset in sent}
     assert FAILED_LIST not in heard
+    assert [row.state for row in rows(asked_at)] == ["answered"]
+
+
+@pytest.mark.parametrize("answer", [0x0000, 0x0110], ids=["takes it", "refuses it"])
+def test_one_that_waits_on_its_association_is_told_there(
+    asked_at: Listening, requester: Requester, answer: int
+) -> None:
+    dataset = make_ct_slice()
+    asked_at.parts.send(dataset)
+    told = information(references([dataset]))
+    heard: queue.Queue[tuple[int, Dataset]] = queue.Queue()
+
+    def hear(event: Any) -> tuple[int, None]:
+        heard.put((event.event_type, event.event_information))
+        return answer, None
+
+    ae = AE("TESTER")
+    ae.add_requested_context(PUSH_MODEL)
+    association = ae.associate(
+        "127.0.0.1", asked_at.port, ae_title="PANDOK", evt_handlers=[(evt.EVT_N_EVENT_REPORT, hear)]
+    )
+    association.send_n_action(told, 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+    while commitments(asked_at).answer_one():
+        continue
+    assert requester.heard.empty()
+    event, information_heard = heard.get(timeout=20)
+    wait_until("its answer is noted", lambda: rows(asked_at)[0].state == "answered" or rows(asked_at)[0].last_error)
+    association.release()
+    while commitments(asked_at).answer_one():
+        continue
+
+    assert (event, information_heard.TransactionUID) == (1, told.TransactionUID)
+    assert told_uids(information_heard, OUR_LIST) == {dataset.SOPInstanceUID}
+    assert requester.heard.qsize() == (0 if answer == 0x0000 else 1)
+    assert [row.state for row in rows(asked_at)] == ["answered"]
+
+
+def test_one_that_goes_on_sending_is_told_over_another_association(asked_at: Listening, requester: Requester) -> None:
+    dataset, clock = make_ct_slice(), Clock(time.time())
+    asked_at.parts.send(dataset)
+    ae = AE("TESTER")
+    ae.add_requested_context(PUSH_MODEL)
+    ae.add_requested_context(Verification)
+    association = ae.associate("127.0.0.1", asked_at.port, ae_title="PANDOK")
+    association.send_n_action(information(references([dataset])), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+    clock.now = time.time()
+    assert commitments(asked_at, clock).answer_one()
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        assert association.send_c_echo().Status == 0x0000
+        time.sleep(0.1)
+    clock.advance(ASKER_S + 1)
+    assert commitments(asked_at, clock).answer_one()
+    association.release()
+
+    assert requester.heard.qsize() == 1
     assert [row.state for row in rows(asked_at)] == ["answered"]
 
 
