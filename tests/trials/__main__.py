@@ -24,6 +24,8 @@ from tests.trials.trial import Missing, Trial, add_up, all_trials
 ROOT = Path(__file__).resolve().parents[2]
 LEDGER = ROOT / "docs" / "trials.jsonl"
 PAGE = ROOT / "docs" / "trials.md"
+SEEDED_BUGS = ROOT / "docs" / "seeded_bugs.json"
+"""Written by `python -m tests.trials.seeded_bugs`."""
 
 
 def main() -> int:
