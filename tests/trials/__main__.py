@@ -158,14 +158,14 @@ def page(trials: list[Trial], done: list[dict]) -> str:  # type: ignore[type-arg
             f"| {trial.number} | {trial.title} | {_figure(total.get(trial.counted, 0))} {_words(trial.counted)} "
             f"| {trial.full:,} | {verdict(trial, total)} | {told if own else ''} | {hours:.1f} | {', '.join(commits)} |"
         )
-    return "\n".join([*lines, *_seeded_bugs()]) + "\n"
+    return "\n".join([*lines, *seeded_bugs(SEEDED_BUGS)]) + "\n"
 
 
-def _seeded_bugs() -> list[str]:
+def seeded_bugs(path: Path) -> list[str]:
     """Return what `python -m tests.trials.seeded_bugs` found: whether trial 45 would notice what it looks for."""
-    if not SEEDED_BUGS.is_file():
+    if not path.is_file():
         return []
-    told = json.loads(SEEDED_BUGS.read_text())
+    told = json.loads(path.read_text())
     share = 100 * told["caught"] / told["tried"]
     lines = [
         "",
