@@ -20,7 +20,8 @@ from tests.trials.simulated_service import SimulatedService
 
 STUDIES = some.integers(0, 2)
 IMAGES = some.integers(0, 30)
-STEPS = some.integers(0, 9)
+STEPS = some.sampled_from((*range(8), 5, 5))
+"""Of the path without a package; the sixth publishes."""
 WHICH = some.integers(0, 5)
 BORDERS = some.sampled_from((0, 0, *range(16)))
 DRAIN_ROUNDS = 12
@@ -72,6 +73,14 @@ class Simulation(RuleBasedStateMachine):
         assert is_known == (study in self.expected.studies)
         if is_known:
             self.expected.studies[study].is_said_to_be_done(expected, self.clock())
+
+    @precondition(lambda self: self.expected.studies)
+    @rule(study=STUDIES, image=IMAGES, more=some.integers(1, 2))
+    def announced_images_come(self, study: int, image: int, more: int) -> None:
+        """The sender says how many are left, and sends as many, of which some may be there already."""
+        self.sender_says_done(study, more)
+        for each in range(more):
+            self.life.arrive(self.tables.here, study, image + each)
 
     @precondition(lambda self: self.expected.studies)
     @rule()
