@@ -155,14 +155,16 @@ class Simulation(RuleBasedStateMachine):
             self.engine.attempts[attempt] = State.DEAD
 
     @precondition(lambda self: self.engine.waiting())
-    @rule(which=WHICH, is_dead=some.booleans(), is_queued=some.booleans())
-    def operator_restarts_what_the_engine_has(self, which: int, is_dead: bool, is_queued: bool) -> None:
-        """What waits there, or what it has just given up, is scored anew."""
+    @rule(which=WHICH, is_dead=some.booleans(), then=some.sampled_from(("nothing", "look", "cancel")))
+    def operator_restarts_what_the_engine_has(self, which: int, is_dead: bool, then: str) -> None:
+        """What waits there, or what it has just given up, is scored anew; or not, on second thoughts."""
         attempt = self.life.waiting(which)
         if is_dead:
             self.engine.attempts[attempt] = State.DEAD
         self.life.step_in(self.tables.here, self.expected.study_of(attempt), restarts=True)
-        if is_queued:
+        if then == "cancel":
+            self.life.step_in(self.tables.here, self.expected.study_of(attempt), restarts=False)
+        if then != "nothing":
             self.worker_looks_round(None)
 
     @precondition(lambda self: self.expected.kept)
