@@ -111,7 +111,11 @@ BUGS: tuple[tuple[str, str, str], ...] = (
     ("interventions.py", 'reason=reason, detail=detail, now=None)', "reason=reason, detail=detail, now=now)"),
     ("interventions.py", 'revision_records.set_study_state(tx, revision, state="settled", reason=None, now=now)', "pass"),
 )  # fmt: skip
-"""File of the service, its text, and what stands there instead."""
+"""File of the service, its text, and what stands there instead.
+
+One changes nothing that can be seen, and counts as missed all the same: `end_canceled` names the attempt, and a canceled
+attempt never has another state again, since a restart makes the next one.
+"""
 
 
 def main() -> int:
