@@ -57,7 +57,6 @@ class Frame:
     """Of a sequence of which every item is wanted: what was read of each."""
 
 
-
 class Walk:
     """One pass over a data set, a step an element, the open containers on a list instead of the call stack."""
 
