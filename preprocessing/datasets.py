@@ -16,17 +16,11 @@ from pydicom.dataelem import RawDataElement
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
-from preprocessing.elements import (
-    EXPLICIT_BIG_ENDIAN,
-    IMPLICIT_LITTLE_ENDIAN,
-    MAX_VALUE_BYTES,
-    Frame,
-    PixelData,
-    Walk,
-    find_data_set,
-)
+from preprocessing.elements import EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN, find_data_set
+from preprocessing.found import PixelData
 from preprocessing.header import DEFLATED_LITTLE_ENDIAN
 from preprocessing.text import defined_terms
+from preprocessing.walk import MAX_VALUE_BYTES, Frame, Walk
 from preprocessing.windows import HeaderRefused, Window, open_window
 
 MAX_COST_BYTES: Final = 64 << 20
@@ -76,6 +70,11 @@ def read_dataset(file: BinaryIO, *, transfer_syntax_uid: str, keeping: Keeping) 
         HeaderRefused: The bytes make no sense, end too early, or exceed a limit.
     """
     window = open_data_set(file, transfer_syntax_uid=transfer_syntax_uid)
+    return build_dataset(window, transfer_syntax_uid=transfer_syntax_uid, keeping=keeping)
+
+
+def build_dataset(window: Window, *, transfer_syntax_uid: str, keeping: Keeping) -> Dataset:
+    """Read a data set that is in no file, such as a message's; else as `read_dataset`. Raises HeaderRefused."""
     return _Build(window, transfer_syntax_uid, keeping).dataset()
 
 

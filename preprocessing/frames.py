@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,8 @@ from preprocessing.windows import HeaderRefused, Window, open_window
 
 Spans = tuple[tuple[int, int], ...]
 """Position and length of the pieces of one frame."""
+
+_PIECE_BYTES: Final = 1 << 20
 
 AIR_HU: Final = np.float32(-1024)
 NOTHING: Final[Mapping[str, np.float32]] = {"CT": AIR_HU, "MR": np.float32(0)}
@@ -79,7 +82,10 @@ class FrameFile:
         header = self.header
         means = (header.transfer_syntax_uid, self._layout, header.bits_stored, header.high_bit)
         text = repr((*means, header.pixel_representation, header.photometric_interpretation))
-        return hashlib.sha256(text.encode() + self._bytes(frame)).hexdigest()
+        digest = hashlib.sha256(text.encode())
+        for piece in self._pieces(frame):
+            digest.update(piece)
+        return digest.hexdigest()
 
     @cached_property
     def _layout(self) -> Layout:
@@ -105,12 +111,17 @@ class FrameFile:
             raise UnsupportedImage(Reason.STORED_FILE_DAMAGED, "a stored file cannot be read") from error
 
     def _bytes(self, frame: int) -> bytes:
+        return b"".join(self._pieces(frame))
+
+    def _pieces(self, frame: int) -> Iterator[bytes]:
         if not 1 <= frame <= len(self._spans):
             raise UnsupportedImage(Reason.PIXEL_DATA_DAMAGED, "the pixel data hold fewer frames than the header says")
         try:
             with self._path.open("rb") as file:
                 window = self._window(file)
-                return b"".join(window.read(position, length) for position, length in self._spans[frame - 1])
+                for position, length in self._spans[frame - 1]:
+                    for start in range(0, length, _PIECE_BYTES):
+                        yield window.read(position + start, min(_PIECE_BYTES, length - start))
         except HeaderRefused as error:
             raise UnsupportedImage(Reason.PIXEL_DATA_DAMAGED, "the pixel data end too early") from error
 
@@ -134,28 +145,29 @@ def _layout(header: InstanceHeader, pixels: PixelData, *, is_big_endian: bool) -
 
 
 def _frame_spans(pixels: PixelData, header: InstanceHeader, layout: Layout, window: Window) -> list[Spans]:
-    """Return for each frame where its bytes are."""
+    """Return for each frame that has a plane where its bytes are; the header may well claim a billion frames."""
     frames = max(1, header.number_of_frames or 1)
     if pixels.length_bytes is not None:
         size = layout.size_bytes
-        count = min(frames, pixels.length_bytes // size)
+        count = min(frames, pixels.length_bytes // size, len(header.planes))
         return [((pixels.position + index * size, size),) for index in range(count)]
     table, fragments = pixels.fragments[0], pixels.fragments[1:]
     if frames == 1:
         return [fragments]
     if len(fragments) == frames:
         return [(fragment,) for fragment in fragments]
-    starts = _offsets(window.read(*table), frames)
-    if starts is None:
+    if table[1] != 4 * frames:
         return _by_ends(window, fragments)
-    origin = fragments[0][0] - 8
-    bounds = [*(origin + start for start in starts), fragments[-1][0] + fragments[-1][1] + 1]
-    return [tuple(one for one in fragments if low <= one[0] - 8 < high) for low, high in pairwise(bounds)]
+    return _by_offsets(struct.unpack(f"<{frames}I", window.read(*table)), fragments)
 
 
-def _offsets(table: bytes, frames: int) -> Sequence[int] | None:
-    """Return where each frame starts by the Basic Offset Table (PS3.5 A.4); None when there is none."""
-    return struct.unpack(f"<{frames}I", table) if len(table) == 4 * frames else None
+def _by_offsets(starts: Sequence[int], fragments: Sequence[tuple[int, int]]) -> list[Spans]:
+    """Tell frames apart by the Basic Offset Table (PS3.5 A.4): where the first fragment of each begins."""
+    places = [position - fragments[0][0] for position, _ in fragments]
+    bounds = [*(bisect_left(places, start) for start in starts), len(fragments)]
+    if any(low >= high for low, high in pairwise(bounds)):
+        raise UnsupportedImage(Reason.PIXEL_DATA_DAMAGED, "the offset table points back, or behind the pixel data")
+    return [tuple(fragments[low:high]) for low, high in pairwise(bounds)]
 
 
 def _by_ends(window: Window, fragments: Sequence[tuple[int, int]]) -> list[Spans]:

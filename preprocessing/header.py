@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-import math
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from typing import Any, BinaryIO, Final
 
-from preprocessing.elements import MAX_ELEMENTS, Elements, Wanted, read_elements
-from preprocessing.planes import (
-    GROUPS,
-    SINGLE_TAGS,
-    VOLUME_CLASSES,
-    Plane,
-    numbers,
-    planes_from_json,
-    planes_to_json,
-    read_planes,
+from preprocessing.elements import MAX_ELEMENTS, Elements, read_elements
+from preprocessing.header_tags import (
+    ANATOMIC_REGION_SEQUENCE,
+    CODE_MEANING,
+    CODE_VALUE,
+    CODING_SCHEME,
+    GANTRY_TILT,
+    INTEGER_TEXT,
+    LIST,
+    LONG_CODE_VALUE,
+    PLAIN,
+    REQUEST_ATTRIBUTES_SEQUENCE,
+    REQUESTED_PROCEDURE_ID,
+    SCHEDULED_STEP_ID,
+    SHORT,
+    SPACING,
+    SPECIFIC_CHARACTER_SET,
+    TEXT,
+    URN_CODE_VALUE,
+    VIEW_CODE_SEQUENCE,
+    WANTED,
 )
+from preprocessing.planes import VOLUME_CLASSES, Plane, numbers, planes_from_json, planes_to_json, read_planes
 from preprocessing.text import Charset
+from preprocessing.values import decimals, integer, plain, plain_list, short
 from preprocessing.windows import open_window
 
 DEFLATED_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1.99"
@@ -124,90 +135,6 @@ class InstanceHeader:
     """Where the frames of a CT or MR image lie, one for each; of any other image none."""
 
 
-_ANATOMIC_REGION_SEQUENCE: Final = 0x00082218
-_VIEW_CODE_SEQUENCE: Final = 0x00540220
-_CODE_VALUE, _CODING_SCHEME, _CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
-_LONG_CODE_VALUE, _URN_CODE_VALUE = 0x00080119, 0x00080120
-_REQUEST_ATTRIBUTES_SEQUENCE: Final = 0x00400275
-_REQUESTED_PROCEDURE_ID, _SCHEDULED_STEP_ID = 0x00401001, 0x00400009
-_CODE_TAGS: Final = frozenset({_CODE_VALUE, _CODING_SCHEME, _CODE_MEANING, _LONG_CODE_VALUE, _URN_CODE_VALUE})
-_SPECIFIC_CHARACTER_SET: Final = 0x00080005
-
-_PLAIN: Final[Mapping[str, int]] = {
-    "sop_class_uid": 0x00080016,
-    "sop_instance_uid": 0x00080018,
-    "study_instance_uid": 0x0020000D,
-    "series_instance_uid": 0x0020000E,
-    "modality": 0x00080060,
-    "patient_birth_date": 0x00100030,
-    "patient_sex": 0x00100040,
-    "patient_age": 0x00101010,
-    "patient_identity_removed": 0x00120062,
-    "study_date": 0x00080020,
-    "study_time": 0x00080030,
-    "performed_procedure_step_start_date": 0x00400244,
-    "performed_procedure_step_start_time": 0x00400245,
-    "timezone_offset_from_utc": 0x00080201,
-    "view_position": 0x00185101,
-    "image_laterality": 0x00200062,
-    "laterality": 0x00200060,
-    "patient_position": 0x00185100,
-    "presentation_intent_type": 0x00080068,
-    "conversion_type": 0x00080064,
-    "burned_in_annotation": 0x00280301,
-    "lossy_image_compression": 0x00282110,
-    "photometric_interpretation": 0x00280004,
-    "presentation_lut_shape": 0x20500020,
-    "frame_of_reference_uid": 0x00200052,
-    "convolution_kernel": 0x00181210,
-}
-_TEXT: Final[Mapping[str, int]] = {
-    "patient_id": 0x00100020,
-    "issuer_of_patient_id": 0x00100021,
-    "patient_name": 0x00100010,
-    "study_id": 0x00200010,
-    "accession_number": 0x00080050,
-    "referring_physician_name": 0x00080090,
-    "study_description": 0x00081030,
-    "series_description": 0x0008103E,
-    "protocol_name": 0x00181030,
-    "manufacturer": 0x00080070,
-    "manufacturer_model_name": 0x00081090,
-    "station_name": 0x00081010,
-    # A code string by the standard; "Ngực", "ОГК" and "흉부" are what stations write (STANDARDS PIX-8).
-    "body_part_examined": 0x00180015,
-}
-_INTEGER_TEXT: Final[Mapping[str, int]] = {
-    "series_number": 0x00200011,
-    "instance_number": 0x00200013,
-    "number_of_frames": 0x00280008,
-}
-_SHORT: Final[Mapping[str, int]] = {
-    "samples_per_pixel": 0x00280002,
-    "rows": 0x00280010,
-    "columns": 0x00280011,
-    "bits_allocated": 0x00280100,
-    "bits_stored": 0x00280101,
-    "high_bit": 0x00280102,
-    "pixel_representation": 0x00280103,
-    "pixel_padding_value": 0x00280120,
-    "pixel_padding_range_limit": 0x00280121,
-}
-_GANTRY_TILT: Final = 0x00181120
-_LIST: Final[Mapping[str, int]] = {"image_type": 0x00080008, "patient_orientation": 0x00200020}
-_SPACING: Final[Mapping[str, int]] = {"pixel_spacing_mm": 0x00280030, "imager_pixel_spacing_mm": 0x00181164}
-
-WANTED: Final[Wanted] = {
-    _SPECIFIC_CHARACTER_SET: None,
-    **{tag: None for table in (_PLAIN, _TEXT, _INTEGER_TEXT, _SHORT, _LIST, _SPACING) for tag in table.values()},
-    _ANATOMIC_REGION_SEQUENCE: _CODE_TAGS,
-    _VIEW_CODE_SEQUENCE: _CODE_TAGS,
-    _REQUEST_ATTRIBUTES_SEQUENCE: frozenset({_REQUESTED_PROCEDURE_ID, _SCHEDULED_STEP_ID}),
-    **dict.fromkeys((_GANTRY_TILT, *SINGLE_TAGS)),
-    **GROUPS,
-}
-
-
 def read_header(
     file: BinaryIO, *, transfer_syntax_uid: str, offset: int, length: int, max_elements: int = MAX_ELEMENTS
 ) -> InstanceHeader:
@@ -234,80 +161,37 @@ def read_header(
 
 def _to_header(elements: Elements, transfer_syntax_uid: str) -> InstanceHeader:
     get = elements.values.get
-    terms = plain_list(get(_SPECIFIC_CHARACTER_SET))
+    terms = plain_list(get(SPECIFIC_CHARACTER_SET))
     charset = Charset(terms)
     values: dict[str, Any] = {"transfer_syntax_uid": transfer_syntax_uid, "specific_character_set": terms}
-    for name, tag in _PLAIN.items():
+    for name, tag in PLAIN.items():
         values[name] = plain(get(tag))
-    for name, tag in _TEXT.items():
+    for name, tag in TEXT.items():
         raw = get(tag)
         values[name] = (charset.decode(raw) or None) if raw else None
-    for name, tag in _INTEGER_TEXT.items():
+    for name, tag in INTEGER_TEXT.items():
         values[name] = integer(get(tag))
-    for name, tag in _SHORT.items():
+    for name, tag in SHORT.items():
         values[name] = short(get(tag), elements.byte_order)
-    for name, tag in _LIST.items():
+    for name, tag in LIST.items():
         values[name] = plain_list(get(tag))
-    for name, tag in _SPACING.items():
+    for name, tag in SPACING.items():
         values[name] = _pair(get(tag))
-    values["anatomic_region"] = _code(elements.items.get(_ANATOMIC_REGION_SEQUENCE), charset)
-    values["view_code"] = _code(elements.items.get(_VIEW_CODE_SEQUENCE), charset)
-    request = elements.items.get(_REQUEST_ATTRIBUTES_SEQUENCE, {})
-    values["requested_procedure_id"] = charset.decode(request.get(_REQUESTED_PROCEDURE_ID, b"")) or None
-    values["scheduled_procedure_step_id"] = charset.decode(request.get(_SCHEDULED_STEP_ID, b"")) or None
+    values["anatomic_region"] = _code(elements.items.get(ANATOMIC_REGION_SEQUENCE), charset)
+    values["view_code"] = _code(elements.items.get(VIEW_CODE_SEQUENCE), charset)
+    request = elements.items.get(REQUEST_ATTRIBUTES_SEQUENCE, {})
+    values["requested_procedure_id"] = charset.decode(request.get(REQUESTED_PROCEDURE_ID, b"")) or None
+    values["scheduled_procedure_step_id"] = charset.decode(request.get(SCHEDULED_STEP_ID, b"")) or None
     pixels = elements.pixel_data
     values["has_pixel_data"] = pixels is not None and (
         pixels.length_bytes > 0 if pixels.length_bytes is not None else len(pixels.fragments) > 1
     )
     values["pixel_data_length_bytes"] = pixels.length_bytes if pixels is not None else None
     values["charset_flag"] = charset.flag
-    tilt = numbers(get(_GANTRY_TILT), 1)
+    tilt = numbers(get(GANTRY_TILT), 1)
     values["gantry_tilt_degrees"] = tilt[0] if tilt else None
     values["planes"] = read_planes(elements) if values["sop_class_uid"] in VOLUME_CLASSES else ()
     return InstanceHeader(**values)
-
-
-def plain(raw: bytes | None) -> str | None:
-    """Return a value of the default repertoire without padding; None when absent or empty."""
-    if not raw:
-        return None
-    return raw.strip(b"\0 ").decode("latin_1") or None
-
-
-def plain_list(raw: bytes | None) -> tuple[str, ...]:
-    """Return the values of a multi-valued code string; () when absent or empty."""
-    text = raw.strip(b"\0 ") if raw else b""
-    return tuple(part.strip() for part in text.decode("latin_1").split("\\")) if text else ()
-
-
-def decimals(raw: bytes | None) -> tuple[float, ...]:
-    """Return the finite values of a decimal string; nonsense is left out."""
-    found = []
-    for part in plain_list(raw):
-        try:
-            value = float(part.replace(",", "."))
-        except ValueError:
-            continue
-        if math.isfinite(value):
-            found.append(value)
-    return tuple(found)
-
-
-def integer(raw: bytes | None) -> int | None:
-    """Return an integer string's first value, None when it is nonsense."""
-    values = plain_list(raw)
-    try:
-        return int(values[0]) if values and len(values[0]) <= 20 else None
-    except ValueError:
-        return None
-
-
-def short(raw: bytes | None, byte_order: str) -> int | None:
-    """Return a US value (a UL where a writer chose that), None when it has another length."""
-    if raw and len(raw) in (2, 4):
-        value: int = struct.unpack(f"{byte_order}{'H' if len(raw) == 2 else 'I'}", raw)[0]
-        return value
-    return None
 
 
 def _pair(raw: bytes | None) -> tuple[float, float] | None:
@@ -318,10 +202,10 @@ def _pair(raw: bytes | None) -> tuple[float, float] | None:
 def _code(item: Mapping[int, bytes] | None, charset: Charset) -> Code | None:
     if not item:
         return None
-    value = next((v for tag in (_CODE_VALUE, _LONG_CODE_VALUE, _URN_CODE_VALUE) if (v := plain(item.get(tag)))), None)
+    value = next((v for tag in (CODE_VALUE, LONG_CODE_VALUE, URN_CODE_VALUE) if (v := plain(item.get(tag)))), None)
     if value is None:
         return None
-    return Code(value, plain(item.get(_CODING_SCHEME)) or "", charset.decode(item.get(_CODE_MEANING, b"")))
+    return Code(value, plain(item.get(CODING_SCHEME)) or "", charset.decode(item.get(CODE_MEANING, b"")))
 
 
 _DAYS_PER_YEAR: Final = 365.25
@@ -375,7 +259,7 @@ def from_json(values: dict[str, object]) -> InstanceHeader:
     """Return the header that `to_json` wrote; unknown keys are ignored, missing ones are None."""
     read: dict[str, Any] = {name: values.get(name) for name in _FIELDS}
     for name in _TUPLES:
-        read[name] = tuple(read[name]) if read[name] is not None else None if name in _SPACING else ()
+        read[name] = tuple(read[name]) if read[name] is not None else None if name in SPACING else ()
     for name in ("anatomic_region", "view_code"):
         read[name] = Code(**read[name]) if read[name] else None
     read["planes"] = planes_from_json(read["planes"])
@@ -384,4 +268,17 @@ def from_json(values: dict[str, object]) -> InstanceHeader:
 
 
 _FIELDS: Final = tuple(field.name for field in fields(InstanceHeader))
-_TUPLES: Final = (*_LIST, *_SPACING, "specific_character_set")
+_TUPLES: Final = (*LIST, *SPACING, "specific_character_set")
+
+__all__ = [
+    "DEFLATED_LITTLE_ENDIAN",
+    "Code",
+    "InstanceHeader",
+    "age_years",
+    "decimals",
+    "from_json",
+    "plain",
+    "read_header",
+    "short",
+    "to_json",
+]

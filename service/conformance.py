@@ -45,7 +45,7 @@ _LIMITS = (
     ("max_connections", "connections"),
     ("max_connections_per_address", "connections of one address"),
     ("max_associations", "associations, and bodies of requests, at once"),
-    ("max_associations_per_peer", "associations of one peer"),
+    ("max_associations_per_peer", "associations, and bodies of requests, of one peer"),
     ("max_dataset_bytes", "bytes of a data set"),
     ("max_stow_bytes", "bytes of a STOW-RS request"),
     ("max_stow_parts", "parts of a STOW-RS request"),

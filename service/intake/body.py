@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Hashable, Iterator
 from contextlib import contextmanager
 
 from starlette.datastructures import State
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive
 
 from service.errors import Busy, ServiceError
+from service.intake.dimse.seats import Seats
 from service.intake.receive import Intake
 from service.settings import Settings
 
@@ -40,19 +41,27 @@ class SenderLeft(Exception):
 
 
 @contextmanager
-def one_more_body(state: State, settings: Settings) -> Iterator[None]:
+def one_more_body(state: State, settings: Settings, origin: Hashable) -> Iterator[None]:
     """Hold one of this process's places for a body that is being received.
 
+    Args:
+        state: The application's.
+        settings: As many places as DICOM associations may be open, in all and for one peer.
+        origin: Who sends: no one sender can keep all others out.
+
     Raises:
-        Busy: 503, all places are taken; they are as many as DICOM associations may be open.
+        Busy: 503, all places are taken, or all of this sender's.
     """
-    if getattr(state, "open_bodies", 0) >= settings.max_associations:
-        raise Busy("Too many senders at once; send again in a few seconds.")
-    state.open_bodies = getattr(state, "open_bodies", 0) + 1
+    seats: Seats | None = getattr(state, "bodies", None)
+    if seats is None:
+        seats = state.bodies = Seats(total=settings.max_associations, each=settings.max_associations_per_peer)
+    if not seats.take(origin):
+        words = "Too many senders at once" if seats.are_taken else "Too many requests of yours at once"
+        raise Busy(f"{words}; send again in a few seconds.")
     try:
         yield
     finally:
-        state.open_bodies -= 1
+        seats.leave(origin)
 
 
 def check_before_body(request: Request, *, intake: Intake, max_bytes: int) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, case, func, insert, select, update
 
 from service import tables
 from service.intake.outcomes import Door
@@ -57,18 +57,26 @@ class Known:
     content_sha256: str
 
 
+NOT_THERE = "not told on the association that asked"
+"""Until this, or a failed try, is noted the outcome is offered there."""
+
+
 def add_request(
     tx: Connection, *, site_id: int, peer_id: int, transaction_uid: str, asked: Sequence[Reference], now: float
-) -> None:
-    """Write a request down. The same one again, before its answer, is no other; another one under its UID fails."""
+) -> int:
+    """Write a request down; return its row number.
+
+    The same one again, before its answer, is no other; another one under its UID fails.
+    """
     open_one = tx.execute(
-        select(_c.asked).where(
+        select(_c.id, _c.asked).where(
             _c.dicom_peer_id == peer_id, _c.transaction_uid == transaction_uid, _c.next_try_at.is_not(None)
         )
     ).all()
     wanted = [list(reference) for reference in asked]
-    if any(row.asked == wanted for row in open_one):
-        return
+    for row in open_one:
+        if row.asked == wanted:
+            return int(row.id)
     failed = [[*reference, DUPLICATE_TRANSACTION] for reference in asked] if open_one else None
     values = {
         "transaction_uid": transaction_uid,
@@ -79,7 +87,8 @@ def add_request(
         "next_try_at": now,
         "asked_at": now,
     }
-    tx.execute(insert(tables.commitment).values(site_id=site_id, dicom_peer_id=peer_id, **values))
+    added = insert(tables.commitment).values(site_id=site_id, dicom_peer_id=peer_id, **values).returning(_c.id)
+    return int(tx.execute(added).scalar_one())
 
 
 def find_due(rx: Connection, now: float) -> int | None:
@@ -87,12 +96,24 @@ def find_due(rx: Connection, now: float) -> int | None:
     return rx.execute(select(_c.id).where(_c.next_try_at <= now).order_by(_c.next_try_at).limit(1)).scalar_one_or_none()
 
 
-def take(tx: Connection, commitment_id: int, *, now: float, lease_s: float) -> Commitment | None:
-    """Take a due request in hand for so long; None when another worker was first."""
+def take(
+    tx: Connection, commitment_id: int, *, now: float, lease_s: float, is_asker: bool = False
+) -> Commitment | None:
+    """Take a request in hand for so long; None when another worker was first, or it is not due.
+
+    For who asked it need not be due: until then it is kept for them.
+    """
+    # What is about to be told elsewhere is not told here too.
+    error = (
+        _c.last_error
+        if is_asker
+        else case((_c.state == "checked", func.coalesce(_c.last_error, NOT_THERE)), else_=_c.last_error)
+    )
+    is_ready = and_(_c.state == "checked", _c.last_error.is_(None)) if is_asker else _c.next_try_at <= now
     taken = tx.execute(
         update(tables.commitment)
-        .where(_c.id == commitment_id, _c.next_try_at <= now)
-        .values(next_try_at=now + lease_s, attempts=_c.attempts + 1)
+        .where(_c.id == commitment_id, is_ready)
+        .values(next_try_at=now + lease_s, attempts=_c.attempts + 1, last_error=error)
     )
     if not taken.rowcount:
         return None
@@ -118,6 +139,25 @@ def take(tx: Connection, commitment_id: int, *, now: float, lease_s: float) -> C
 def write_checked(tx: Connection, commitment_id: int, failed: Sequence[Failure]) -> None:
     """Write what was found: every later try says the same."""
     _set(tx, commitment_id, state="checked", failed=[list(failure) for failure in failed])
+
+
+def wait_for_asker(tx: Connection, commitment_id: int, *, until: float) -> bool:
+    """Put the telling off for the sake of who asked; False when nobody is there any more to be waited for."""
+    waits = update(tables.commitment).where(_c.id == commitment_id, _c.last_error.is_(None)).values(next_try_at=until)
+    return bool(tx.execute(waits).rowcount)
+
+
+def list_checked(rx: Connection, commitment_ids: Collection[int]) -> list[int]:
+    """Return those of these requests whose outcome is known and not told, and whose asker may still be there."""
+    checked = (_c.id.in_(commitment_ids), _c.state == "checked", _c.last_error.is_(None), _c.next_try_at.is_not(None))
+    return list(rx.execute(select(_c.id).where(*checked)).scalars())
+
+
+def note_asker_left(tx: Connection, commitment_ids: Collection[int], *, now: float) -> None:
+    """Let a worker tell what was promised on an association that has ended; at once, if it is known."""
+    mine = (_c.id.in_(commitment_ids), _c.next_try_at.is_not(None), _c.last_error.is_(None))
+    tx.execute(update(tables.commitment).where(*mine, _c.state == "checked").values(next_try_at=now))
+    tx.execute(update(tables.commitment).where(*mine).values(last_error=NOT_THERE))
 
 
 def write_answered(tx: Connection, commitment_id: int, now: float) -> None:
@@ -147,7 +187,7 @@ def give_up(tx: Connection, commitment: Commitment, *, error: str, now: float) -
     )
 
 
-def note_damaged(tx: Connection, commitment: Commitment, sop_instance_uid: str, *, now: float) -> None:
+def note_damaged(tx: Connection, commitment: Commitment, sop_instance_uid: str, *, status: str, now: float) -> None:
     """Write, once, the row that an operator sees of a stored file that is not what was stored."""
     t = tables.problem
     same = (t.c.site_id == commitment.site_id, t.c.kind == "damaged", t.c.sop_instance_uid == sop_instance_uid)
@@ -159,7 +199,7 @@ def note_damaged(tx: Connection, commitment: Commitment, sop_instance_uid: str, 
             kind="damaged",
             reason="stored_file_damaged",
             detail="the stored file is missing or not what was stored: have it sent again, or restore it",
-            status="0x0110",
+            status=status,
             door=Door.DIMSE.value,
             sender=commitment.address.ae_title if commitment.address else "(disabled)",
             sop_instance_uid=sop_instance_uid,

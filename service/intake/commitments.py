@@ -26,6 +26,8 @@ PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
 ALL_COMMITTED, SOME_FAILED = 1, 2
 """Event types of PS3.4 section J.3.3.1."""
 
+ASKER_S = 30.0
+"""How long what was found is kept for a requester that has not left its association, before another one is opened."""
 LEASE_S = 900.0
 """How long one worker may look at and tell of one request before another takes it for dead."""
 LONGEST_WAIT_S = 3_600.0
@@ -35,7 +37,12 @@ CONNECT_S, ANSWER_S = 10.0, 60.0
 
 
 class Reason(IntEnum):
-    """Failure reasons of PS3.3 section C.14.1.1."""
+    """Failure reasons of PS3.3 section C.14.1.1.
+
+    "No such object instance" is defined there as "was not available", whatever our tables say: so is told of a file
+    that is missing too. A file that is there and damaged, or cannot be read, is a processing failure. To the sender
+    both mean that it must keep its copy and send it again.
+    """
 
     PROCESSING_FAILURE = 0x0110
     NO_SUCH_INSTANCE = 0x0112
@@ -92,6 +99,8 @@ class Commitments:
 
     def _answer(self, commitment: Commitment) -> None:
         failed = self._check(commitment) if commitment.failed is None else commitment.failed
+        if commitment.failed is None and self._is_asker_there(commitment):
+            return
         extra = {"instances": len(commitment.asked), "failed": len(failed), "attempt": commitment.attempts}
         if commitment.address is None:
             self._put_off(commitment, "the peer or its address was taken away")
@@ -106,6 +115,11 @@ class Commitments:
             with self._database.transaction() as tx:
                 records.write_answered(tx, commitment.id, self._clock())
 
+    def _is_asker_there(self, commitment: Commitment) -> bool:
+        """Leave what was found for a while to the listener, where the peer may wait on the association it asked on."""
+        with self._database.transaction() as tx:
+            return records.wait_for_asker(tx, commitment.id, until=self._clock() + ASKER_S)
+
     def _check(self, commitment: Commitment) -> Sequence[Failure]:
         """Read every referenced file again and keep what was found, so that each telling is the same."""
         with self._database.reading() as rx:
@@ -119,8 +133,8 @@ class Commitments:
         with self._database.transaction() as tx:
             records.write_checked(tx, commitment.id, failed)
             for _, sop_instance, reason in failed:
-                if reason == Reason.PROCESSING_FAILURE:
-                    records.note_damaged(tx, commitment, sop_instance, now=self._clock())
+                if sop_instance in known and reason in (Reason.PROCESSING_FAILURE, Reason.NO_SUCH_INSTANCE):
+                    records.note_damaged(tx, commitment, sop_instance, status=f"0x{reason:04X}", now=self._clock())
         return failed
 
     def _why_not(self, reference: Reference, known: dict[str, Known], site_id: int) -> Reason | None:
@@ -133,11 +147,13 @@ class Commitments:
         if instance.sop_class_uid != sop_class:
             return Reason.CLASS_INSTANCE_CONFLICT
         try:
-            is_intact = self._archive.is_intact(site_id, instance.content_sha256)
+            if self._archive.is_intact(site_id, instance.content_sha256):
+                return None
+            is_there = self._archive.path(site_id, instance.content_sha256).exists()
         except OSError as failure:
             log.error("stored file not readable", extra={"errno": failure.errno})  # noqa: TRY400 - a trace has its name
-            is_intact = False
-        return None if is_intact else Reason.PROCESSING_FAILURE
+            is_there = True
+        return Reason.PROCESSING_FAILURE if is_there else Reason.NO_SUCH_INSTANCE
 
     def _put_off(self, commitment: Commitment, error: str) -> None:
         now = self._clock()
@@ -163,6 +179,11 @@ def report(commitment: Commitment, failed: Sequence[Failure]) -> Dataset:
     return told
 
 
+def event_of(told: Dataset) -> int:
+    """Return the event type of a report."""
+    return SOME_FAILED if "FailedSOPSequence" in told else ALL_COMMITTED
+
+
 def _item(sop_class: str, sop_instance: str, reason: int | None = None) -> Dataset:
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop_instance
@@ -185,8 +206,7 @@ def tell(settings: Settings, address: Address, told: Dataset) -> None:
     try:
         if not association.is_established:
             raise NotTold("no association: the peer is away, or does not take us")
-        event = SOME_FAILED if "FailedSOPSequence" in told else ALL_COMMITTED
-        answer, _ = association.send_n_event_report(told, event, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+        answer, _ = association.send_n_event_report(told, event_of(told), PUSH_MODEL, PUSH_MODEL_INSTANCE)
     except ValueError as failure:
         raise NotTold("the peer does not take reports on storage commitment") from failure
     finally:

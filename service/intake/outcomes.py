@@ -58,6 +58,7 @@ class IntakeReason(Enum):
     CONFLICT = ("conflict", 0x0111, "same SOP Instance UID, other content: held for an operator")
     CONFLICT_KEPT = ("conflict_kept", 0xB007, "same SOP Instance UID, other content: held aside")
     OUT_OF_RESOURCES = ("out_of_resources", 0xA700, "storage is full; keep the images and send again later")
+    OVERLOADED = ("overloaded", 0xA700, "too much waits to be scored here; keep the images and send later")
     STUDY_FULL = ("study_full", 0xA700, "the study has more images than this service accepts")
     TOO_LARGE = ("too_large", 0xA700, "larger than this service accepts")
     PROCESSING_FAILURE = ("processing_failure", 0x0110, "internal failure; send again later")
@@ -67,6 +68,18 @@ class IntakeReason(Enum):
         self.word = word
         self.status = status
         self.comment = comment
+
+
+class NoRoom(OSError):
+    """Nothing more comes in: the hard mark of RELIABILITY 5.8 is crossed.
+
+    Args:
+        reason: What the sender is told, OUT_OF_RESOURCES or OVERLOADED.
+    """
+
+    def __init__(self, reason: IntakeReason) -> None:
+        super().__init__(reason.comment)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from service.intake.dimse.capabilities import TRANSFER_SYNTAXES
-from service.intake.outcomes import IntakeReason, Sender
+from service.intake.outcomes import IntakeReason, NoRoom, Sender
 from service.intake.spool import DatasetTooLarge, Spooled
 from service.intake.verify import MEDIA_STORAGE_DIRECTORY, is_valid_uid
 
@@ -181,6 +181,8 @@ class Part10Splitter:
             try:
                 self._spooled = self._intake.open(self._sender, transfer_syntax_uid=transfer_syntax_uid)
                 self._write(dataset)
+            except NoRoom as full:
+                self._turn(full.reason)
             except OSError:
                 self._turn(IntakeReason.OUT_OF_RESOURCES)
 

@@ -25,7 +25,7 @@ class Level(IntEnum):
     LOW = 1
     """Soft mark: no scoring again, no exports."""
     OVERLOADED = 2
-    """Hard mark by load: new associations and requests are refused; what is in flight comes in."""
+    """Hard mark by load: new senders are refused, and each further data set of those that are here."""
     FULL = 3
     """Hard mark by storage: nothing comes in."""
 

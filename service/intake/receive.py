@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import time
@@ -20,8 +19,9 @@ from service.errors import Busy, StorageFull
 from service.intake import records
 from service.intake.barometer import FRESH_S, Barometer
 from service.intake.commit import FULL, Committer, Ending
-from service.intake.outcomes import Door, IntakeReason, Kind, Outcome, Sender
+from service.intake.outcomes import Door, IntakeReason, Kind, NoRoom, Outcome, Sender
 from service.intake.pressure import Level, Pressure
+from service.intake.problem_records import note_problem
 from service.intake.recovery import recover
 from service.intake.spool import DATASET_OFFSET, Spooled, prepare_spool
 from service.intake.verify import verify
@@ -104,12 +104,15 @@ class Intake:
             raise Busy("Too much waits to be scored; keep the images and send again later.", retry_after_s=BUSY_S)
 
     def open(self, sender: Sender, *, transfer_syntax_uid: str) -> Spooled:
-        """Open a spool file for one data set. Raises OSError when the disk refuses or there is no room for more.
+        """Open a spool file for one data set. Raises NoRoom past a hard mark, OSError when the disk refuses.
 
-        Asked for every data set: one request may bring thousands, and a zip unpacks to many times its size.
+        Asked for every data set: one request may bring thousands, a zip unpacks to many times its size, and an
+        association lasts for hours. A data set that has begun is taken to its end.
         """
         if not self.has_room():
-            raise OSError(errno.ENOSPC, "too little free space, or a disk that refused a sync")
+            raise NoRoom(IntakeReason.OUT_OF_RESOURCES)
+        if self.pressure().level >= Level.OVERLOADED:
+            raise NoRoom(IntakeReason.OVERLOADED)
         return Spooled(
             self._settings.spool_folder,
             sender=sender,
@@ -160,7 +163,7 @@ class Intake:
         log.warning("instance refused", extra={"reason": reason.word, "door": door.value})
         try:
             with self._database.transaction() as tx:
-                records.note_problem(
+                note_problem(
                     tx,
                     kind=kind,
                     reason=reason,

@@ -11,7 +11,9 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from preprocessing.header import InstanceHeader, age_years
 from preprocessing.header import to_json as header_json
 from service import tables
-from service.intake.outcomes import Door, IntakeReason, Kind, Sender
+from service.intake.arrival import Arrival
+from service.intake.outcomes import IntakeReason, Kind
+from service.intake.problem_records import hold, short
 from service.intake.studies import PRIORITY_ROUTINE, fold, quiet_time_s, when_due
 from service.intake.verify import belongs_nowhere
 from service.routing import Origin
@@ -50,16 +52,6 @@ LARGEST_INTEGER_STRING = 2**31 - 1
 
 TellList = Callable[[Connection, int, float], None]
 """Called in the transaction that first sees a study or makes it more urgent: (connection, study_id, now)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One verified instance whose file stands in the archive."""
-
-    sender: Sender
-    header: InstanceHeader
-    content_sha256: str
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +153,18 @@ def _study(tx: Connection, arrival: Arrival, now: float) -> _Study:
             patient_id=header.patient_id,
             patient_name=header.patient_name,
             patient_name_folded=fold(header.patient_name) if header.patient_name else None,
-            patient_birth_date=_short(header.patient_birth_date, 8),
-            patient_sex=_short(header.patient_sex, 16),
+            patient_birth_date=short(header.patient_birth_date, 8),
+            patient_sex=short(header.patient_sex, 16),
             age_years=age_years(header),
-            study_date=_short(header.study_date, 8),
-            study_time=_short(header.study_time, 16),
+            study_date=short(header.study_date, 8),
+            study_time=short(header.study_time, 16),
             study_id_text=header.study_id,
             accession_number=header.accession_number,
             referring_physician_name=header.referring_physician_name,
             referring_physician_folded=(
                 fold(header.referring_physician_name) if header.referring_physician_name else None
             ),
-            timezone_offset_from_utc=_short(header.timezone_offset_from_utc, 16),
+            timezone_offset_from_utc=short(header.timezone_offset_from_utc, 16),
             study_description=header.study_description,
             modalities="",
             series_count=0,
@@ -207,12 +199,12 @@ def _series(tx: Connection, arrival: Arrival, study: _Study) -> tuple[_Study, in
             site_id=arrival.sender.site_id,
             study_id=study.id,
             series_instance_uid=header.series_instance_uid,
-            modality=_short(header.modality, 16),
+            modality=short(header.modality, 16),
             series_number=_integer(header.series_number),
             series_description=header.series_description,
-            body_part_examined=_short(header.body_part_examined, 64),
-            performed_date=_short(header.performed_procedure_step_start_date, 8),
-            performed_time=_short(header.performed_procedure_step_start_time, 16),
+            body_part_examined=short(header.body_part_examined, 64),
+            performed_date=short(header.performed_procedure_step_start_date, 8),
+            performed_time=short(header.performed_procedure_step_start_time, 16),
             requested_procedure_id=header.requested_procedure_id,
             scheduled_procedure_step_id=header.scheduled_procedure_step_id,
             instance_count=1,
@@ -273,69 +265,6 @@ def _flags(header: InstanceHeader, study: _Study) -> set[str]:
     return flags
 
 
-def hold(tx: Connection, arrival: Arrival, reason: IntakeReason, now: float) -> None:
-    """Note bytes that are held aside for an operator; the same bytes again only count."""
-    t = tables.problem
-    header, sender = arrival.header, arrival.sender
-    again = tx.execute(
-        update(t)
-        .where(
-            t.c.site_id == sender.site_id,
-            t.c.kind == "held",
-            t.c.sop_instance_uid == header.sop_instance_uid,
-            t.c.content_sha256 == arrival.content_sha256,
-            t.c.resolved_at.is_(None),
-        )
-        .values(count=t.c.count + 1)
-    )
-    if again.rowcount:
-        return
-    note_problem(
-        tx,
-        kind="held",
-        reason=reason,
-        site_id=sender.site_id,
-        door=sender.door,
-        sender=sender.name,
-        study_instance_uid=header.study_instance_uid,
-        sop_instance_uid=header.sop_instance_uid,
-        content_sha256=arrival.content_sha256,
-        now=now,
-    )
-
-
-def note_problem(
-    tx: Connection,
-    *,
-    kind: str,
-    reason: IntakeReason,
-    site_id: int | None,
-    door: Door,
-    sender: str,
-    now: float,
-    detail: str = "",
-    study_instance_uid: str | None = None,
-    sop_instance_uid: str | None = None,
-    content_sha256: str | None = None,
-) -> None:
-    """Write one row that an operator can see."""
-    tx.execute(
-        insert(tables.problem).values(
-            site_id=site_id,
-            kind=kind,
-            reason=reason.word,
-            detail=detail or reason.comment,
-            status=f"0x{reason.status:04X}",
-            door=door.value,
-            sender=sender,
-            study_instance_uid=_short(study_instance_uid, 64),
-            sop_instance_uid=_short(sop_instance_uid, 64),
-            content_sha256=content_sha256,
-            occurred_at=now,
-        )
-    )
-
-
 def study_states(rx: Connection) -> dict[str, int]:
     """Return how many studies stand in which state, over all sites."""
     s = tables.study.c
@@ -346,5 +275,4 @@ def _integer(number: int | None) -> int | None:
     return number if number is not None and abs(number) <= LARGEST_INTEGER_STRING else None
 
 
-def _short(text: str | None, length: int) -> str | None:
-    return text[:length] if text else None
+__all__ = ["Arrival", "Rules", "TellList", "keep", "study_states"]

@@ -87,7 +87,7 @@ async def store_instances_of_study(request: Request, who: MaySend, site_id: Site
 async def _store(request: Request, sender: Sender, study_instance_uid: str | None) -> Response:
     state, settings = request.app.state, _settings(request)
     base = (settings.public_url or str(request.base_url)).rstrip("/") + "/dicomweb"
-    with one_more_body(state, settings):
+    with one_more_body(state, settings, (sender.site_id, sender.name)):
         return await store(
             request,
             intake=state.intake,
@@ -114,8 +114,8 @@ async def upload_file(request: Request, who: MaySend, site_id: SiteId) -> Respon
     `X-File-Name` (percent-encoded UTF-8) comes back in the answer and is kept nowhere.
     """
     state, settings = request.app.state, _settings(request)
-    with one_more_body(state, settings):
-        sender = Sender(site_id, Door.UPLOAD, who.name)
+    sender = Sender(site_id, Door.UPLOAD, who.name)
+    with one_more_body(state, settings, (site_id, who.name)):
         return await upload(request, intake=state.intake, settings=settings, sender=sender)
 
 

@@ -122,12 +122,12 @@ def try_draft(request: Request, draft: DraftOnImages, _who: MayManage) -> DraftT
 
 @router.post("/test", response_model=TriedAnswer)
 async def try_on_file(
-    request: Request, _who: MayManage, sent: Annotated[SenderQuery, Query()]
+    request: Request, who: MayManage, sent: Annotated[SenderQuery, Query()]
 ) -> Response | TriedAnswer:
     """Try the rules on a Part-10 file, the request's body. Only its header is read, and nothing of it is kept."""
     state = request.app.state
     check_before_body(request, intake=state.intake, max_bytes=state.settings.max_dataset_bytes)
-    with one_more_body(state, state.settings):
+    with one_more_body(state, state.settings, (who.site_id, who.name)):
         try:
             header = await _look(request)
         except SenderLeft:

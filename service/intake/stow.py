@@ -124,6 +124,7 @@ def nothing_kept_status(reasons: set[IntakeReason | None], *, otherwise: int) ->
     """Return the HTTP status when no file was kept: what they all share, or `otherwise`."""
     alike = {
         IntakeReason.OUT_OF_RESOURCES: 507,
+        IntakeReason.OVERLOADED: 503,
         IntakeReason.TOO_LARGE: 413,
         IntakeReason.PROCESSING_FAILURE: 503,
     }

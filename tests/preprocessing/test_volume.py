@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+import struct
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -471,6 +473,44 @@ def test_encapsulated_frames_are_found_with_and_without_an_offset_table(tmp_path
         file = FrameFile(stored(tmp_path / str(has_table), [image])[0])
         for n in (1, 2, 3):
             assert np.array_equal(file.values(n), expected[n - 1])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (0, 0, 1), (1, 0, 2)], ids=str)
+def test_offset_table_is_believed_only_where_it_goes_forward(tmp_path: Path, order: tuple[int, ...]) -> None:
+    slices = make_series(3)
+    image = make_enhanced(slices)
+    native = FrameFile(stored(tmp_path / "native", [image])[0])
+    expected = [native.values(n) for n in (1, 2, 3)]
+    value = encapsulate([rle_of(one.pixel_array) for one in slices], fragments_per_frame=2)
+    starts = struct.unpack_from("<3I", value, 8)
+    image.PixelData = value[:8] + struct.pack("<3I", *(starts[n] for n in order)) + value[20:]
+    image["PixelData"].is_undefined_length = True
+    image.file_meta.TransferSyntaxUID = RLELossless
+    file = FrameFile(stored(tmp_path / "packed", [image])[0])
+
+    if order == (0, 1, 2):
+        assert all(np.array_equal(file.values(n), expected[n - 1]) for n in (1, 2, 3))
+    else:
+        with pytest.raises(UnsupportedImage) as refused:
+            file.values(1)
+        assert refused.value.reason is Reason.PIXEL_DATA_DAMAGED
+
+
+def test_header_that_claims_millions_of_frames_costs_no_memory(tmp_path: Path) -> None:
+    [image] = make_series(1)
+    image.Rows = image.Columns = 1
+    image.NumberOfFrames = 2_000_000
+    image.PixelData = bytes(4_000_000)
+    file = FrameFile(stored(tmp_path, [image])[0])
+
+    tracemalloc.start()
+    try:
+        file.digest(1)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 4 << 20
 
 
 def rle_of(pixels: np.ndarray[Any, Any]) -> bytes:

@@ -27,6 +27,8 @@ from tests.trials.trial import BROKEN_OFF, Counts, Missing, Trial, add_up, all_t
 ROOT = Path(__file__).resolve().parents[2]
 LEDGER = ROOT / "docs" / "trials.jsonl"
 PAGE = ROOT / "docs" / "trials.md"
+SEEDED_BUGS = ROOT / "docs" / "seeded_bugs.json"
+"""Written by `python -m tests.trials.seeded_bugs`."""
 
 
 def main() -> int:
@@ -156,7 +158,31 @@ def page(trials: list[Trial], done: list[dict]) -> str:  # type: ignore[type-arg
             f"| {trial.number} | {trial.title} | {_figure(total.get(trial.counted, 0))} {_words(trial.counted)} "
             f"| {trial.full:,} | {verdict(trial, total)} | {told if own else ''} | {hours:.1f} | {', '.join(commits)} |"
         )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *seeded_bugs(SEEDED_BUGS)]) + "\n"
+
+
+def seeded_bugs(path: Path) -> list[str]:
+    """Return what `python -m tests.trials.seeded_bugs` found: whether trial 45 would notice what it looks for."""
+    if not path.is_file():
+        return []
+    told = json.loads(path.read_text())
+    share = 100 * told["caught"] / told["tried"]
+    lines = [
+        "",
+        "## Would trial 45 notice a bug?",
+        "",
+        f"`python -m tests.trials.seeded_bugs` puts one bug after the other into a copy of the service: the simulation "
+        f"notices {told['caught']} of {told['tried']} ({share:.0f} %, at least 90 % are asked for; "
+        f"{told['commit']}, {told['hours']} hours).",
+    ]
+    if told["missed"]:
+        lines += ["", "Missed:", ""]
+        lines += [f"- `{one['file']}`: `{_line(one['right'])}` → `{_line(one['wrong'])}`" for one in told["missed"]]
+    return lines
+
+
+def _line(code: str) -> str:
+    return " ".join(code.split()) or "(nothing)"
 
 
 def verdict(trial: Trial, total: Counts) -> str:

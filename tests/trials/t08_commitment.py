@@ -82,16 +82,18 @@ def spoil(parts: Parts, chance: random.Random) -> dict[str, int]:
     told = {}
     for row in chance.sample(rows, SPOILED):
         path = parts.archive.path(parts.site_id, row.content_sha256)
+        reason = Reason.PROCESSING_FAILURE
         match chance.randrange(3):
             case 0:
                 path.unlink()
+                reason = Reason.NO_SUCH_INSTANCE
             case 1:
                 path.write_bytes(path.read_bytes()[: -chance.randrange(1, 200)])
             case _:
                 data = bytearray(path.read_bytes())
                 data[chance.randrange(700, len(data))] ^= 1 << chance.randrange(8)
                 path.write_bytes(data)
-        told[row.sop_instance_uid] = int(Reason.PROCESSING_FAILURE)
+        told[row.sop_instance_uid] = int(reason)
     return told
 
 

@@ -6,6 +6,7 @@ How long things took is told, and judged only where nothing else runs: by `pytho
 from __future__ import annotations
 
 import gc
+import json
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests.conftest import missing
 from tests.trials import __main__ as sittings
+from tests.trials import seeded_bugs
 from tests.trials.trial import Counts, Missing, Trial, add_up, all_trials
 
 
@@ -94,3 +96,22 @@ def test_a_seed_that_does_not_end_is_a_fault_until_it_was_run_again(
     assert "broke off: 1" in sittings.page([trial], sittings.rows())
     assert sittings.sit(trial, 0)
     assert "| 4 tries | 10 | so far passed |" in sittings.page([trial], sittings.rows())
+
+
+def test_page_tells_which_seeded_bugs_were_missed(tmp_path: Path) -> None:
+    told = tmp_path / "bugs.json"
+    missed = [{"file": "rounds.py", "right": "if due:\n    go()", "wrong": ""}]
+    told.write_text(json.dumps({"commit": "abc", "hours": 0.5, "tried": 10, "caught": 9, "missed": missed}))
+
+    lines = sittings.seeded_bugs(told)
+
+    assert any("9 of 10 (90 %" in line for line in lines)
+    assert lines[-1] == "- `rounds.py`: `if due: go()` → `(nothing)`"
+    assert sittings.seeded_bugs(tmp_path / "none") == []
+
+
+def test_each_seeded_bug_still_has_its_place() -> None:
+    for name, right, wrong in seeded_bugs.BUGS:
+        source = (sittings.ROOT / "service" / name).read_text()
+        assert right in source, f"{name} no longer holds {right!r}"
+        compile(source.replace(right, wrong, 1), name, "exec")

@@ -10,11 +10,20 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.errors import Busy, StorageFull
+from service.intake.commitment_records import Commitment
 from service.intake.dimse.callers import Callers
 from service.intake.dimse.commands import MAX_COMMAND_BYTES, Command, CommandField, Status, read_command, response
 from service.intake.dimse.commit_request import CommitRequest
 from service.intake.dimse.connection import Connection, End, Ended
-from service.intake.dimse.negotiation import APPLICATION_CONTEXT, Context, Rejection, Request, negotiate, read_request
+from service.intake.dimse.negotiation import (
+    APPLICATION_CONTEXT,
+    Context,
+    Rejected,
+    Rejection,
+    Request,
+    negotiate,
+    read_request,
+)
 from service.intake.dimse.pdus import (
     HEADER_BYTES,
     AbortReason,
@@ -28,6 +37,7 @@ from service.intake.dimse.pdus import (
     release_pdu,
 )
 from service.intake.dimse.records import Peer, Stranger
+from service.intake.dimse.reports import WAITS_AFTER_S, Reports
 from service.intake.dimse.seats import Seats
 from service.intake.dimse.store import Store
 from service.intake.outcomes import Door, Sender
@@ -58,14 +68,6 @@ class Parts:
     is_stopping: Callable[[], bool]
 
 
-class Rejected(Exception):
-    """The association is refused."""
-
-    def __init__(self, rejection: Rejection) -> None:
-        super().__init__(rejection.word)
-        self.rejection = rejection
-
-
 class Association:
     """Serves one connection from its first PDU to its end.
 
@@ -86,6 +88,7 @@ class Association:
         self._incoming: Store | CommitRequest | None = None
         self._instances = 0
         self._last_study: str | None = None
+        self._reports = Reports(parts.callers.database, parts.callers.clock)
 
     @property
     def is_admitted(self) -> bool:
@@ -98,6 +101,14 @@ class Association:
         if self._last_study is None or self._sender is None or not isinstance(self._incoming, Store):
             return None
         return self._sender.site_id, self._last_study
+
+    def open_reports(self, now: float) -> frozenset[int]:
+        """Return the storage commitments whose outcome the peer waits for here, saying nothing."""
+        return self._reports.open if self._connection.is_quiet(now, for_s=WAITS_AFTER_S) else frozenset()
+
+    def report(self, commitment: Commitment) -> None:
+        """Tell the outcome of one of them."""
+        self._reports.tell(self._connection, commitment, max_pdu_bytes=self._peer_max_pdu_bytes)
 
     async def run(self) -> None:
         """Serve until release, abort, a broken rule, a deadline or a lost connection; then close."""
@@ -234,6 +245,10 @@ class Association:
             if not command.has_data_set:
                 await self._answer(incoming)
             return
+        if command.field == CommandField.N_EVENT_REPORT_RESPONSE:
+            self._connection.is_in_message = False
+            await self._reports.heard(command)
+            return
         if command.has_data_set:
             raise Malformed(AbortReason.UNEXPECTED_PARAMETER, "an operation that was not offered")
         self._connection.is_in_message = False
@@ -243,24 +258,14 @@ class Association:
             await self._send(context.context_id, response(command, Status.UNRECOGNIZED_OPERATION))
 
     def _store(self, command: Command, context: Context) -> Store:
-        max_dataset_bytes = self._parts.settings.max_dataset_bytes
-        return Store(
-            self._parts.intake,
-            self._known_sender(),
-            command=command,
-            context=context,
-            max_dataset_bytes=max_dataset_bytes,
-        )
+        intake, limit = self._parts.intake, self._parts.settings.max_dataset_bytes
+        return Store(intake, self._known_sender(), command=command, context=context, max_dataset_bytes=limit)
 
     def _request(self, command: Command, context: Context) -> CommitRequest:
         assert self._peer is not None  # noqa: S101 - messages come after negotiation
+        callers, limit = self._parts.callers, self._parts.settings.max_instances_per_study
         return CommitRequest(
-            self._parts.callers.database,
-            self._peer,
-            command=command,
-            context=context,
-            max_references=self._parts.settings.max_instances_per_study,
-            clock=self._parts.callers.clock,
+            callers.database, self._peer, command=command, context=context, max_references=limit, clock=callers.clock
         )
 
     async def _answer(self, incoming: Store | CommitRequest) -> None:
@@ -270,6 +275,8 @@ class Association:
         if isinstance(incoming, Store):
             self._instances += 1
             self._last_study = incoming.study_instance_uid or self._last_study
+        elif incoming.commitment_id is not None:
+            self._reports.promise(incoming.commitment_id, incoming.context)
         await self._send(incoming.context_id, response(incoming.command, answer.status, answer.comment))
 
     async def _send(self, context_id: int, command: bytes) -> None:
@@ -281,6 +288,7 @@ class Association:
 
     async def _forget(self, how: str) -> None:
         """Give up an instance that did not come whole; what was answered before stays (RELIABILITY 5.2)."""
+        await self._reports.leave()
         incoming, self._incoming = self._incoming, None
         if incoming is None:
             return

@@ -32,6 +32,7 @@ _STATUS = 0x0900
 _ERROR_COMMENT = 0x0902
 _SOP_INSTANCE_UID = 0x1000
 _REQUESTED_SOP_INSTANCE_UID = 0x1001
+_EVENT_TYPE = 0x1002
 _ACTION_TYPE = 0x1008
 
 
@@ -40,8 +41,11 @@ class CommandField(IntEnum):
 
     C_STORE = 0x0001
     C_ECHO = 0x0030
+    N_EVENT_REPORT = 0x0100
     N_ACTION = 0x0130
     C_CANCEL = 0x0FFF
+    N_EVENT_REPORT_RESPONSE = 0x8100
+    """To the one request that we make ourselves on an association of the peer's."""
 
 
 class Status(IntEnum):
@@ -77,6 +81,8 @@ class Command:
     sop_instance_uid: str | None
     action_type: int | None = None
     """Of an N-ACTION."""
+    status: int | None = None
+    """Of a response."""
 
 
 def read_command(data: bytes | bytearray) -> Command:
@@ -93,6 +99,10 @@ def read_command(data: bytes | bytearray) -> Command:
         values[element] = bytes(data[offset : offset + length])
         offset += length
     field = _number(values, _COMMAND_FIELD)
+    if field == CommandField.N_EVENT_REPORT_RESPONSE:
+        answered = _number(values, _MESSAGE_ID_RESPONDED_TO)
+        has_data_set = _number(values, _DATA_SET_TYPE) != NO_DATA_SET
+        return Command(field, answered, has_data_set, None, None, status=_number(values, _STATUS))
     if field & _RESPONSE:
         raise Malformed(AbortReason.UNEXPECTED_PARAMETER, "a response to nothing")
     # C-CANCEL names the message that it cancels instead of one of its own.
@@ -137,6 +147,21 @@ def response(command: Command, status: int, comment: str = "") -> bytes:
             _SHORT.pack(0, _STATUS, 2, status),
             _text(_ERROR_COMMENT, comment[:64], b" "),
             _text(_SOP_INSTANCE_UID, command.sop_instance_uid, b"\x00"),
+        )
+    )
+    return _LONG.pack(0, 0, 4, len(body)) + body
+
+
+def event_report(sop_class_uid: str, sop_instance_uid: str, *, message_id: int, event_type: int) -> bytes:
+    """Return the command set of an N-EVENT-REPORT-RQ that a data set follows (PS3.7 section 10.3.1)."""
+    body = b"".join(
+        (
+            _text(_SOP_CLASS_UID, sop_class_uid, b"\x00"),
+            _SHORT.pack(0, _COMMAND_FIELD, 2, CommandField.N_EVENT_REPORT),
+            _SHORT.pack(0, _MESSAGE_ID, 2, message_id),
+            _SHORT.pack(0, _DATA_SET_TYPE, 2, NO_DATA_SET - 1),
+            _text(_SOP_INSTANCE_UID, sop_instance_uid, b"\x00"),
+            _SHORT.pack(0, _EVENT_TYPE, 2, event_type),
         )
     )
     return _LONG.pack(0, 0, 4, len(body)) + body

@@ -8,11 +8,10 @@ import logging
 from collections.abc import Callable, Sequence
 
 from pydicom import Dataset
-from pydicom.uid import ImplicitVRLittleEndian
-from pynetdicom.dsutils import decode
 from sqlalchemy.exc import SQLAlchemyError
 
-from preprocessing.elements import HeaderRefused, open_window, read_elements
+from preprocessing.datasets import Keeping, build_dataset
+from preprocessing.windows import HeaderRefused, open_window
 from service.database import Database
 from service.intake import commitment_records
 from service.intake.commitment_records import Reference
@@ -30,6 +29,7 @@ REQUEST_COMMITMENT = 1
 MAX_REQUEST_BYTES = 8 << 20
 """Two to four times what 20,000 references take."""
 DRAIN_FACTOR = 2
+_NO_BULK = Keeping(bulk_bytes=0, longest_bulk_bytes=0, with_pixels=False)
 
 
 class Unreadable(Exception):
@@ -66,12 +66,14 @@ class CommitRequest:
         self.context_id = context.context_id
         self.size_bytes = 0
         self._database, self._peer = database, peer
-        self._is_implicit = context.transfer_syntax == ImplicitVRLittleEndian
         self._syntax = context.transfer_syntax
         self._max_references = max_references
         self._clock = clock
         self._refusal = _refusal(command, context)
         self._data = bytearray()
+        self.context = context
+        self.commitment_id: int | None = None
+        """Row number of the request, once it was taken."""
 
     def write(self, fragment: memoryview) -> None:
         """Take bytes of the action information. Raises Malformed when they never end."""
@@ -94,7 +96,7 @@ class CommitRequest:
         try:
             transaction_uid, asked = self._read()
             with self._database.transaction() as tx:
-                commitment_records.add_request(
+                self.commitment_id = commitment_records.add_request(
                     tx,
                     site_id=self._peer.site_id,
                     peer_id=self._peer.id,
@@ -117,16 +119,14 @@ class CommitRequest:
         """Return the transaction and each reference once. Raises Unreadable."""
         data = bytes(self._data)
         try:
-            # Bounded and without recursion, before a library that is neither reads it.
             window = open_window(io.BytesIO(data), offset=0, length=len(data), is_deflated=False)
-            read_elements(window, transfer_syntax_uid=self._syntax, wanted={})
-            told = decode(io.BytesIO(data), self._is_implicit, True)
+            told = build_dataset(window, transfer_syntax_uid=self._syntax, keeping=_NO_BULK)
             transaction_uid = str(told.TransactionUID)
             items = list(told.ReferencedSOPSequence)
         except HeaderRefused as refused:
             status = Status.RESOURCE_LIMITATION if refused.kind == "limit" else Status.INVALID_ARGUMENT
             raise Unreadable(status) from None
-        except Exception:  # noqa: BLE001 - a library on a stranger's bytes: whatever it raises, they are not readable
+        except Exception:  # noqa: BLE001 - the library converts a stranger's values: whatever it raises
             raise Unreadable(Status.INVALID_ARGUMENT) from None
         if len(items) > self._max_references:
             raise Unreadable(Status.RESOURCE_LIMITATION)

@@ -168,6 +168,11 @@ class Connection(asyncio.BufferedProtocol):
         while self._is_write_paused:
             await self._wait()
 
+    def say(self, data: bytes) -> None:
+        """Send without waiting, from outside the association's own task; for bounded data to a peer that is quiet."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
     def close(self, last_words: bytes = b"") -> None:
         """Send the last words, then close; nothing more is read."""
         if self._transport is not None and not self._transport.is_closing():

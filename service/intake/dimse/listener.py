@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -15,7 +14,9 @@ from service.database import Database
 from service.intake.dimse.association import Association, Parts
 from service.intake.dimse.callers import Callers
 from service.intake.dimse.connection import CLOSE_TIMEOUT_S, Connection, End, Patience
+from service.intake.dimse.guests import Guest, Guests
 from service.intake.dimse.pdus import HEADER_BYTES
+from service.intake.dimse.reports import take_checked
 from service.intake.dimse.seats import Seats
 from service.intake.dimse.tls import TlsDoor, why_refused
 from service.intake.receive import Intake
@@ -79,20 +80,6 @@ async def run_listener(
         await listener.close()
 
 
-@dataclass(eq=False, slots=True)
-class _Guest:
-    """Who has a seat: a connection from its first moment on."""
-
-    address: str
-    association: Association | None = None
-    is_seated: bool = True
-
-    @property
-    def is_waiting(self) -> bool:
-        """It has not been let in yet: it shakes hands, or has not said who it is."""
-        return self.is_seated and (self.association is None or not self.association.is_admitted)
-
-
 class Listener:
     """Accepts connections, gives each a task, and ends those that are late.
 
@@ -120,9 +107,10 @@ class Listener:
             Seats(total=self._share(settings.max_associations), each=settings.max_associations_per_peer),
             lambda: self._is_stopping,
         )
-        self._seats = Seats(total=self._share(settings.max_connections), each=settings.max_connections_per_address)
+        self._guests = Guests(
+            Seats(total=self._share(settings.max_connections), each=settings.max_connections_per_address)
+        )
         self._connections: dict[Connection, Association] = {}
-        self._guests: dict[asyncio.Task[None], _Guest] = {}
         self._sockets: list[socket.socket] = []
         self._tls: TlsDoor | None = None
         self.standing: list[asyncio.Task[None]] = []
@@ -170,36 +158,13 @@ class Listener:
                 log.warning("connection not accepted", extra={"errno": failure.errno})
                 await asyncio.sleep(_ACCEPT_AGAIN_S)
                 continue
-            if self._seats.are_taken:
-                self._make_way()
-            if not self._seats.take(address[0]):
-                ASSOCIATIONS_REJECTED_TOTAL.labels(reason="connections").inc()
+            guest = self._guests.admit(address[0])
+            if guest is None:
                 accepted.close()
-                continue
-            guest = _Guest(address[0])
-            task = asyncio.create_task(self._serve(accepted, guest, door))
-            self._guests[task] = guest
-            task.add_done_callback(self._done)
+            else:
+                self._guests.note(guest, asyncio.create_task(self._serve(accepted, guest, door)))
 
-    def _make_way(self) -> None:
-        """With every seat taken, end whoever waits longest to be let in, of the address that has most such waiting.
-
-        Peers that connect and stay silent could otherwise keep all others out, each for as long as a deadline.
-        """
-        waiting = [(task, guest) for task, guest in self._guests.items() if guest.is_waiting]
-        if waiting:
-            [(crowd, _)] = Counter(guest.address for _, guest in waiting).most_common(1)
-            task, guest = next((task, guest) for task, guest in waiting if guest.address == crowd)
-            ASSOCIATIONS_REJECTED_TOTAL.labels(reason="made_way").inc()
-            self._leave(guest)
-            task.cancel()
-
-    def _leave(self, guest: _Guest) -> None:
-        if guest.is_seated:
-            guest.is_seated = False
-            self._seats.leave(guest.address)
-
-    async def _serve(self, accepted: socket.socket, guest: _Guest, door: TlsDoor | None) -> None:
+    async def _serve(self, accepted: socket.socket, guest: Guest, door: TlsDoor | None) -> None:
         connection = Connection(
             guest.address, self._patience, buffer_bytes=self._settings.max_associate_rq_bytes + HEADER_BYTES
         )
@@ -212,7 +177,7 @@ class Listener:
         finally:
             connection.cut(End.CLOSED)
             self._connections.pop(connection, None)
-            self._leave(guest)
+            self._guests.leave(guest)
 
     async def _connect(self, connection: Connection, accepted: socket.socket, door: TlsDoor | None) -> bool:
         """Join connection and socket, over TLS after the handshake. False when there is none, in time."""
@@ -240,12 +205,6 @@ class Listener:
             raise
         return connection.is_made
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._guests.pop(task, None)
-        failure = None if task.cancelled() else task.exception()
-        if failure is not None:
-            log.error("association failed", extra={"error": type(failure).__name__})
-
     async def _check_for_ever(self) -> None:
         """End whoever is late, and write down who called in vain."""
         loop = asyncio.get_running_loop()
@@ -265,6 +224,7 @@ class Listener:
             await asyncio.to_thread(
                 self._look, {key for each in self._connections.values() if (key := each.study_under_way)}
             )
+            await self._report()
             await self._callers.write()
 
     def _look(self, under_way: Collection[StudyKey]) -> None:
@@ -282,14 +242,26 @@ class Listener:
         except (SQLAlchemyError, OSError) as failure:  # asked again in a second
             log.warning("pressure not known", extra={"error": type(failure).__name__})
 
+    async def _report(self) -> None:
+        """Tell outcomes of storage commitment to peers that wait for them on their own associations."""
+        loop = asyncio.get_running_loop()
+        waiting = {one: each for each in self._connections.values() for one in each.open_reports(loop.time())}
+        if not waiting:
+            return
+        for commitment in await asyncio.to_thread(
+            take_checked, self._callers.database, self._callers.clock, list(waiting)
+        ):
+            if commitment.id in waiting[commitment.id].open_reports(loop.time()):
+                waiting[commitment.id].report(commitment)
+
     async def stop(self) -> None:
         """Turn new associations away, let the others finish for a while, then end them."""
         self._is_stopping = True
         log.info("listener stopping", extra={"connections": len(self._connections)})
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._settings.shutdown_s
-        while self._guests and (left_s := give_up_at - loop.time()) > 0:
-            await asyncio.wait(set(self._guests), timeout=left_s)
+        while self._guests.tasks and (left_s := give_up_at - loop.time()) > 0:
+            await asyncio.wait(self._guests.tasks, timeout=left_s)
 
     async def close(self) -> None:
         """Close the sockets and cut what is left; instances that are whole still become durable."""
@@ -300,8 +272,8 @@ class Listener:
             listening.close()
         for connection in list(self._connections):
             connection.expire(End.STOPPING)
-        if self._guests:
-            await asyncio.wait(set(self._guests), timeout=LAST_COMMITS_S)
+        if self._guests.tasks:
+            await asyncio.wait(self._guests.tasks, timeout=LAST_COMMITS_S)
         for connection in list(self._connections):
             connection.cut(End.STOPPING)
         await self._callers.write()

@@ -62,6 +62,14 @@ class Rejection(Enum):
         self.reason = reason
 
 
+class Rejected(Exception):
+    """The association is refused."""
+
+    def __init__(self, rejection: Rejection) -> None:
+        super().__init__(rejection.word)
+        self.rejection = rejection
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """One proposed presentation context."""

@@ -74,19 +74,20 @@ def fragments(body: memoryview) -> Iterator[Fragment]:
         offset = following
 
 
-def command_pdus(context_id: int, command: bytes, *, max_pdu_bytes: int) -> bytes:
-    """Return P-DATA-TF PDUs that carry one command set.
+def command_pdus(context_id: int, command: bytes, *, max_pdu_bytes: int, is_data_set: bool = False) -> bytes:
+    """Return P-DATA-TF PDUs that carry one command set, or the data set that follows one.
 
     Args:
         context_id: Presentation context of the message.
-        command: The encoded command set.
+        command: The encoded command set or data set.
+        is_data_set: It is a data set.
         max_pdu_bytes: What the peer takes in one PDU, header not counted; 0 is no limit (PS3.8 annex D.1).
     """
     room = max(max_pdu_bytes - _PDV_OVERHEAD, 2) & ~1 if max_pdu_bytes else len(command)
     pdus = []
     for start in range(0, len(command), room):
         piece = command[start : start + room]
-        control = _COMMAND | (_LAST if start + room >= len(command) else 0)
+        control = (0 if is_data_set else _COMMAND) | (_LAST if start + room >= len(command) else 0)
         pdus.append(struct.pack(">BxL", PduType.DATA, len(piece) + _PDV_OVERHEAD))
         pdus.append(_PDV_HEADER.pack(len(piece) + 2, context_id, control))
         pdus.append(piece)

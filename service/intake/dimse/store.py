@@ -8,7 +8,7 @@ import logging
 from service.intake.dimse.commands import Answer, Command
 from service.intake.dimse.negotiation import Context
 from service.intake.dimse.pdus import AbortReason, Malformed
-from service.intake.outcomes import Door, IntakeReason, Outcome, Sender
+from service.intake.outcomes import Door, IntakeReason, NoRoom, Outcome, Sender
 from service.intake.receive import Intake
 from service.intake.spool import DatasetTooLarge, Spooled
 
@@ -47,6 +47,8 @@ class Store:
     def _open(self, transfer_syntax_uid: str) -> None:
         try:
             self._spooled = self._intake.open(self._sender, transfer_syntax_uid=transfer_syntax_uid)
+        except NoRoom as full:
+            self._refusal = full.reason
         except OSError as failure:
             log.error("disk refused", extra={"errno": failure.errno})  # noqa: TRY400 - a trace adds only our frames
             self._refusal = IntakeReason.OUT_OF_RESOURCES

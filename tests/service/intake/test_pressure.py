@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service.errors import Busy
+from service.intake.outcomes import IntakeReason
 from service.intake.pressure import Level, measure
+from service.intake.stow import nothing_kept_status
 from service.interventions import check_may_score_again
 from service.settings import GIB, Settings
-from tests.factories import Parts, open_parts
-from tests.service.intake.doors import open_door
+from tests.driver import wait_until
+from tests.factories import Parts, make_radiograph, open_parts, part10
+from tests.service.intake.doors import BOUNDARY, STOW_TYPE, first_values, open_door, related, values
 from tests.service.intake.waiting import add_waiting
 
 
@@ -51,7 +55,28 @@ def test_a_study_that_waits_too_long_asks_senders_to_come_back(tmp_path: Path) -
 
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0
-        assert parts.intake.has_room()  # what is in flight still comes in
+        assert parts.intake.has_room()  # of disk: reading and signing go on
+
+
+def test_past_the_hard_mark_a_request_under_way_is_refused_its_further_images(tmp_path: Path) -> None:
+    with open_parts(tmp_path, max_waiting_s=60.0) as parts, open_door(parts) as door:
+        first, begun, late = (related(part10(make_radiograph(seed=seed)), end=False) for seed in range(3))
+
+        def body() -> Iterator[bytes]:
+            yield first + begun[:500]
+            wait_until("the first is stored", lambda: door.rows("instance"))
+            add_waiting(parts, 61.0)
+            yield begun[500:] + late + f"--{BOUNDARY}--\r\n".encode()
+
+        answer = door.client.post("/dicomweb/studies", content=body(), headers={"Content-Type": STOW_TYPE})
+
+        assert answer.status_code == 202
+        assert len(values(answer.json(), "00081199")) == 2  # one had begun before
+        assert first_values(values(answer.json(), "00081198"), "00081197") == [IntakeReason.OVERLOADED.status]
+
+
+def test_a_request_of_which_nothing_was_kept_for_too_much_work_is_asked_to_come_back() -> None:
+    assert nothing_kept_status({IntakeReason.OVERLOADED}, otherwise=409) == 503
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
+import httpx
 import pytest
 from dicomweb_client.api import DICOMwebClient
 from dicomweb_client.session_utils import create_session
@@ -21,6 +24,7 @@ from pydicom.uid import generate_uid
 
 from service.intake.outcomes import IntakeReason, Kind, Outcome
 from service.intake.stow import store_status
+from tests.driver import wait_until
 from tests.factories import Parts, add_site, make_radiograph, open_parts, part10
 from tests.service.intake.doors import (
     BOUNDARY,
@@ -257,6 +261,36 @@ def test_more_senders_than_places_are_503_with_a_time_to_come_back(tmp_path: Pat
 
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
+
+
+def test_one_sender_cannot_keep_all_others_out(tmp_path: Path) -> None:
+    with open_parts(tmp_path, max_associations=3, max_associations_per_peer=2) as parts, open_door(parts) as door:
+        add_site(parts.database, "second")
+        ending = threading.Event()
+
+        def slow() -> Iterator[bytes]:
+            yield b"x"
+            ending.wait(30)
+
+        def hold() -> int:
+            with httpx.Client(base_url=door.address, headers=door.client.headers, timeout=60) as client:
+                while (status := client.post("/api/uploads", content=slow()).status_code) == 503:
+                    continue  # the one that asks below was here first
+                return status
+
+        with ThreadPoolExecutor(2) as pool:
+            held = [pool.submit(hold) for _ in range(2)]
+            try:
+                wait_until("its places are taken", lambda: door.upload(b"not a film").status_code == 503, timeout_s=20)
+                own = door.upload(b"not a film")
+                another = door.person.post("/api/uploads?site=second", content=b"not a film")
+            finally:
+                ending.set()
+            assert [one.result() for one in held] == [409, 409]
+
+        assert (own.status_code, another.status_code) == (503, 409)
+        assert int(own.headers["retry-after"]) > 0
+        assert "of yours" in own.json()["message"]
 
 
 def test_a_stranger_stores_nothing(door: Door) -> None:

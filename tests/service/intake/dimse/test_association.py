@@ -274,6 +274,25 @@ def test_at_the_hard_mark_a_known_peer_is_asked_to_come_back(
         assert sender.ends() == (3, bytes((0, 2, 3, 2)))
 
 
+def test_past_the_hard_mark_an_association_that_stands_is_refused_its_further_images(listening: Listening) -> None:
+    before, after, back = (make_radiograph(seed=seed) for seed in range(3))
+
+    with listening.call() as sender:
+        sender.associate()
+        assert sender.store(before).Status == 0x0000
+        add_waiting(listening.parts, listening.parts.settings.max_waiting_s + 1)
+        refused = sender.store(after)
+        with listening.parts.database.transaction() as tx:
+            tx.execute(update(tables.revision).values(state="scored"))
+        listening.parts.intake.pressure(fresh_s=0.0)
+        stored = sender.store(back)
+        sender.release()
+
+    assert (refused.Status, refused.ErrorComment) == (0xA700, IntakeReason.OVERLOADED.comment)
+    assert stored.Status == 0x0000
+    assert str(after.SOPInstanceUID) not in listening.stored_uids()
+
+
 def test_a_full_disk_is_answered_and_nothing_is_kept(
     open_listener: OpenListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import queue
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -19,15 +21,19 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import CTImageStorage
+from pynetdicom.dimse_messages import N_ACTION_RQ
+from pynetdicom.dimse_primitives import N_ACTION
+from pynetdicom.dsutils import encode
+from pynetdicom.sop_class import CTImageStorage, Verification
 from sqlalchemy import select
 
 from service import tables
 from service.archive import Archive
-from service.intake.commitments import GIVE_UP_AFTER_S, PUSH_MODEL, PUSH_MODEL_INSTANCE, Commitments, Reason
+from service.intake.commitments import ASKER_S, GIVE_UP_AFTER_S, PUSH_MODEL, PUSH_MODEL_INSTANCE, Commitments, Reason
 from tests.driver import free_port, wait_until
 from tests.factories import Clock, make_ct_slice, part10
 from tests.service.intake.dimse.conftest import Listening, OpenListener
+from tests.service.intake.dimse.sender import COMMAND, IMPLICIT, LAST, command_bytes, data_pdu, pdv
 
 # pynetdicom leaves the socket of a refused call to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -94,6 +100,7 @@ def ask(listening: Listening, told: Dataset, *, action: int = 1, instance: str =
     assert association.is_established
     answer, _ = association.send_n_action(told, action, PUSH_MODEL, instance)
     association.release()
+    wait_until("its association is over for the service too", lambda: all(row.last_error for row in rows(listening)))
     return int(answer.Status)
 
 
@@ -132,6 +139,62 @@ def test_what_is_stored_is_committed(asked_at: Listening, requester: Requester) 
     assert [row.state for row in rows(asked_at)] == ["answered"]
 
 
+@pytest.mark.parametrize("answer", [0x0000, 0x0110], ids=["takes it", "refuses it"])
+def test_one_that_waits_on_its_association_is_told_there(
+    asked_at: Listening, requester: Requester, answer: int
+) -> None:
+    dataset = make_ct_slice()
+    asked_at.parts.send(dataset)
+    told = information(references([dataset]))
+    heard: queue.Queue[tuple[int, Dataset]] = queue.Queue()
+
+    def hear(event: Any) -> tuple[int, None]:
+        heard.put((event.event_type, event.event_information))
+        return answer, None
+
+    ae = AE("TESTER")
+    ae.add_requested_context(PUSH_MODEL)
+    association = ae.associate(
+        "127.0.0.1", asked_at.port, ae_title="PANDOK", evt_handlers=[(evt.EVT_N_EVENT_REPORT, hear)]
+    )
+    association.send_n_action(told, 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+    while commitments(asked_at).answer_one():
+        continue
+    assert requester.heard.empty()
+    event, information_heard = heard.get(timeout=20)
+    wait_until("its answer is noted", lambda: rows(asked_at)[0].state == "answered" or rows(asked_at)[0].last_error)
+    association.release()
+    while commitments(asked_at).answer_one():
+        continue
+
+    assert (event, information_heard.TransactionUID) == (1, told.TransactionUID)
+    assert told_uids(information_heard, OUR_LIST) == {dataset.SOPInstanceUID}
+    assert requester.heard.qsize() == (0 if answer == 0x0000 else 1)
+    assert [row.state for row in rows(asked_at)] == ["answered"]
+
+
+def test_one_that_goes_on_sending_is_told_over_another_association(asked_at: Listening, requester: Requester) -> None:
+    dataset, clock = make_ct_slice(), Clock(time.time())
+    asked_at.parts.send(dataset)
+    ae = AE("TESTER")
+    ae.add_requested_context(PUSH_MODEL)
+    ae.add_requested_context(Verification)
+    association = ae.associate("127.0.0.1", asked_at.port, ae_title="PANDOK")
+    association.send_n_action(information(references([dataset])), 1, PUSH_MODEL, PUSH_MODEL_INSTANCE)
+    clock.now = time.time()
+    assert commitments(asked_at, clock).answer_one()
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        assert association.send_c_echo().Status == 0x0000
+        time.sleep(0.1)
+    clock.advance(ASKER_S + 1)
+    assert commitments(asked_at, clock).answer_one()
+    association.release()
+
+    assert requester.heard.qsize() == 1
+    assert [row.state for row in rows(asked_at)] == ["answered"]
+
+
 def test_each_reference_stands_in_one_list_with_its_own_reason(asked_at: Listening, requester: Requester) -> None:
     good, damaged, missing, other_class = (make_ct_slice(seed=seed) for seed in range(4))
     for dataset in (good, damaged, missing, other_class):
@@ -155,7 +218,7 @@ def test_each_reference_stands_in_one_list_with_its_own_reason(asked_at: Listeni
     assert [item.ReferencedSOPInstanceUID for item in heard.ReferencedSOPSequence] == [good.SOPInstanceUID]
     assert {item.ReferencedSOPInstanceUID: item.FailureReason for item in heard.FailedSOPSequence} == {
         damaged.SOPInstanceUID: Reason.PROCESSING_FAILURE,
-        missing.SOPInstanceUID: Reason.PROCESSING_FAILURE,
+        missing.SOPInstanceUID: Reason.NO_SUCH_INSTANCE,
         other_class.SOPInstanceUID: Reason.CLASS_INSTANCE_CONFLICT,
         never: Reason.NO_SUCH_INSTANCE,
         odd: Reason.CLASS_NOT_SUPPORTED,
@@ -268,6 +331,26 @@ def test_action_information_that_makes_no_sense_is_refused(asked_at: Listening, 
 
     assert ask(asked_at, told) == 0x0115
     assert rows(asked_at) == []
+
+
+def test_what_hides_behind_pixels_in_action_information_is_not_read(asked_at: Listening) -> None:
+    # A library that read on would go down by recursion, or take seconds and hundreds of megabytes for empty items.
+    told = encode(information([(str(CTImageStorage), generate_uid())]), True, True)
+    pixels = struct.pack("<HHLH", 0x7FE0, 0x0010, 2, 0)
+    nested = struct.pack("<HHLHHL", 0x0008, 0x1115, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF) * 3_000
+    primitive = N_ACTION()
+    primitive.MessageID, primitive.ActionTypeID = 1, 1
+    primitive.RequestedSOPClassUID, primitive.RequestedSOPInstanceUID = PUSH_MODEL, PUSH_MODEL_INSTANCE
+    primitive.ActionInformation = io.BytesIO(b"\0\0")
+    command = command_bytes(N_ACTION_RQ(), primitive)
+
+    with asked_at.call() as sender:
+        sender.associate([(PUSH_MODEL, (IMPLICIT,))])
+        sender.send(data_pdu(pdv(1, COMMAND | LAST, command)), data_pdu(pdv(1, LAST, told + pixels + nested)))
+        answer = sender.answer()
+
+    assert answer.Status == 0x0000
+    assert [len(row.asked) for row in rows(asked_at)] == [1]
 
 
 def test_more_references_than_a_study_may_have_are_refused(open_listener: OpenListener) -> None:
