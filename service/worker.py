@@ -21,6 +21,7 @@ from service.engine import Engine
 from service.inference import records
 from service.inference.breaker import Breaker
 from service.inference.decoding import DecodeLimits, DecodePool
+from service.inference.forked import ForkServer
 from service.inference.run import Runner
 from service.inference.scoring import PackageUnusable, Scoring
 from service.intake.commitments import Commitments
@@ -55,16 +56,19 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
         stack.callback(database.close)
         settings.work_folder.mkdir(parents=True, exist_ok=True)
         slot = stack.enter_context(Slot(settings.data_folder))
+        server = ForkServer()
+        stack.callback(server.close)
+        server.start()
         packages = load_packages(settings)
         required = _require_released(database, packages)
-        pool = _make_pool(settings, recipes)
+        pool = _make_pool(settings, recipes, server)
         stack.callback(pool.close)
-        scoring = _make_scoring(settings, packages, required)
+        scoring = _make_scoring(settings, packages, required, server)
         stack.callback(scoring.close)
         try:
             with ThreadPoolExecutor(1) as beside:
                 pool_started = beside.submit(pool.start)
-                scoring.start()  # in this thread: the scoring child ends with the thread that started it
+                scoring.start()
                 pool_started.result()
         except PackageUnusable as error:
             raise CannotStart(str(error)) from error
@@ -92,16 +96,19 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
             engine.stop(settings.shutdown_s)
 
 
-def _make_pool(settings: Settings, recipes: str) -> DecodePool:
+def _make_pool(settings: Settings, recipes: str, server: ForkServer) -> DecodePool:
     return DecodePool(
         processes=settings.decode_processes,
         limits=DecodeLimits(settings.decode_memory_bytes, settings.decode_cpu_s, settings.decode_wall_s),
         workspace_folder=settings.work_folder,
         recipes=recipes,
+        server=server,
     )
 
 
-def _make_scoring(settings: Settings, packages: Mapping[str, ModelPackage], required: Collection[str]) -> Scoring:
+def _make_scoring(
+    settings: Settings, packages: Mapping[str, ModelPackage], required: Collection[str], server: ForkServer
+) -> Scoring:
     return Scoring(
         list(packages.values()),
         required=required,
@@ -111,6 +118,7 @@ def _make_scoring(settings: Settings, packages: Mapping[str, ModelPackage], requ
         threads=settings.scoring_threads,
         max_batch=settings.max_batch,
         timeout_s=settings.scoring_timeout_s,
+        server=server,
     )
 
 
