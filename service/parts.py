@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import uvicorn
 import uvloop
@@ -20,11 +21,13 @@ from service.archive import Archive
 from service.clock import SteadyClock, open_clock
 from service.database import Database
 from service.health import LISTENER_BEAT_S, forget_silent, write_beat
+from service.inference.forked import ForkServer
 from service.intake.receive import Intake
 from service.logs import start_logs
+from service.part import EXIT_CONFIGURATION, READY_LINE, CannotStart, Part
 from service.receiving import make_intake
 from service.settings import Settings
-from service.startup import EXIT_CONFIGURATION, READY_LINE, CannotStart, Part, check_settings
+from service.startup import check_settings
 
 log = logging.getLogger("pandok.serve")
 
@@ -137,21 +140,22 @@ def _beat(settings: Settings, intake: Intake, clock: SteadyClock) -> None:
         log.warning("heartbeat not written", extra={"errno": error.errno})
 
 
-def run_worker(settings: Settings, ready: Ready) -> None:
+def run_worker(settings: Settings, ready: Ready, server: ForkServer | None = None) -> None:
     """Take durable jobs until a signal."""
     from service import worker
 
     stop = threading.Event()
     with stop_on_signal(stop.set):
-        worker.run_worker(settings, stop, ready)
+        worker.run_worker(settings, stop, ready, server=server)
 
 
-def run_part(part: Part, settings: Settings) -> int:
+def run_part(part: Part, settings: Settings, server: ForkServer | None = None) -> int:
     """Run one part in this process until SIGTERM, SIGINT or the parent's end; returns the exit status."""
     start_logs(settings.log_level)
     try:
         check_settings(settings)
-        {"web": run_web, "listener": run_listener, "worker": run_worker}[part](settings, _say_ready)
+        run = {"web": run_web, "listener": run_listener, "worker": partial(run_worker, server=server)}[part]
+        run(settings, _say_ready)
     except CannotStart as why:
         print(f"pandok {part}: {why}", file=sys.stderr)  # noqa: T201 - for the operator who started it
         return EXIT_CONFIGURATION
@@ -192,7 +196,7 @@ def _say_ready() -> None:
         os.write(1, READY_LINE)
 
 
-def main(part: Part, settings: Settings) -> int:
+def main(part: Part, settings: Settings, server: ForkServer | None) -> int:
     """Run one part in a process that the parent forked for it; returns the exit status."""
     follow_parent()
-    return run_part(part, settings)
+    return run_part(part, settings, server)

@@ -25,11 +25,11 @@ from service.inference.forked import ForkServer
 from service.inference.run import Runner
 from service.inference.scoring import PackageUnusable, Scoring
 from service.intake.commitments import Commitments
+from service.part import CannotStart
 from service.pipeline import Parts, Pipeline
 from service.rounds import Rounds
 from service.settings import Settings
 from service.sites import package_folders
-from service.startup import CannotStart
 from service.workspace import Workspace
 
 log = logging.getLogger("pandok.worker")
@@ -37,7 +37,14 @@ log = logging.getLogger("pandok.worker")
 RECIPES = "preprocessing.recipes"
 
 
-def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], None], *, recipes: str = RECIPES) -> None:
+def run_worker(
+    settings: Settings,
+    stop: threading.Event,
+    ready: Callable[[], None],
+    *,
+    recipes: str = RECIPES,
+    server: ForkServer | None = None,
+) -> None:
     """Take durable jobs until `stop` is set; what is then in hand is finished within the time for stopping.
 
     Args:
@@ -45,6 +52,7 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
         stop: Set by whoever wants the worker to end.
         ready: Called once, when it takes jobs.
         recipes: Module whose RECIPES the decode children use.
+        server: Forks the children; one that was started beforehand saves waiting for it.
 
     Raises:
         CannotStart: A released package cannot be loaded: starting again changes nothing.
@@ -56,9 +64,8 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
         stack.callback(database.close)
         settings.work_folder.mkdir(parents=True, exist_ok=True)
         slot = stack.enter_context(Slot(settings.data_folder))
-        server = ForkServer()
+        server = server or ForkServer()
         stack.callback(server.close)
-        server.start()
         packages = load_packages(settings)
         required = _require_released(database, packages)
         pool = _make_pool(settings, recipes, server)

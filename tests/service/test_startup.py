@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from service.part import CannotStart
 from service.settings import Settings
-from service.startup import CannotStart, check_settings, dicom_alarm
+from service.startup import check_settings, dicom_alarm
 from tests.conftest import ROOT
 
 
