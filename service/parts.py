@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -12,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import uvicorn
 import uvloop
@@ -154,8 +154,10 @@ def run_part(part: Part, settings: Settings, server: ForkServer | None = None) -
     start_logs(settings.log_level)
     try:
         check_settings(settings)
-        run = {"web": run_web, "listener": run_listener, "worker": partial(run_worker, server=server)}[part]
-        run(settings, _say_ready)
+        if part == "worker":
+            run_worker(settings, _say_ready, server)
+        else:
+            {"web": run_web, "listener": run_listener}[part](settings, _say_ready)
     except CannotStart as why:
         print(f"pandok {part}: {why}", file=sys.stderr)  # noqa: T201 - for the operator who started it
         return EXIT_CONFIGURATION
@@ -194,9 +196,13 @@ def stop_on_signal(stop: Callable[[], None]) -> Iterator[None]:
 def _say_ready() -> None:
     with contextlib.suppress(OSError):
         os.write(1, READY_LINE)
+    gc.collect()
+    gc.freeze()  # what was loaded stays: the collector need not stop the part to look at it again
+    gc.enable()
 
 
 def main(part: Part, settings: Settings, server: ForkServer | None) -> int:
     """Run one part in a process that the parent forked for it; returns the exit status."""
+    gc.disable()  # until it is ready: what loads is not garbage
     follow_parent()
     return run_part(part, settings, server)
