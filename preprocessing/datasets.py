@@ -26,6 +26,7 @@ from preprocessing.elements import (
     find_data_set,
 )
 from preprocessing.header import DEFLATED_LITTLE_ENDIAN
+from preprocessing.text import defined_terms
 from preprocessing.windows import HeaderRefused, Window, open_window
 
 MAX_COST_BYTES: Final = 64 << 20
@@ -99,11 +100,7 @@ class _Open:
         own = self.values.get(BaseTag(_SPECIFIC_CHARACTER_SET))
         if not isinstance(own, RawDataElement) or not own.value:
             return self.encoding
-        terms = [term.strip() for term in own.value.rstrip(b"\0 ").decode("latin-1").split("\\")]
-        try:
-            encodings: list[str] = convert_encodings(terms)
-        except (LookupError, ValueError):
-            return self.encoding
+        encodings: list[str] = convert_encodings(own.value.decode("ascii").split("\\"))
         return encodings
 
 
@@ -150,6 +147,8 @@ class _Build(Walk):
 
     def _put(self, frame: Frame, tag: int, vr: str | None, value: bytes | None, place: tuple[int, int]) -> None:
         name, (start, length) = BaseTag(tag), place
+        if tag == _SPECIFIC_CHARACTER_SET and value is not None:
+            vr, value = "CS", _plain_character_sets(value)
         raw = RawDataElement(name, vr, length, value, start, frame.is_implicit, self.order == "<")
         frame.target.values[name] = raw
         if vr in (None, "UN"):
@@ -185,6 +184,12 @@ class _Build(Walk):
         if self._bulk_left < 0:
             raise HeaderRefused("limit")
         return self.window.read(start, length)
+
+
+def _plain_character_sets(value: bytes) -> bytes:
+    """Return a Specific Character Set in defined terms alone: pydicom looks at all of them for each element."""
+    terms = value.rstrip(b"\0 ").decode("latin-1").split("\\")
+    return "\\".join(defined_terms(term.strip() for term in terms)).encode("ascii")
 
 
 def _public_vr(tag: int) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
-from pydicom.charset import CODES_TO_ENCODINGS, python_encoding
+from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, python_encoding
 
 _ESC: Final = b"\x1b"
 _ESCAPE: Final = re.compile(rb"\x1b(?:\$\([\x30-\x7e]|\$\)[\x30-\x7e]|\$[\x30-\x7e]|[(-/][\x30-\x7e])")
@@ -31,6 +32,24 @@ CHARACTER_SETS: Final = tuple(sorted(set(_TERMS.values())))
 """Defined terms that are decoded, beside the default repertoire."""
 
 
+def defined_term(term: str) -> str | None:
+    """Return the defined term that a sender meant, however it is spelt; None where we know none."""
+    return _TERMS.get(_SPELLING.sub("", term).upper(), None if term else "")
+
+
+def defined_terms(terms: Iterable[str]) -> list[str]:
+    """Return what a Specific Character Set (0008,0005) says, each set once.
+
+    An unknown first set is the default repertoire; unknown further ones are left out, and so are those that the
+    standard does not let stand beside others (PS3.3 C.12.1.1.2).
+    """
+    first, *further = [defined_term(term) for term in terms] or [""]
+    if first and first in STAND_ALONE_ENCODINGS:
+        return [first]
+    kept = (term for term in further if term and term not in STAND_ALONE_ENCODINGS)
+    return list(dict.fromkeys([first or "", *kept]))
+
+
 class Charset:
     """The declared character sets of one data set; decodes its values and remembers why one was not as declared.
 
@@ -45,7 +64,7 @@ class Charset:
         self.flag: str | None = None
         self._encodings: list[str] = []
         for term in terms:
-            known = _TERMS.get(_SPELLING.sub("", term).upper(), "" if not term else None)
+            known = defined_term(term)
             if known is None:
                 self.flag = f"unknown:{term[:16]}"
             else:

@@ -65,6 +65,29 @@ def test_text_of_items_is_read_in_the_character_set_of_the_data_set_around_them(
     assert read(data).AnatomicRegionSequence[0].CodeMeaning == "흉부"
 
 
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        (b"ISO_IR 192", "ISO_IR 192"),
+        (b"utf-8", "ISO_IR 192"),
+        (b"ISO-IR 144", "ISO_IR 144"),
+        (b"\\ISO 2022 IR 149", ["", "ISO 2022 IR 149"]),
+        (b"ISO_IR 192\\ISO_IR 100", "ISO_IR 192"),
+        (b"ISO 2022 IR 6\\ISO_IR 192\\ISO 2022 IR 87", ["ISO 2022 IR 6", "ISO 2022 IR 87"]),
+        (b"\\".join(b"NO SET %d" % number for number in range(4_000)), None),
+        (b"\\ISO 2022 IR 149" * 3_000, ["", "ISO 2022 IR 149"]),
+    ],
+    ids=["", "spelling", "dash", "extension", "stands alone", "may not extend", "4,000 unknown", "one 3,000 times"],
+)
+def test_a_character_set_is_kept_in_defined_terms_that_are_looked_up_once(
+    sent: bytes, meant: str | list[str] | None
+) -> None:
+    dataset = read(element(0x00080005, "CS", sent + b" " * (len(sent) % 2)) + HEAD)
+
+    assert (dataset.SpecificCharacterSet or None) == meant
+    assert dataset.PatientID == "P1"
+
+
 def test_a_private_value_that_pydicom_knows_as_a_sequence_stays_bytes() -> None:
     nested = b""
     for _ in range(40):

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.trials.trial import Missing, Trial, add_up, all_trials
+from tests.trials.trial import BROKEN_OFF, Counts, Missing, Trial, add_up, all_trials
 
 ROOT = Path(__file__).resolve().parents[2]
 LEDGER = ROOT / "docs" / "trials.jsonl"
@@ -72,10 +75,14 @@ def sit(trial: Trial, seed: int) -> bool:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pandok-trial-") as folder:
         try:
-            counts = dict(trial.run(seed, Path(folder)))
+            with ends_within(trial.timeout_s):
+                counts = dict(trial.run(seed, Path(folder)))
         except Missing as what:
             print(f"{trial.number} not run: {what}", flush=True)
             return False
+        except Exception:  # noqa: BLE001 - a seed that does not come to its end is a fault like any other
+            traceback.print_exc()
+            counts = {BROKEN_OFF: 1}
     row = {
         "trial": trial.number,
         "seed": seed,
@@ -90,6 +97,21 @@ def sit(trial: Trial, seed: int) -> bool:
     return not faults
 
 
+@contextmanager
+def ends_within(seconds: float) -> Iterator[None]:
+    """Break off what takes longer than this (TimeoutError)."""
+
+    def break_off(_number: int, _frame: object) -> None:
+        raise TimeoutError(f"not at its end after {seconds:.0f} s")
+
+    signal.signal(signal.SIGALRM, break_off)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 def commit() -> str:
     """Return the commit that is tried, marked when the tree differs from it by more than what trials write."""
     here = _git("describe", "--always").strip() or "unknown"
@@ -102,8 +124,10 @@ def _git(*words: str) -> str:
 
 
 def rows() -> list[dict]:  # type: ignore[type-arg]
-    """Return what was run so far."""
-    return [json.loads(line) for line in LEDGER.read_text().splitlines()] if LEDGER.is_file() else []
+    """Return what was run so far; of a seed that was run again, what came out last."""
+    lines = LEDGER.read_text().splitlines() if LEDGER.is_file() else []
+    every = [json.loads(line) for line in lines]
+    return list({(row["trial"], row["seed"]): row for row in every}.values())
 
 
 def page(trials: list[Trial], done: list[dict]) -> str:  # type: ignore[type-arg]
@@ -115,8 +139,8 @@ def page(trials: list[Trial], done: list[dict]) -> str:  # type: ignore[type-arg
         "where the last sitting stopped, `python -m tests.trials report` writes this page from",
         "[trials.jsonl](trials.jsonl), which has a line for every seed. The test command runs a small part of each.",
         "",
-        "| trial | what is done | done | of | must be 0, or within its limit | hours | commits |",
-        "| --- | --- | ---: | ---: | --- | ---: | --- |",
+        "| trial | what is done | done | of | | must be 0, or within its limit | hours | commits |",
+        "| --- | --- | ---: | ---: | --- | --- | ---: | --- |",
     ]
     for trial in trials:
         own = [row for row in done if row["trial"] == trial.number]
@@ -130,9 +154,18 @@ def page(trials: list[Trial], done: list[dict]) -> str:  # type: ignore[type-arg
         hours = sum(row["seconds"] for row in own) / 3600
         lines.append(
             f"| {trial.number} | {trial.title} | {_figure(total.get(trial.counted, 0))} {_words(trial.counted)} "
-            f"| {trial.full:,} | {told if own else 'not yet run'} | {hours:.1f} | {', '.join(commits)} |"
+            f"| {trial.full:,} | {verdict(trial, total)} | {told if own else ''} | {hours:.1f} | {', '.join(commits)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def verdict(trial: Trial, total: Counts) -> str:
+    """Say in a word or two how a trial stands."""
+    if not total:
+        return "not yet run"
+    if faults := trial.faults(total):
+        return "**" + "; ".join(_words(fault) for fault in faults) + "**"
+    return "passed" if total[trial.counted] >= trial.full else "so far passed"
 
 
 def _words(name: str) -> str:

@@ -54,5 +54,6 @@ TRIAL = Trial(
     never=("undocumented", "zygote_deaths", "wrong_hash", "written_outside", "left_in_spool"),
     at_most={"seconds_max": 60.0, "p99_s_max": 2.0, "memory_growth_mib_max": 64.0},
     at_least={"decoded": 1},
+    quick=(0, 1, 2, 3, 9),
     timeout_s=600.0,
 )

@@ -233,5 +233,5 @@ TRIAL = Trial(
     ("deaths", "unended", "lost", "left_tasks", "left_sockets", "left_spool_files", "unexpected_errors",
      "honest_refused"),
     at_most={"back_to_base_s_max": 60.0, "memory_growth_mib_max": 64.0},
-    quick=(0,),
+    quick=(0, 1, 2),
 )  # fmt: skip

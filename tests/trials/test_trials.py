@@ -6,18 +6,23 @@ How long things took is told, and judged only where nothing else runs: by `pytho
 from __future__ import annotations
 
 import gc
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import missing
-from tests.trials.trial import Missing, Trial, add_up, all_trials
+from tests.trials import __main__ as sittings
+from tests.trials.trial import Counts, Missing, Trial, add_up, all_trials
+
+
+def _limited(trial: Trial) -> object:
+    return pytest.param(trial, id=trial.number, marks=pytest.mark.timeout(len(trial.quick) * trial.timeout_s))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("trial", all_trials(), ids=lambda trial: trial.number)
+@pytest.mark.parametrize("trial", [_limited(trial) for trial in all_trials()])
 def test_trial(trial: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     every = []
     for seed in trial.quick:
@@ -54,3 +59,38 @@ def test_where_other_work_shares_the_machine_times_are_told_and_not_judged() -> 
 
     assert trial.faults({"tries": 10, "lost": 0, "wait_s_max": 2}, is_timed=False) == []
     assert len(trial.faults({"tries": 10, "lost": 0}, is_timed=False)) == 1
+
+
+def _ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sittings, "LEDGER", tmp_path / "trials.jsonl")
+
+
+def test_sittings_go_on_with_the_seeds_that_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _ledger(tmp_path, monkeypatch)
+    trial = Trial("99", "nothing", lambda seed, _folder: {"tries": 4, "lost": 0}, "tries", 10, ("lost",))
+
+    done = []
+    for seed in sittings.seeds_left(trial, 2, 3):
+        assert sittings.sit(trial, seed)
+        done.append(seed)
+
+    assert done == [1, 4, 7]
+    assert "| 12 tries | 10 | passed |" in sittings.page([trial], sittings.rows())
+
+
+def test_a_seed_that_does_not_end_is_a_fault_until_it_was_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _ledger(tmp_path, monkeypatch)
+    naps = [10.0, 0.0]
+
+    def run(_seed: int, _folder: Path) -> Counts:
+        time.sleep(naps.pop(0))
+        return {"tries": 4, "lost": 0}
+
+    trial = Trial("99", "nothing", run, "tries", 10, ("lost",), timeout_s=0.05)
+
+    assert not sittings.sit(trial, 0)
+    assert "broke off: 1" in sittings.page([trial], sittings.rows())
+    assert sittings.sit(trial, 0)
+    assert "| 4 tries | 10 | so far passed |" in sittings.page([trial], sittings.rows())

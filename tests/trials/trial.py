@@ -14,6 +14,10 @@ Counts: TypeAlias = Mapping[str, float]
 up."""
 
 
+BROKEN_OFF = "broken_off"
+"""The count of seeds that did not come to their end."""
+
+
 class Missing(Exception):
     """Something that the trial needs is not on this machine; the text says what."""
 
@@ -31,7 +35,7 @@ class Trial:
         never: Counts that must stay 0.
         at_most: Counts that have a limit.
         at_least: Counts that have a floor.
-        quick: Seeds that the test command runs, together about half a minute.
+        quick: Seeds that the test command runs: the part that every change must pass, or about half a minute.
         timeout_s: After this long one seed has failed.
     """
 
@@ -66,6 +70,7 @@ class Trial:
                 if name not in counts or (counts[name] < floor and (is_timed or not _tells_time(name)))
             ),
             *([f"{self.counted} is {counts.get(self.counted)}"] if not counts.get(self.counted) else []),
+            *([f"broke off: {counts[BROKEN_OFF]:.0f}"] if counts.get(BROKEN_OFF) else []),
         ]
 
 
