@@ -1,42 +1,47 @@
-"""The `pandok` command: serve, sites, peers, keys, accounts, rules, studies, audit and more."""
+"""The `pandok` command: serve, sites, peers, keys, accounts, rules, studies, audit and more.
+
+Each command loads only what it needs: `pandok serve` begins at once, and the others answer sooner.
+"""
 
 from __future__ import annotations
 
 import argparse
+import gc
+import importlib
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 
-from service import (
-    audit,
-    cli_accounts,
-    cli_audit,
-    cli_cases,
-    cli_models,
-    cli_peers,
-    cli_releases,
-    cli_rules,
-    cli_sites,
-    site_records,
-)
-from service.access.accounts import AccountRefused
-from service.cli_tables import opened, reading, when
-from service.intake import problems
-from service.intake.pressure import measure
+from service.part import EXIT_CONFIGURATION, EXIT_REFUSED, PARTS, CannotStart
 from service.settings import Settings
-from service.sites import SiteRefused
-from service.startup import EXIT_CONFIGURATION, PARTS, CannotStart
 
-EXIT_REFUSED = 1
+_COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "sites": ("the organisations that send studies", "service.cli_sites:add_site_commands"),
+    "peers": ("who may send DICOM", "service.cli_peers:add_commands"),
+    "keys": ("who may send and ask over HTTP", "service.cli_sites:add_key_commands"),
+    "releases": (
+        "which model packages serve which site, and what readers see",
+        "service.cli_releases:add_commands",
+    ),
+    "rules": ("which package, which priority, which timer", "service.cli_rules:add_commands"),
+    "models": ("packages of models that you bring", "service.cli_models:add_commands"),
+    "accounts": ("who may sign in, and as what", "service.cli_accounts:add_commands"),
+    "sign-in": ("print a one-time link of the administrator", "service.cli_accounts:add_sign_in"),
+    "cases": ("signed verdicts as cases for training", "service.cli_cases:add_commands"),
+    "audit": ("who did what: prove it is whole, export it", "service.cli_audit:add_commands"),
+    "studies": ("restart or cancel the scoring of a study", "service.cli_studies:add_study_commands"),
+    "problems": ("what was refused, held aside or given up", "service.cli_studies:add_problem_commands"),
+}
+"""Commands of other files: what they are for, and what adds their options once they are asked for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 refused, 2 wrong usage, 78 wrong settings."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser(given[0] if given else "").parse_args(given)
     try:
         settings = Settings()
     except ValidationError as error:
@@ -46,66 +51,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"the file that PANDOK_CONFIG names cannot be read: {error}", file=sys.stderr)
         return EXIT_CONFIGURATION
+    return _run(settings, options)
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    status = EXIT_REFUSED
     try:
-        status: int = options.run(settings, options)
-    except (SiteRefused, AccountRefused) as why:
-        print(why, file=sys.stderr)
-        return EXIT_REFUSED
+        status = options.run(settings, options)
     except CannotStart as why:
         print(why, file=sys.stderr)
         return EXIT_CONFIGURATION
-    except SQLAlchemyError as error:
+    except _refusals() as why:  # Python asks for them only when something was raised
+        print(why, file=sys.stderr)
+    except _database_errors() as error:
         print(f"the tables in {settings.data_folder} do not answer: {type(error).__name__}", file=sys.stderr)
-        return EXIT_REFUSED
     return status
 
 
-def _serve(settings: Settings, options: argparse.Namespace) -> int:
-    from service.serve import serve  # loads the web server's parts, which no other command needs
+def _refusals() -> tuple[type[Exception], ...]:
+    from service.access.accounts import AccountRefused
+    from service.sites import SiteRefused
 
-    parts = [options.only] if options.only else list(PARTS)
-    return serve(settings, parts, say=lambda words: print(words, flush=True))
+    return SiteRefused, AccountRefused
+
+
+def _database_errors() -> type[Exception]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return SQLAlchemyError
+
+
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    from service.inference.forked import ForkServer
+
+    gc.disable()  # until all is loaded: what loads is not garbage, and looking for it takes a tenth of the time
+    server = ForkServer()
+    try:
+        parts = [options.only] if options.only else list(PARTS)
+        if "worker" in parts:
+            server.start()  # it loads on one processor what follows here on another
+        from service.serve import serve
+
+        return serve(settings, parts, server, say=lambda words: print(words, flush=True))
+    finally:
+        server.close()
 
 
 def _demo(settings: Settings, options: argparse.Namespace) -> int:
     from service.demo import run_demo  # needs the `demo` extra
 
     return run_demo(settings, options.films)
-
-
-def _operate_study(settings: Settings, options: argparse.Namespace) -> int:
-    from service.errors import Busy, Conflict
-    from service.interventions import cancel_study, check_may_score_again, restart_study
-
-    act = restart_study if options.action == "restart" else cancel_study
-    action = "study_restarted" if options.action == "restart" else "study_canceled"
-    with opened(settings) as database:
-        try:
-            if options.action == "restart":
-                check_may_score_again(measure(settings, database, time.time()))
-            done = act(database, settings, options.public_id, time.time())
-        except (Busy, Conflict) as refused:
-            print(refused, file=sys.stderr)
-            return EXIT_REFUSED
-        if done:
-            with database.transaction() as tx:
-                audit.note(tx, audit.SYSTEM, action, now=time.time(), object_type="study", object_id=options.public_id)
-    if not done:
-        print("there is no such study, or it is not in a state in which this can be done", file=sys.stderr)
-        return EXIT_REFUSED
-    print(f"{options.public_id}: {options.action} is asked for; the worker acts on it")
-    return 0
-
-
-def _list_problems(settings: Settings, options: argparse.Namespace) -> int:
-    with reading(settings) as rx:
-        site_id = site_records.get_site(rx, options.site).id if options.site else None
-        page = problems.Page(site_id, options.limit, is_open=None if options.all else True)
-        rows = problems.newest_problems(rx, page)
-    for row in rows:
-        what = f"{row['kind']}  {row['reason']}  {row['status']}  {row['door']}  {row['sender']}"
-        print(f"{row['id']}  {when(row['occurred_at'])}  {what}  x{row['count']}  {row['detail']}")
-    return 0
 
 
 def _alive(settings: Settings, _options: argparse.Namespace) -> int:
@@ -123,7 +118,8 @@ def _check(settings: Settings, _options: argparse.Namespace) -> int:
     return 0 if all(finding.ok for finding in findings) else EXIT_REFUSED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Return the parser of every command, with the options of the one that is asked for."""
     parser = argparse.ArgumentParser(prog="pandok", description="Self-hosted AI for remote reading.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -135,33 +131,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("films", nargs="?", type=Path, help="a folder with further DICOM files to send")
     demo.set_defaults(run=_demo)
 
-    cli_sites.add_site_commands(commands.add_parser("sites", help="the organisations that send studies"))
-    cli_peers.add_commands(commands.add_parser("peers", help="who may send DICOM"))
-    cli_sites.add_key_commands(commands.add_parser("keys", help="who may send and ask over HTTP"))
-
-    releases = commands.add_parser("releases", help="which model packages serve which site, and what readers see")
-    cli_releases.add_commands(releases)
-
-    cli_rules.add_commands(commands.add_parser("rules", help="which package, which priority, which timer"))
-
-    models = commands.add_parser("models", help="packages of models that you bring")
-    cli_models.add_commands(models)
-
-    cli_accounts.add_commands(commands.add_parser("accounts", help="who may sign in, and as what"))
-    cli_accounts.add_sign_in(commands.add_parser("sign-in", help="print a one-time link of the administrator"))
-    cli_cases.add_commands(commands.add_parser("cases", help="signed verdicts as cases for training"))
-    cli_audit.add_commands(commands.add_parser("audit", help="who did what: prove it is whole, export it"))
-
-    studies = commands.add_parser("studies", help="restart or cancel the scoring of a study")
-    studies.add_argument("action", choices=("restart", "cancel"))
-    studies.add_argument("public_id")
-    studies.set_defaults(run=_operate_study)
-
-    problems_ = commands.add_parser("problems", help="what was refused, held aside or given up")
-    problems_.add_argument("--site")
-    problems_.add_argument("--limit", type=int, default=50)
-    problems_.add_argument("--all", action="store_true", help="resolved ones too")
-    problems_.set_defaults(run=_list_problems)
+    for name, (purpose, adder) in _COMMANDS.items():
+        described = commands.add_parser(name, help=purpose)
+        if name == command:
+            module, _, function = adder.partition(":")
+            getattr(importlib.import_module(module), function)(described)
 
     alive = commands.add_parser("alive", help="ask the running web server whether it lives: for a container's health")
     alive.set_defaults(run=_alive)

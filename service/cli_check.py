@@ -10,16 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnxruntime
-from alembic.migration import MigrationContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from service import site_records
-from service.database import Database
-from service.health import newest_migration
+from service.database import Database, migration_of, newest_migration
 from service.intake.pressure import Level, measure
+from service.part import CannotStart
 from service.settings import Settings
 from service.sites import open_shelf
-from service.startup import CannotStart, check_settings
+from service.startup import check_settings
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -89,7 +88,7 @@ def _tables(settings: Settings) -> Iterator[Finding]:
     database = Database(settings.sqlalchemy_url)
     try:
         with database.reading() as rx:
-            present = MigrationContext.configure(rx).get_current_revision()
+            present = migration_of(rx)
             if present != newest_migration():
                 yield Finding("tables", True, f"at {present}; the next start brings them to {newest_migration()}")
                 return

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 
 from service.access import Caller, may
 from service.archive import Archive
-from service.database import Database
+from service.database import Database, migration_of, newest_migration
 from service.inference import worker_records
 from service.intake.pressure import Level
 from service.intake.receive import Intake
@@ -73,7 +71,7 @@ class Health:
     def _database(self) -> Check:
         try:
             with self.database.reading() as rx:
-                present = MigrationContext.configure(rx).get_current_revision()
+                present = migration_of(rx)
         except SQLAlchemyError as error:
             return Check(False, f"does not answer ({type(error).__name__})")
         newest = newest_migration()
@@ -115,11 +113,6 @@ class Health:
         few = f"{len(fresh)} of {wanted} listener processes run" if len(fresh) < wanted else None
         alarms = tuple(alarm for alarm in (dicom_alarm(self.settings), few) if alarm)
         return Check(True, f"last seen {age_s:.0f} s ago", alarms)
-
-
-def newest_migration() -> str | None:
-    """Return the migration that this program was made for."""
-    return ScriptDirectory(str(Path(__file__).parent / "migrations")).get_current_head()
 
 
 @dataclass(frozen=True, slots=True)

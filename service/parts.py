@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -20,11 +21,13 @@ from service.archive import Archive
 from service.clock import SteadyClock, open_clock
 from service.database import Database
 from service.health import LISTENER_BEAT_S, forget_silent, write_beat
+from service.inference.forked import ForkServer
 from service.intake.receive import Intake
 from service.logs import start_logs
+from service.part import EXIT_CONFIGURATION, READY_LINE, CannotStart, Part
 from service.receiving import make_intake
 from service.settings import Settings
-from service.startup import EXIT_CONFIGURATION, READY_LINE, CannotStart, Part, check_settings
+from service.startup import check_settings
 
 log = logging.getLogger("pandok.serve")
 
@@ -137,21 +140,24 @@ def _beat(settings: Settings, intake: Intake, clock: SteadyClock) -> None:
         log.warning("heartbeat not written", extra={"errno": error.errno})
 
 
-def run_worker(settings: Settings, ready: Ready) -> None:
+def run_worker(settings: Settings, ready: Ready, server: ForkServer | None = None) -> None:
     """Take durable jobs until a signal."""
     from service import worker
 
     stop = threading.Event()
     with stop_on_signal(stop.set):
-        worker.run_worker(settings, stop, ready)
+        worker.run_worker(settings, stop, ready, server=server)
 
 
-def run_part(part: Part, settings: Settings) -> int:
+def run_part(part: Part, settings: Settings, server: ForkServer | None = None) -> int:
     """Run one part in this process until SIGTERM, SIGINT or the parent's end; returns the exit status."""
     start_logs(settings.log_level)
     try:
         check_settings(settings)
-        {"web": run_web, "listener": run_listener, "worker": run_worker}[part](settings, _say_ready)
+        if part == "worker":
+            run_worker(settings, _say_ready, server)
+        else:
+            {"web": run_web, "listener": run_listener}[part](settings, _say_ready)
     except CannotStart as why:
         print(f"pandok {part}: {why}", file=sys.stderr)  # noqa: T201 - for the operator who started it
         return EXIT_CONFIGURATION
@@ -190,9 +196,13 @@ def stop_on_signal(stop: Callable[[], None]) -> Iterator[None]:
 def _say_ready() -> None:
     with contextlib.suppress(OSError):
         os.write(1, READY_LINE)
+    gc.collect()
+    gc.freeze()  # what was loaded stays: the collector need not stop the part to look at it again
+    gc.enable()
 
 
-def main(part: Part, settings: Settings) -> int:
+def main(part: Part, settings: Settings, server: ForkServer | None) -> int:
     """Run one part in a process that the parent forked for it; returns the exit status."""
+    gc.disable()  # until it is ready: what loads is not garbage
     follow_parent()
-    return run_part(part, settings)
+    return run_part(part, settings, server)

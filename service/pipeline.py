@@ -25,7 +25,6 @@ from service.inference.volumes import find_volumes, plan_study
 from service.interventions import end_as_failed, note_dead_letter
 from service.metrics import RUNS_TOTAL, UNSCORED_TOTAL
 from service.results.findings import ai_priority, judge_findings
-from service.results.publish import publish_revision
 from service.results.records import findings_of, save_findings
 from service.routing.records import RuleBook, route_images
 from service.settings import Settings
@@ -203,6 +202,8 @@ class Pipeline:
 
     def publish(self, revision: Revision) -> None:
         """Publish SR and overlays; heat maps that were swept meanwhile are made again."""
+        from service.results.publish import publish_revision  # `worker` loads it when it is ready
+
         for is_last in (False, True):
             try:
                 publish_revision(

@@ -1,7 +1,8 @@
 """Runs the service: one process for the web, one for DICOM, one for the work, and a parent that keeps them up.
 
-The parent loads what the parts need and forks them, so that the programs stand in memory once, and a part that died is
-back at once. It runs no thread of its own, so that nothing is lost in a fork.
+The parent loads what several parts need and forks them, so that it stands in memory once, and a part that died is back
+at once. What only one part needs that part loads, beside the others. The parent runs no thread, so that nothing is lost
+in a fork.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,13 +23,11 @@ from setproctitle import setproctitle
 
 from service.access import public_address
 from service.clock import forget_clock
+from service.inference.forked import ForkServer
 from service.logs import start_logs
+from service.part import EXIT_CONFIGURATION, PARTS, READY_LINE, Part
 from service.settings import Settings
 from service.startup import (
-    EXIT_CONFIGURATION,
-    PARTS,
-    READY_LINE,
-    Part,
     check_settings,
     first_sign_in_link,
     forget_process,
@@ -44,12 +43,8 @@ STEADY_S = 10.0
 """A child that ran this long starts with a short wait again."""
 POLL_S = 0.05
 
-_ROOMS: Final[Mapping[Part, tuple[str, ...]]] = {
-    "worker": ("service.worker",),
-    "listener": ("service.parts", "service.intake.dimse.listener"),
-    "web": ("service.parts", "service.app"),
-}
-"""What each part loads. The worker comes first: its children load the models while we load the pages."""
+_ORDER: Final[Sequence[Part]] = ("worker", "web", "listener")
+"""Whoever takes longest to be ready starts first."""
 
 
 @dataclass(slots=True)
@@ -86,6 +81,7 @@ class Supervisor:
     Args:
         parts: Which parts to run.
         settings: How many listeners there are, and for how long a stop may take.
+        server: Started already; forks the first worker's children.
         on_ready: Called once, when every part has said that it is ready.
         monotonic: Seconds that only grow.
     """
@@ -95,16 +91,18 @@ class Supervisor:
         parts: Sequence[Part],
         settings: Settings,
         *,
+        server: ForkServer,
         on_ready: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._children = [
             Child(part)
-            for part in _ROOMS
+            for part in _ORDER
             if part in parts
             for _ in range(settings.dicom_processes if part == "listener" else 1)
         ]
         self._settings = settings
+        self._server = server
         self._on_ready = on_ready
         self._monotonic = monotonic
         self._is_stopping = False
@@ -126,6 +124,7 @@ class Supervisor:
         return status
 
     def _look(self) -> int:
+        self._server.reap()
         for child in self._children:
             if child.pid is None:
                 if self._monotonic() >= child.start_at:
@@ -142,10 +141,6 @@ class Supervisor:
         return 0
 
     def _start(self, child: Child) -> None:
-        for room in _ROOMS[child.part]:
-            importlib.import_module(room)
-        gc.collect()
-        gc.freeze()  # the collector would touch, and so copy, every page that parent and children share
         hears, child.lifeline = os.pipe()
         child.says, speaks = os.pipe()
         os.set_blocking(child.says, False)
@@ -155,6 +150,8 @@ class Supervisor:
         os.close(hears)
         os.close(speaks)
         child.pid = pid
+        if child.part == "worker":
+            self._server.let_go()
         log.info("part started", extra={"part": child.part, "pid": pid})
 
     def _be(self, part: Part, hears: int, speaks: int) -> None:
@@ -170,9 +167,9 @@ class Supervisor:
             for other in self._children:  # a lifeline that a brother holds too would never end
                 other.close()
             setproctitle(f"pandok {part}")
-            from service.parts import main
+            from service.parts import main  # loaded before the fork, after the metrics have their folder
 
-            code = main(part, self._settings)
+            code = main(part, self._settings, self._server if part == "worker" else None)
         finally:
             with contextlib.suppress(OSError):
                 sys.stderr.flush()
@@ -213,8 +210,14 @@ def _ended(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if found else None
 
 
-def serve(settings: Settings, parts: Sequence[Part], *, say: Callable[[str], None]) -> int:
+def serve(settings: Settings, parts: Sequence[Part], server: ForkServer, *, say: Callable[[str], None]) -> int:
     """Bring the tables up to date, then run the parts until SIGTERM or SIGINT; returns the exit status.
+
+    Args:
+        settings: The installation's settings.
+        parts: Which parts to run.
+        server: For the worker's children, started while this program loads.
+        say: Tells the operator something.
 
     Raises:
         CannotStart: What an operator must change first.
@@ -225,6 +228,7 @@ def serve(settings: Settings, parts: Sequence[Part], *, say: Callable[[str], Non
     if set(parts) == set(PARTS):  # nothing of the service runs yet: the machine's clock is taken as it stands
         forget_clock(settings.clock_file)
     os.environ.update(metrics_environment(settings))
+    _load()
 
     def on_ready() -> None:
         title, dicom = settings.dicom_ae_title, f"{settings.dicom_host}:{settings.dicom_port}"
@@ -232,7 +236,7 @@ def serve(settings: Settings, parts: Sequence[Part], *, say: Callable[[str], Non
         if link := first_sign_in_link(settings):
             say(f"Sign in once, within 15 minutes: {link}")
 
-    supervisor = Supervisor(parts, settings, on_ready=on_ready)
+    supervisor = Supervisor(parts, settings, server=server, on_ready=on_ready)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: supervisor.stop())
     try:
@@ -240,3 +244,11 @@ def serve(settings: Settings, parts: Sequence[Part], *, say: Callable[[str], Non
     finally:
         if set(parts) == set(PARTS):  # where parts run by themselves, another one may be starting in that folder
             leave_no_metrics(settings)
+
+
+def _load() -> None:
+    """Load what several parts need."""
+    importlib.import_module("service.parts")
+    gc.collect()
+    gc.freeze()  # the collector would touch, and so copy, every page that parent and children share
+    gc.enable()

@@ -8,7 +8,6 @@ import os
 import time
 import zlib
 from pathlib import Path
-from typing import Literal, get_args
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,20 +15,9 @@ from service import audit
 from service.access.account_records import administrator
 from service.access.manage import make_link
 from service.access.records import anyone_can_sign_in
-from service.database import Database
+from service.database import Database, migration_of, newest_migration
+from service.part import CannotStart
 from service.settings import METRICS_FOLDER_VARIABLE, Settings
-
-Part = Literal["web", "listener", "worker"]
-PARTS: tuple[Part, ...] = get_args(Part)
-
-EXIT_CONFIGURATION = 78
-"""sysexits.h EX_CONFIG: starting again changes nothing, so the parent stops instead of trying."""
-READY_LINE = b"ready\n"
-"""What a part writes to its standard output, once."""
-
-
-class CannotStart(Exception):
-    """What an operator must change before the service can start, in one sentence."""
 
 
 def check_settings(settings: Settings) -> None:
@@ -76,7 +64,10 @@ def prepare_tables(settings: Settings) -> None:
     try:
         settings.data_folder.mkdir(parents=True, exist_ok=True)
         database = Database(settings.sqlalchemy_url)
-        database.migrate()
+        with database.reading() as rx:
+            present = migration_of(rx)
+        if present != newest_migration():
+            database.migrate()
         database.close()
     except (OSError, SQLAlchemyError) as error:
         raise CannotStart(f"the tables in {settings.data_folder} cannot be opened: {type(error).__name__}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
 import logging
 import os
 import socket
@@ -21,14 +22,15 @@ from service.engine import Engine
 from service.inference import records
 from service.inference.breaker import Breaker
 from service.inference.decoding import DecodeLimits, DecodePool
+from service.inference.forked import ForkServer
 from service.inference.run import Runner
 from service.inference.scoring import PackageUnusable, Scoring
 from service.intake.commitments import Commitments
+from service.part import CannotStart
 from service.pipeline import Parts, Pipeline
 from service.rounds import Rounds
 from service.settings import Settings
 from service.sites import package_folders
-from service.startup import CannotStart
 from service.workspace import Workspace
 
 log = logging.getLogger("pandok.worker")
@@ -36,7 +38,14 @@ log = logging.getLogger("pandok.worker")
 RECIPES = "preprocessing.recipes"
 
 
-def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], None], *, recipes: str = RECIPES) -> None:
+def run_worker(
+    settings: Settings,
+    stop: threading.Event,
+    ready: Callable[[], None],
+    *,
+    recipes: str = RECIPES,
+    server: ForkServer | None = None,
+) -> None:
     """Take durable jobs until `stop` is set; what is then in hand is finished within the time for stopping.
 
     Args:
@@ -44,6 +53,7 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
         stop: Set by whoever wants the worker to end.
         ready: Called once, when it takes jobs.
         recipes: Module whose RECIPES the decode children use.
+        server: Forks the children; one that was started beforehand saves waiting for it.
 
     Raises:
         CannotStart: A released package cannot be loaded: starting again changes nothing.
@@ -55,16 +65,18 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
         stack.callback(database.close)
         settings.work_folder.mkdir(parents=True, exist_ok=True)
         slot = stack.enter_context(Slot(settings.data_folder))
+        server = server or ForkServer()
+        stack.callback(server.close)
         packages = load_packages(settings)
         required = _require_released(database, packages)
-        pool = _make_pool(settings, recipes)
+        pool = _make_pool(settings, recipes, server)
         stack.callback(pool.close)
-        scoring = _make_scoring(settings, packages, required)
+        scoring = _make_scoring(settings, packages, required, server)
         stack.callback(scoring.close)
         try:
             with ThreadPoolExecutor(1) as beside:
                 pool_started = beside.submit(pool.start)
-                scoring.start()  # in this thread: the scoring child ends with the thread that started it
+                scoring.start()
                 pool_started.result()
         except PackageUnusable as error:
             raise CannotStart(str(error)) from error
@@ -85,23 +97,33 @@ def run_worker(settings: Settings, stop: threading.Event, ready: Callable[[], No
         telling = threading.Thread(target=commitments.go, args=(ending,), name="commitments", daemon=True)
         telling.start()
         try:
-            Rounds(parts, engine, scoring, slot.executor_id, ClockWatch(clock)).go(stop, ready)
+            rounds = Rounds(parts, engine, scoring, slot.executor_id, ClockWatch(clock))
+            rounds.go(stop, lambda: _ready_then_load(ready))
         finally:
             ending.set()
             log.info("worker stopping")
             engine.stop(settings.shutdown_s)
 
 
-def _make_pool(settings: Settings, recipes: str) -> DecodePool:
+def _ready_then_load(ready: Callable[[], None]) -> None:
+    """Say that we are ready, then load what only the first result needs: a third of a second for highdicom."""
+    ready()
+    threading.Thread(target=importlib.import_module, args=("service.results.publish",), daemon=True).start()
+
+
+def _make_pool(settings: Settings, recipes: str, server: ForkServer) -> DecodePool:
     return DecodePool(
         processes=settings.decode_processes,
         limits=DecodeLimits(settings.decode_memory_bytes, settings.decode_cpu_s, settings.decode_wall_s),
         workspace_folder=settings.work_folder,
         recipes=recipes,
+        server=server,
     )
 
 
-def _make_scoring(settings: Settings, packages: Mapping[str, ModelPackage], required: Collection[str]) -> Scoring:
+def _make_scoring(
+    settings: Settings, packages: Mapping[str, ModelPackage], required: Collection[str], server: ForkServer
+) -> Scoring:
     return Scoring(
         list(packages.values()),
         required=required,
@@ -111,6 +133,7 @@ def _make_scoring(settings: Settings, packages: Mapping[str, ModelPackage], requ
         threads=settings.scoring_threads,
         max_batch=settings.max_batch,
         timeout_s=settings.scoring_timeout_s,
+        server=server,
     )
 
 

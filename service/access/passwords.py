@@ -9,7 +9,6 @@ import unicodedata
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import Argon2Error, InvalidHashError
-from zxcvbn import zxcvbn
 
 SHORTEST = 12
 LONGEST = 128
@@ -41,6 +40,8 @@ def check_choice(password: str, *, own_words: tuple[str, ...] = ()) -> None:
     Raises:
         PasswordRefused: Too short, too long, or known to be common.
     """
+    from zxcvbn import zxcvbn  # 12 MB of words, and passwords are chosen seldom
+
     text = _normal(password)
     if len(text) < SHORTEST:
         raise PasswordRefused(f"A password has at least {SHORTEST} characters; a sentence is a good one.")

@@ -8,8 +8,6 @@ import logging
 import os
 import queue
 import select
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -20,6 +18,7 @@ from typing import Any, Literal, cast
 
 from preprocessing.errors import Reason
 from preprocessing.recipes import Placement, VolumePlacement
+from service.inference.forked import Forked, ForkFailed, ForkServer
 
 log = logging.getLogger("pandok.inference")
 
@@ -91,6 +90,7 @@ class DecodePool:
         limits: What one image may cost.
         workspace_folder: Where the tensors go.
         recipes: Module whose `RECIPES` the children use.
+        server: Forks the zygotes; one of the pool's own when None.
     """
 
     def __init__(
@@ -100,11 +100,14 @@ class DecodePool:
         limits: DecodeLimits,
         workspace_folder: Path,
         recipes: str = "preprocessing.recipes",
+        server: ForkServer | None = None,
     ) -> None:
         self._processes = processes
         self._limits = limits
         self._workspace_folder = workspace_folder
         self._recipes = recipes
+        self._server = server or ForkServer()
+        self._owns_server = server is None
         self._idle: queue.SimpleQueue[_Zygote] = queue.SimpleQueue()
         self._all: list[_Zygote] = []
         self._closed = False
@@ -113,7 +116,7 @@ class DecodePool:
 
     def start(self) -> None:
         """Start the zygotes. Raises DecodeUnavailable when they cannot: no half-ready worker."""
-        zygotes = [_Zygote(self._recipes) for _ in range(self._processes)]
+        zygotes = [_Zygote(self._server, self._recipes) for _ in range(self._processes)]
         try:
             for zygote in zygotes:
                 zygote.start()
@@ -122,6 +125,8 @@ class DecodePool:
         except BaseException:
             for zygote in zygotes:
                 zygote.discard()
+            if self._owns_server:
+                self._server.close()
             raise
         for zygote in zygotes:
             self._all.append(zygote)
@@ -199,15 +204,18 @@ class DecodePool:
         for zygote in returned:
             zygote.discard()
             self._idle.put(zygote)
+        if self._owns_server:
+            self._server.close()
 
 
 class _Zygote:
     """One `decode_child` process and the two pipes to it."""
 
-    def __init__(self, recipes: str) -> None:
+    def __init__(self, server: ForkServer, recipes: str) -> None:
+        self._server = server
         self._recipes = recipes
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
         self._closed = False
         self._buffer = b""
 
@@ -223,24 +231,20 @@ class _Zygote:
             if self._closed:
                 raise DecodeUnavailable("the worker is stopping")
             self._buffer = b""
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-P", "-m", "service.inference.decode_child", "--recipes", self._recipes],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=child_environment(),
-                start_new_session=True,
-                bufsize=0,
-            )
+            try:
+                self._process = self._server.fork("service.inference.decode_child", "--recipes", self._recipes)
+            except ForkFailed as error:
+                raise DecodeUnavailable("a decode process did not start") from error
 
     def await_ready(self) -> None:
-        """Wait until the process has its imports."""
+        """Wait until the process has its recipes."""
         if "ready" not in self._receive(START_TIMEOUT_S):
             self.discard()
             raise DecodeUnavailable("a decode process did not start")
 
     def revive(self) -> None:
         """Start the process again when it is gone."""
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None or not self._process.is_running():
             log.warning("decode process restarted")
             self.discard()
             self.start()
@@ -249,10 +253,10 @@ class _Zygote:
     def ask(self, task: dict[str, object], timeout_s: float) -> dict[str, object]:
         """Send a task and wait for its answer; a zygote that does not answer is killed."""
         process = self._process
-        if process is None or process.stdin is None:
+        if process is None:
             raise DecodeUnavailable("a decode process is gone")
         try:
-            _write_all(process.stdin.fileno(), json.dumps(task).encode() + b"\n")
+            _write_all(process.stdin, json.dumps(task).encode() + b"\n")
         except OSError as error:
             self.discard()
             raise DecodeUnavailable("a decode process is gone") from error
@@ -269,23 +273,17 @@ class _Zygote:
         """Kill the process and close its pipes; only for the thread that holds the zygote."""
         with self._lock:
             process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        if process is not None:
+            process.close()
 
     def _receive(self, timeout_s: float) -> dict[str, object]:
         process = self._process
-        if process is None or process.stdout is None:
+        if process is None:
             raise DecodeUnavailable("a decode process is gone")
         deadline = time.monotonic() + timeout_s
         while b"\n" not in self._buffer:
             ready, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
-            chunk = os.read(process.stdout.fileno(), 65_536) if ready else b""
+            chunk = os.read(process.stdout, 65_536) if ready else b""
             if not chunk:
                 self.discard()
                 raise DecodeUnavailable("a decode process is gone" if ready else "a decode process does not answer")
@@ -293,18 +291,6 @@ class _Zygote:
         line, _, self._buffer = self._buffer.partition(b"\n")
         answer: dict[str, object] = json.loads(line)
         return answer
-
-
-def child_environment() -> dict[str, str]:
-    """Return a clean environment for child processes: our modules and one thread per library, no secret."""
-    return {
-        "PATH": os.defpath,
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "OMP_NUM_THREADS": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        **{name: os.environ[name] for name in ("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES") if name in os.environ},
-    }
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

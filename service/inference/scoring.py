@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import logging
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.package import ModelPackage
-from service.inference.decoding import child_environment
+from service.inference.forked import Forked, ForkFailed, ForkServer
 
 log = logging.getLogger("pandok.inference")
 
@@ -91,6 +88,7 @@ class Scoring:
         threads: Threads inside one operator.
         max_batch: Most images in one batch.
         timeout_s: How long one request may take before the process is killed.
+        server: Forks the process; one of its own when None.
     """
 
     def __init__(
@@ -104,13 +102,15 @@ class Scoring:
         threads: int,
         max_batch: int,
         timeout_s: float,
+        server: ForkServer | None = None,
     ) -> None:
         self._folders = {str(package.folder.absolute()): package for package in packages}
         self._required = frozenset(required)
         self._refused: dict[str, str] = {}
         self._timeout_s = timeout_s
-        self._command = [
-            *(sys.executable, "-P", "-m", "service.inference.scoring_child"),
+        self._server = server or ForkServer()
+        self._owns_server = server is None
+        self._arguments = [
             *("--workspace", str(workspace_folder.absolute()), "--provider", provider, "--threads", str(threads)),
             *("--precision", precision, "--max-batch", str(max_batch), "--"),
             *self._folders,
@@ -172,6 +172,8 @@ class Scoring:
             process, self._process = self._process, None
         if process is not None:
             process.kill()
+        if self._owns_server:
+            self._server.close()
 
     def _running(self) -> _Process:
         """Return the live process; a dead one is replaced."""
@@ -196,7 +198,11 @@ class Scoring:
     def _start(self) -> None:
         if self._process is not None:
             self._process.kill()
-        self._process = process = _Process(self._command)
+        try:
+            forked = self._server.fork("service.inference.scoring_child", *self._arguments)
+        except ForkFailed as error:
+            raise ScoringFailed("the scoring process does not start") from error
+        self._process = process = _Process(forked)
         alarms: list[str] = []
         self._refused = {}
         for folder, state in process.await_ready(self._start_limit_s).items():
@@ -221,16 +227,9 @@ class Scoring:
 class _Process:
     """One scoring process: writes requests, hands answers to whoever waits for them."""
 
-    def __init__(self, command: list[str]) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=child_environment(),
-            start_new_session=True,
-            bufsize=0,
-        )
-        self.pid = self._process.pid
+    def __init__(self, forked: Forked) -> None:
+        self._process = forked
+        self.pid = forked.pid
         self._lock = threading.Lock()
         self._waiting: dict[str, Future[dict[str, object]]] = {}
         self._ready: Future[dict[str, dict[str, str]]] = Future()
@@ -267,23 +266,17 @@ class _Process:
     def kill(self) -> None:
         """Kill the process and fail what it was working on."""
         self._process.kill()
-        self._process.wait()
         self._reader.join()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        with self._lock:
+            self._process.close()
 
     def _write(self, content: bytes) -> None:
-        assert self._process.stdin is not None  # noqa: S101 - narrows the type; we asked for a pipe
         view = memoryview(content)
         while view:
-            view = view[os.write(self._process.stdin.fileno(), view) :]
+            view = view[os.write(self._process.stdin, view) :]
 
     def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - narrows the type; we asked for a pipe
-        buffered = os.fdopen(os.dup(self._process.stdout.fileno()), "rb")
-        with buffered:
+        with os.fdopen(os.dup(self._process.stdout), "rb") as buffered:
             for line in buffered:
                 answer = json.loads(line)
                 if "ready" in answer:

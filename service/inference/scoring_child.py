@@ -11,7 +11,6 @@ import ctypes
 import json
 import os
 import queue
-import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +20,6 @@ import numpy as np
 from models.package import ModelPackage, PackageRefused, load_package
 from models.session import Precision, Provider, ProviderMissing, ScoringFailed, Session
 from service.workspace import NotInWorkspace, Workspace
-
-PR_SET_PDEATHSIG = 1
 
 Request = dict[str, str]
 
@@ -37,7 +34,6 @@ def main() -> None:
     parser.add_argument("--max-batch", type=int, required=True)
     parser.add_argument("packages", type=Path, nargs="*")
     options = parser.parse_args()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     requests, answers = os.dup(0), os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)

@@ -8,9 +8,10 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from service import tables
-from service.database import Database
+from service.database import Database, migration_of, newest_migration
 from service.inference.records import list_releases, list_runs
 from service.results.records import findings_of
 from service.worklist.finding_records import current_findings
@@ -57,6 +58,19 @@ def test_the_steps_end_in_the_tables_that_the_code_works_with(tmp_path: Path) ->
     database.close()
 
     assert differences == []
+
+
+def test_the_newest_step_is_known_without_loading_what_makes_the_steps(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/pandok.db")
+    with database.reading() as rx:
+        before = migration_of(rx)
+
+    database.migrate()
+
+    with database.reading() as rx:
+        assert (before, migration_of(rx)) == (None, newest_migration())
+    database.close()
+    assert ScriptDirectory(str(ROOT / "service" / "migrations")).get_current_head() == newest_migration()
 
 
 def test_what_was_scored_before_releases_chose_stays_as_readers_saw_it(tmp_path: Path) -> None:

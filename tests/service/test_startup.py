@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from service.part import CannotStart
 from service.settings import Settings
-from service.startup import CannotStart, check_settings, dicom_alarm
+from service.startup import check_settings, dicom_alarm
 from tests.conftest import ROOT
 
 
@@ -90,3 +91,15 @@ def test_nothing_keeps_numbers_before_the_parent_has_named_their_folder() -> Non
     )  # fmt: skip
 
     assert told.stdout.strip() == "False"
+
+
+SELDOM = ("alembic", "dbos", "highdicom", "matplotlib", "monai", "onnxruntime", "scipy", "torch", "zxcvbn")
+
+
+@pytest.mark.parametrize("part", ["service.parts", "service.intake.dimse.listener", "service.app", "service.worker"])
+def test_no_part_loads_what_is_needed_seldom_or_by_another(part: str) -> None:
+    """Memory and the time to be ready: each of these costs 60 to 300 ms, or 10 to 20 MB, or belongs to a child."""
+    code = f"import sys, {part}; print(*(name for name in {SELDOM!r} if name in sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert told.stdout.split() == (["dbos"] if part == "service.worker" else [])

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from service import tables
 from service.inference.decoding import DecodeUnavailable
-from service.startup import CannotStart
+from service.part import CannotStart
 from service.worker import Slot, run_worker
 from tests.service.inference.packages import write_gate, write_package
 from tests.service.worker_site import Site, open_site, until, working

@@ -25,6 +25,7 @@ from models.session import Session
 from service import tables
 from service.inference.breaker import OPEN_S
 from service.workspace import Workspace
+from tests.driver import role
 from tests.factories import make_radiograph
 from tests.service.inference.packages import SIZE, write_package
 from tests.service.worker_site import PIXELS, Site, open_site, until, working
@@ -122,13 +123,16 @@ def _judge(site: Site, session: Session, fault_of: Mapping[str, str]) -> Counts:
 
 
 def _children() -> list[int]:
-    """Return the process ids of this process' scoring children."""
-    own = str(os.getpid()).encode()
-    return [
-        int(folder.name)
+    """Return the process ids of the scoring children below this process: its fork server is their parent."""
+    parent_of = {
+        int(folder.name): int((_read(folder / "stat").rpartition(b")")[2].split() or [b"", b"0"])[1])
         for folder in Path("/proc").glob("[0-9]*")
-        if _read(folder / "stat").rpartition(b")")[2].split()[1:2] == [own]
-        and b"service.inference.scoring_child" in _read(folder / "cmdline")
+    }
+    own = os.getpid()
+    return [
+        pid
+        for pid, parent in parent_of.items()
+        if own in (parent, parent_of.get(parent)) and role(pid) == "scoring_child"
     ]
 
 
