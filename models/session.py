@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -80,6 +81,7 @@ class Session:
         if provider != "cpu":
             ort.preload_dlls()  # CUDA's libraries may come from pip (the `gpu` extra), where no loader looks
         is_half = precision == "fp16" and package.half_sha256 is not None
+        _share_arena()
         try:
             with _graph(package, is_half=is_half) as path:
                 self._session = ort.InferenceSession(
@@ -146,13 +148,23 @@ def _graph(package: ModelPackage, *, is_half: bool) -> Iterator[str]:
         yield f"/proc/self/fd/{copy.fileno()}"
 
 
+@cache
+def _share_arena() -> None:
+    """Let the sessions of this process take working memory from one arena: only one runs at a time.
+
+    Without any, ONNX Runtime plans no reuse of memory, and a batch of eight takes a third longer.
+    """
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(memory, ort.OrtArenaCfg({}))
+
+
 def _options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.use_deterministic_compute = True
-    options.enable_cpu_mem_arena = False  # it would hold 12 MB more a session, for 2 % of the time of a run
+    options.add_session_config_entry("session.use_env_allocators", "1")  # `_share_arena`'s
     # Spinning threads halve the throughput as soon as anything else wants the cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3

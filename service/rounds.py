@@ -23,7 +23,7 @@ from service.worklist.records import update_item
 
 log = logging.getLogger("pandok.worker")
 
-TICK_S = 0.2
+TICK_S = 0.1
 BEAT_S = 5.0
 RECONCILE_S = 5.0
 MISSING_AFTER_S = 30.0

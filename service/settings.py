@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     """Hard limit from first image to settled."""
 
     worker_concurrency: int = 2
-    engine_poll_s: float = 0.25
+    engine_poll_s: float = 0.1
     decode_processes: int = 2
     decode_memory_bytes: int = 2 * GIB
     decode_cpu_s: int = 30

@@ -11,17 +11,21 @@ import ctypes
 import json
 import os
 import queue
+import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.package import ModelPackage, PackageRefused, load_package
 from models.session import Precision, Provider, ProviderMissing, ScoringFailed, Session
 from service.workspace import NotInWorkspace, Workspace
 
 Request = dict[str, str]
+Tensor = NDArray[np.float32]
 
 
 def main() -> None:
@@ -39,8 +43,20 @@ def main() -> None:
     os.dup2(2, 1)
     child = ScoringChild(Workspace(options.workspace), answers, options.max_batch)
     child.load(options.packages, provider=options.provider, precision=options.precision, threads=options.threads)
-    threading.Thread(target=_read, args=(requests, child.waiting), daemon=True, name="requests").start()
+    threading.excepthook = _end
+    for name, work in (
+        ("requests", lambda: _read(requests, child.waiting)),
+        ("tensors", child.load_tensors),
+        ("answers", child.answer),
+    ):
+        threading.Thread(target=work, daemon=True, name=name).start()
     child.score_for_ever()
+
+
+def _end(failure: threading.ExceptHookArgs) -> None:
+    """End the process with a thread that failed: the worker starts another one, and nobody waits in vain."""
+    sys.excepthook(failure.exc_type, failure.exc_value or failure.exc_type(), failure.exc_traceback)
+    os._exit(1)
 
 
 def _read(requests: int, waiting: queue.SimpleQueue[Request]) -> None:
@@ -51,8 +67,27 @@ def _read(requests: int, waiting: queue.SimpleQueue[Request]) -> None:
     os._exit(0)
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A request whose tensor stands ready."""
+
+    request: Request
+    session: Session
+    tensor: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A request and its scores: logits (c,), heat map (c, h, w) if the package has one."""
+
+    request: Request
+    session: Session
+    logits: Tensor
+    heat_map: Tensor | None
+
+
 class ScoringChild:
-    """The sessions, and the queue before them.
+    """The sessions, and the queues around them: the next tensors are read and the last answers written meanwhile.
 
     Args:
         workspace: Where tensors are read from.
@@ -66,6 +101,9 @@ class ScoringChild:
         self._max_batch = max_batch
         self._sessions: dict[str, Session] = {}
         self.waiting: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._loaded: queue.Queue[Loaded] = queue.Queue(max_batch)
+        self._scored: queue.SimpleQueue[Scored] = queue.SimpleQueue()
+        self._saying = threading.Lock()
 
     def load(self, folders: Sequence[Path], *, provider: Provider, precision: Precision, threads: int) -> None:
         """Open a session per package and tell the worker, package by package, how that went."""
@@ -86,71 +124,79 @@ class ScoringChild:
         ctypes.CDLL(None).malloc_trim(0)  # building a graph takes as much again as the graph, and lets go of it
         self._say({"ready": state})
 
-    def score_for_ever(self) -> None:
-        """Take what waits, batch what belongs together, answer each request."""
-        held: list[Request] = []
+    def load_tensors(self) -> None:
+        """Read the tensor of each request, a few ahead of the network."""
         while True:
-            first = held.pop(0) if held else self.waiting.get()
-            while not self.waiting.empty():
-                held.append(self.waiting.get())
-            company = [request for request in held if request["package"] == first["package"]][: self._max_batch - 1]
-            held = [request for request in held if request not in company]
+            request = self.waiting.get()
+            session = self._sessions.get(request["package"])
+            if session is None:
+                self._fail(request, "the package is not loaded")
+                continue
+            try:
+                self._loaded.put(Loaded(request, session, self._tensor(request, session.package)))
+            except (NotInWorkspace, ScoringFailed) as error:
+                self._fail(request, str(error))
+
+    def score_for_ever(self) -> None:
+        """Take what waits, batch what belongs together."""
+        held: list[Loaded] = []
+        while True:
+            first = held.pop(0) if held else self._loaded.get()
+            while not self._loaded.empty():
+                held.append(self._loaded.get())
+            company = [one for one in held if one.session is first.session][: self._max_batch - 1]
+            held = [one for one in held if one not in company]
             self._score([first, *company])
 
-    def _score(self, requests: list[Request]) -> None:
-        session = self._sessions.get(requests[0]["package"])
-        if session is None:
-            for request in requests:
-                self._say({"id": request["id"], "failed": "the package is not loaded"})
-            return
-        tensors, present = [], []
-        for request in requests:
+    def answer(self) -> None:
+        """Write heat maps, and say what the scores are."""
+        while True:
+            scored = self._scored.get()
+            request, session = scored.request, scored.session
             try:
-                tensors.append(self._tensor(request, session.package))
-                present.append(request)
-            except (NotInWorkspace, ScoringFailed) as error:
-                self._say({"id": request["id"], "failed": str(error)})
-        if not present:
-            return
-        try:
-            scores = session.run(np.stack(tensors))
-        except ScoringFailed as error:
-            self._blame(present, str(error))
-            return
-        for row, request in enumerate(present):
-            try:
-                if scores.heat_map is not None:
-                    np.save(request["heat_map"], scores.heat_map[row], allow_pickle=False)
+                if scored.heat_map is not None:
+                    np.save(request["heat_map"], scored.heat_map, allow_pickle=False)
             except OSError as error:
-                self._say({"id": request["id"], "failed": f"the heat map cannot be written: {error.strerror}"})
+                self._fail(request, f"the heat map cannot be written: {error.strerror}")
                 continue
             self._say(
                 {
                     "id": request["id"],
-                    "logits": [float(value) for value in scores.logits[row]],
-                    "heat_map": scores.heat_map is not None,
+                    "logits": [float(value) for value in scored.logits],
+                    "heat_map": scored.heat_map is not None,
                     "provider": session.provider if session.precision == "fp32" else f"{session.provider}/fp16",
                 }
             )
 
-    def _blame(self, requests: list[Request], words: str) -> None:
-        """One bad image must fail alone: score each of a failed batch by itself."""
-        if len(requests) == 1:
-            self._say({"id": requests[0]["id"], "failed": words})
+    def _score(self, batch: Sequence[Loaded]) -> None:
+        session = batch[0].session
+        try:
+            scores = session.run(np.stack([one.tensor for one in batch]))
+        except ScoringFailed as error:
+            if len(batch) == 1:
+                self._fail(batch[0].request, str(error))
+                return
+            for one in batch:  # one bad image must fail alone
+                self._score([one])
             return
-        for request in requests:
-            self._score([request])
+        for row, one in enumerate(batch):
+            heat_map = None if scores.heat_map is None else scores.heat_map[row]
+            self._scored.put(Scored(one.request, session, scores.logits[row], heat_map))
 
-    def _tensor(self, request: Request, package: ModelPackage) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def _tensor(self, request: Request, package: ModelPackage) -> Tensor:
         tensor = self._workspace.tensor(request["tensor"])
         if tensor.shape != package.input_shape:
             raise ScoringFailed(f"the tensor has shape {tensor.shape}, not {package.input_shape}")
         return tensor
 
+    def _fail(self, request: Request, words: str) -> None:
+        self._say({"id": request["id"], "failed": words})
+
     def _say(self, answer: dict[str, object]) -> None:
         view = memoryview(json.dumps(answer).encode() + b"\n")
-        while view:
-            view = view[os.write(self._answers, view) :]
+        with self._saying:
+            while view:
+                view = view[os.write(self._answers, view) :]
 
 
 if __name__ == "__main__":

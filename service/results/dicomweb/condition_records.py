@@ -34,32 +34,34 @@ _TELLING = (
 
 
 def narrowed(
-    rx: Connection, scope: Scope, conditions: Sequence[Condition]
+    rx: Connection, scope: Scope, level: Level, conditions: Sequence[Condition]
 ) -> tuple[Level, Select[Any] | list[int]] | None:
     """Return the studies, series or instances that one telling condition leaves, as ids or what selects them.
 
-    None when every condition leaves many.
+    None when every condition leaves many, and for a date of studies, whose pages are walked by date anyway.
 
     A part of a text is asked last: it is answered by reading its index through, which is still less than the table.
     """
-    telling = [condition for condition in conditions if condition.attribute.column in _TELLING]
+    telling = [one for one in conditions if one.attribute.column in _TELLING]
+    if level is Level.STUDY:
+        telling = [one for one in telling if one.attribute.column != "study_date"]
     for condition in sorted(telling, key=lambda one: (_is_part(one), _TELLING.index(one.attribute.column))):
         attribute = condition.attribute
         if attribute.matching == "modalities":
             # Of all that a series says, and of those that the caller may not see too: the search itself looks closer.
-            level, ids = Level.STUDY, select(tables.series.c.study_id).distinct()
+            held_by, ids = Level.STUDY, select(tables.series.c.study_id).distinct()
             criterion = _matches(tables.series.c.modality, condition.match)
             owner = tables.series
         else:
-            level, owner = attribute.level, OWNER[attribute.level]
+            held_by, owner = attribute.level, OWNER[attribute.level]
             ids, criterion = select(owner.c.id), matching(condition, scope.sight, is_indexed=True)
         few = ids.where(among(owner.c.site_id, scope.sites), criterion).limit(FEW + 1)
         if _is_part(condition):
             found = list(rx.execute(few).scalars())  # reading an index through is done once
             if len(found) <= FEW:
-                return level, found
+                return held_by, found
         elif rx.execute(select(func.count()).select_from(few.subquery())).scalar_one() <= FEW:
-            return level, few
+            return held_by, few
     return None
 
 

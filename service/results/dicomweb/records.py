@@ -76,15 +76,14 @@ def search(rx: Connection, scope: Scope, place: Place, query: Search) -> Page:
     """Return one page of what a search finds for a caller, in an order that stays the same."""
     found = _from(query).where(*_at(place))
     owner, order = OWNER[query.level].c, _ORDER[query.level]
-    is_walk = place == Place()
-    if is_walk and (few := narrowed(rx, scope, query.conditions)) is not None:
+    few = _studies_at(scope, place) if place.study_instance_uid else narrowed(rx, scope, query.level, query.conditions)
+    is_walk = few is None
+    if few is not None:
         level, ids = few
-        found, order, is_walk = found.where(_held(query.level, level).in_(ids)), _ORDER_OF_FEW[query.level], False
-        found = found.where(among(owner.site_id + 0, scope.sites))
-    else:
-        # A page over several sites walks the page's order, and not each site.
-        is_plain = is_walk and len(scope.sites) > 1
-        found = found.where(among(owner.site_id + 0 if is_plain else owner.site_id, scope.sites))
+        found, order = found.where(_held(query.level, level).in_(ids)), _ORDER_OF_FEW[query.level]
+    # A page over several sites walks the page's order, and not each site; that of few follows what was found.
+    is_plain = few is not None or len(scope.sites) > 1
+    found = found.where(among(owner.site_id + 0 if is_plain else owner.site_id, scope.sites))
     if query.level >= Level.SERIES:
         found = found.where(sees_series(scope.sight))
     if query.level is Level.INSTANCE:
@@ -150,6 +149,12 @@ def _at(place: Place) -> list[ColumnElement[bool]]:
         (_INSTANCE.sop_instance_uid, place.sop_instance_uid),
     )
     return [column == uid for column, uid in named if uid is not None]
+
+
+def _studies_at(scope: Scope, place: Place) -> tuple[Level, Select[Any]]:
+    """Return what selects the studies of a place: the same one may have come from several sites."""
+    named = _STUDY.study_instance_uid == place.study_instance_uid
+    return Level.STUDY, select(_STUDY.id).where(among(_STUDY.site_id, scope.sites), named)
 
 
 def _held(level: Level, by: Level) -> ColumnElement[Any]:

@@ -30,7 +30,7 @@ TELLING = (
     (Level.STUDY, "ReferringPhysicianName=nguyen van anh 77", "ix_study_referring_physician_folded"),
     (Level.STUDY, "StudyDescription=Knee", "ix_study_description"),
     (Level.STUDY, "PatientBirthDate=19600412", "ix_study_birth_date"),
-    (Level.STUDY, "StudyDate=20240215&PatientSex=O", "ix_study_date"),
+    (Level.STUDY, "StudyDate=20240215&PatientSex=O", "study_date>?"),
     (Level.STUDY, "ModalitiesInStudy=MG", "ix_series_modality"),
     (Level.STUDY, "ModalitiesInStudy=MG&StudyDate=20200101-20301231", "ix_series_modality"),
     (Level.SERIES, "SeriesInstanceUID=1.2.4.17", "ix_series_uid"),
@@ -80,13 +80,15 @@ class Planned:
     def _note(self, *words: Any) -> None:
         self._asked.append((words[2], words[3]))
 
-    def search(self, level: Level, query: str, sites: int, rule: Rule = Rule.ALWAYS) -> Page:
+    def search(
+        self, level: Level, query: str, sites: int, rule: Rule = Rule.ALWAYS, *, place: Place | None = None
+    ) -> Page:
         """Search for someone who sees so many sites."""
-        pairs = [(name, value) for name, _, value in (pair.partition("=") for pair in query.split("&"))]
+        pairs = [(name, value) for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)]
         scope = Scope(None, self.sites[:sites], Sight(rule, 1))  # type: ignore[arg-type]  # nobody asks who
         self._asked.clear()
         with self.database.reading() as rx:
-            return records.search(rx, scope, Place(), qido.parse_search(level, None, pairs))
+            return records.search(rx, scope, place or Place(), qido.parse_search(level, None, pairs))
 
     def plans(self) -> list[list[str]]:
         """Return the lines of each query's plan, in the order in which they were asked."""
@@ -115,6 +117,28 @@ def test_a_telling_condition_is_answered_by_its_index(
     assert any(index in line for line in first), first
     tables = ("SCAN study", "SCAN series", "SCAN instance")
     assert not [line for plan in [first, *others] for line in plan if line.startswith(tables)], [first, *others]
+
+
+@pytest.mark.parametrize("rule", [Rule.ALWAYS, Rule.AFTER_IMPRESSION])
+@pytest.mark.parametrize("sites", [1, large_tables.SITES])
+@pytest.mark.parametrize(
+    ("level", "place", "count"),
+    [
+        (Level.SERIES, Place("1.2.3.10"), 1),
+        (Level.INSTANCE, Place("1.2.3.10"), 5),
+        (Level.INSTANCE, Place("1.2.3.10", "1.2.4.10"), 5),
+        (Level.INSTANCE, Place("1.2.3.10", "1.2.4.11"), 0),
+    ],
+)
+def test_what_an_address_names_is_found_by_its_study(
+    planned: Planned, level: Level, place: Place, count: int, sites: int, rule: Rule
+) -> None:
+    page = planned.search(level, "", sites, rule, place=place)
+
+    assert len(page.rows) == count
+    assert any("sqlite_autoindex_study" in line for line in planned.plans()[0]), planned.plans()
+    walks = ("SCAN study", "SCAN series", "SCAN instance")
+    assert not [line for plan in planned.plans() for line in plan if line.startswith(walks)], planned.plans()
 
 
 @pytest.mark.parametrize("sites", [1, large_tables.SITES])
