@@ -9,6 +9,19 @@ from tests.benchmarks.rows import ROOT, Row, figure
 from tests.benchmarks.soak_page import soak_section
 
 NOTES = ROOT / "docs" / "benchmarks-notes.md"
+TITLES = {
+    "dimse": "C-STORE",
+    "dicomweb": "DICOMweb",
+    "arrival": "A study's way",
+    "inference": "Scoring",
+    "recipe": "Recipe",
+    "worklist": "Worklist",
+    "qido": "Searches of a large archive",
+    "start": "Start and memory",
+    "sign-in": "Sign-in",
+    "pages": "Pages",
+    "next-case": "The next case",
+}
 COLOURS = {None: "#9fb1bc", True: "#2a8a9e", False: "#c2593f"}
 INK = "#22292e"
 
@@ -24,26 +37,26 @@ def page(results: dict[str, Any], soak: dict[str, Any] | None = None) -> str:
         "DCMTK with `TCP_NODELAY=1`, without which DCMTK waits 45 ms for each answer.",
         "",
         "![Ratios to the peers, and figures beside their limits](benchmarks.svg)",
-        "",
-        "| work | ours | beside | theirs | ratio or spread | must | |",
-        "| --- | ---: | --- | ---: | ---: | ---: | --- |",
     ]
-    for group in results.values():
-        for values in group["rows"]:
-            row = Row(**values)
-            theirs = figure(row.theirs) if row.theirs is not None else ""
-            verdict = f"**{row.verdict.lower()}**" if row.is_reached is False else row.verdict
-            lines.append(
-                f"| {row.work} | {figure(row.ours)} {row.unit} | {row.peer} | {theirs} | {row.spread} | {row.asked} "
-                f"| {verdict} |"
-            )
-    machines = (f"{name}: {of['machine']}, load {of['load']}" for name, of in results.items())
-    lines += ["", "Machines: " + "; ".join(machines)]
+    for name, group in results.items():
+        lines += ["", f"## {TITLES.get(name, name)}", "", f"{group['machine']}; load at the end {group['load']}.", ""]
+        lines += ["| work | ours | beside | theirs | ratio or spread | must | |"]
+        lines += [
+            "| --- | ---: | --- | ---: | ---: | ---: | --- |",
+            *(_line(Row(**values)) for values in group["rows"]),
+        ]
     if NOTES.is_file():
         lines += ["", NOTES.read_text().strip()]
     if soak:
         lines += ["", *soak_section(soak)]
     return "\n".join(lines) + "\n"
+
+
+def _line(row: Row) -> str:
+    theirs = figure(row.theirs) if row.theirs is not None else ""
+    verdict = f"**{row.verdict.lower()}**" if row.is_reached is False else row.verdict
+    cells = (row.work, f"{figure(row.ours)} {row.unit}", row.peer, theirs, row.spread, row.asked, verdict)
+    return f"| {' | '.join(cells)} |"
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
