@@ -1,6 +1,8 @@
+import hashlib
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -110,6 +112,26 @@ def test_tensor_of_another_shape_fails_its_own_request_only(
         wanted = [threads.submit(scoring.score, packages["tiny_findings"], name) for name in (good, small, good)]
 
     assert [future.exception() is None for future in wanted] == [True, False, True]
+
+
+def test_a_tensor_that_ends_a_thread_ends_the_process_and_nobody_waits_in_vain(
+    workspace: Workspace, packages: dict[str, ModelPackage]
+) -> None:
+    content = b"not an array"
+    sha256 = hashlib.sha256(content).hexdigest()
+    workspace.tensor_path(sha256).parent.mkdir(parents=True, exist_ok=True)
+    workspace.tensor_path(sha256).write_bytes(content)
+    scoring = open_scoring(workspace, packages, timeout_s=60.0)
+    scoring.start()
+    try:
+        started = time.monotonic()
+        with pytest.raises(ScoringFailed, match="died"):
+            scoring.score(packages["tiny_findings"], sha256)
+
+        assert time.monotonic() - started < 30.0
+        assert scoring.score(packages["tiny_findings"], workspace.put_tensor(tensor(6))).logits
+    finally:
+        scoring.close()
 
 
 def test_killed_process_fails_its_request_and_the_next_one_is_scored(
