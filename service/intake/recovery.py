@@ -25,9 +25,9 @@ def recover(
 ) -> int:
     """Store again every whole file that still has its name in the spool; return how many.
 
-    A file that is not whole was never acknowledged: it loses its name. One that the disk or the tables refuse keeps it
-    until the next start. What has its rows already gets no second ones, so that nothing is harmed by doing this beside
-    another process that is storing the same file just now.
+    A file that is not whole was never acknowledged: it loses its name. One that the disk, the tables or a newer reader
+    refuse keeps it until the next start. What has its rows already gets no second ones, so that nothing is harmed by
+    doing this beside another process that is storing the same file just now.
     """
     done = []
     for path in sorted(spool_folder.glob(f"*{KEPT}"), key=_written_at):
@@ -37,7 +37,7 @@ def recover(
                 continue
         except FileNotFoundError:  # another process was quicker
             continue
-        except ROW_FAILURES as failure:  # a trace of SQL would carry the patient's attributes
+        except (HeaderRefused, *ROW_FAILURES) as failure:  # a trace of SQL would carry the patient's attributes
             log.error("file not stored again", extra={"error": type(failure).__name__})  # noqa: TRY400
             continue
         done.append(path)
@@ -75,18 +75,21 @@ def _store_again(path: Path, database: Database, archive: Archive, *, rules: rec
 
 
 def _whole(file: BufferedReader, content_sha256: str) -> InstanceHeader | None:
-    """Return the header of a file whose every byte is as we wrote it, else None."""
+    """Return the header of a file whose every byte is as we wrote it, else None.
+
+    Raises HeaderRefused for a data set that has its hash: it was taken, by a reader that has changed since.
+    """
     head = file.read(DATASET_OFFSET)
     if hashlib.file_digest(file, "sha256").hexdigest() != content_sha256:
         return None
     try:
         syntax, offset = find_data_set(file)
-        if syntax is None or offset != DATASET_OFFSET:
-            return None
-        length = os.fstat(file.fileno()).st_size - offset
-        header = read_header(file, transfer_syntax_uid=syntax, offset=offset, length=length)
     except HeaderRefused:
         return None
+    if syntax is None or offset != DATASET_OFFSET:
+        return None
+    length = os.fstat(file.fileno()).st_size - offset
+    header = read_header(file, transfer_syntax_uid=syntax, offset=offset, length=length)
     meta = file_meta(
         sop_class_uid=header.sop_class_uid or "",
         sop_instance_uid=header.sop_instance_uid or "",

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, select
 
+from preprocessing.windows import HeaderRefused
 from service import tables
-from service.intake import commit
+from service.intake import commit, recovery
 from service.intake.outcomes import Kind
 from service.intake.spool import KEPT, Spooled, kept_path, read_kept
 from service.receiving import make_intake
@@ -85,6 +86,22 @@ def test_what_the_tables_refuse_is_kept_for_the_next_start(powered: Parts) -> No
 
     assert start_again(powered) == []
     assert kept(powered) == [nobodys]
+
+
+def test_what_a_newer_reader_refuses_is_kept_for_the_next_start(
+    powered: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose_rows(powered)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise HeaderRefused("limit")
+
+    monkeypatch.setattr(recovery, "read_header", refuse)
+
+    assert start_again(powered) == []
+    assert len(kept(powered)) == 1
+    monkeypatch.undo()
+    assert len(start_again(powered)) == 1
 
 
 def test_names_go_once_rows_and_archive_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
