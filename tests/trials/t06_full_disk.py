@@ -74,10 +74,12 @@ def _rounds(place: Place, seed: int, cases: list[tuple[str, int]]) -> Counts:
 def _send_until_refused(place: Place, films: Iterator, acknowledged: dict[str, str]) -> bool:  # type: ignore[type-arg]
     """Send over both entrances by turns until each has refused; tell whether they said that there is no room.
 
-    C-STORE says so by 0xA700, or by rejecting the association (no code).
+    C-STORE says so by 0xA700, or by rejecting the association (no code). Room is looked at once a second, and a fast
+    sender stores a few hundred films in that time.
     """
     codes: dict[int, int | None] = {}
-    for number, one in enumerate(itertools.islice(films, 200)):
+    end = time.monotonic() + LONGEST_S
+    for number, one in enumerate(itertools.takewhile(lambda _: time.monotonic() < end, films)):
         door = number % 2
         code = place.c_store(one) if door == 0 else place.stow(one)[0]
         if code in (0, 200):
