@@ -208,7 +208,8 @@ def run(seed: int, folder: Path) -> Counts:
         for _ in range(EACH):
             model = onnx.ModelProto()
             model.CopyFrom(plain)
-            contents.append(alter(model, chance, outside) or model.SerializeToString())
+            altered = alter(model, chance, outside)
+            contents.append(model.SerializeToString() if altered is None else altered)
     for number, content in enumerate(contents):
         made = write_package(shelf, f"hostile_{number}")
         (made / ONNX).write_bytes(content)
