@@ -71,19 +71,19 @@ class Archive:
     def restore(self, kept: Path, *, site_id: int, content_sha256: str) -> None:
         """Give a file, whole and on the disk, its name in the archive once more; durable on return. Raises OSError."""
         target = self.path(site_id, content_sha256)
-        make_durable_folder(target.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.parent / f".{secrets.token_hex(8)}.part"
         os.link(kept, temporary)
         with _alone(target.parent):
             temporary.replace(target)
         temporary.unlink(missing_ok=True)  # two names of one file: nothing was replaced (rename(2))
-        sync_folders([target.parent])
+        _sync_names(target, self.folder)
 
     def put(self, site_id: int, part10: bytes) -> str:
         """Store a whole Part-10 file durably and return the SHA-256 of its data set."""
         offset = _dataset_offset(part10[: len(PREAMBLE) + _GROUP_LENGTH])
         content_sha256 = hashlib.sha256(memoryview(part10)[offset:]).hexdigest()
-        write_durably(self.path(site_id, content_sha256), part10)
+        write_durably(self.path(site_id, content_sha256), part10, root=self.folder)
         return content_sha256
 
     def is_intact(self, site_id: int, content_sha256: str) -> bool:
@@ -139,9 +139,9 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def write_durably(target: Path, content: bytes) -> None:
-    """Write a file so that after a crash it is whole or not there; its folder is made when it is missing."""
-    make_durable_folder(target.parent)
+def write_durably(target: Path, content: bytes, *, root: Path) -> None:
+    """Write a file so that after a crash it is whole or not there; the root and what is missing below it are made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{secrets.token_hex(8)}.part"
     try:
         with temporary.open("xb") as file:
@@ -152,7 +152,12 @@ def write_durably(target: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folders([target.parent])
+    _sync_names(target, root)
+
+
+def _sync_names(target: Path, root: Path) -> None:
+    """Write a file's name and its folders' to the disk; who made a folder a moment ago need not have synced it."""
+    sync_folders(folder for folder in target.parents if folder.is_relative_to(root.parent))
 
 
 def make_durable_folder(folder: Path) -> None:

@@ -30,7 +30,7 @@ class Documents:
     def put(self, site_id: int, content: bytes) -> str:
         """Store a document durably and return its SHA-256."""
         sha256 = hashlib.sha256(content).hexdigest()
-        write_durably(self.path(site_id, sha256), content)
+        write_durably(self.path(site_id, sha256), content, root=self.folder)
         return sha256
 
     def get(self, site_id: int, sha256: str) -> bytes:

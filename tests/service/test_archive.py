@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 from pathlib import Path
 
 import pytest
 
 from service.archive import Archive
+from tests.factories import make_radiograph, part10
 
 SHA256 = "ab" * 32
 
@@ -18,9 +21,9 @@ def spooled(folder: Path, content: bytes) -> tuple[Path, int]:
     return path, os.open(path, os.O_RDWR)
 
 
-def place(archive: Archive, file: tuple[Path, int]) -> Path:
+def place(archive: Archive, file: tuple[Path, int], *, sha256: str = SHA256) -> Path:
     kept = file[0].with_suffix(".kept")
-    archive.place(file[0], kept, descriptor=file[1], site_id=1, content_sha256=SHA256)
+    archive.place(file[0], kept, descriptor=file[1], site_id=1, content_sha256=sha256)
     return kept
 
 
@@ -75,3 +78,19 @@ def test_a_kept_file_gets_its_name_again_whatever_stands_there(tmp_path: Path, s
 
     assert kept.samefile(target)
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_result_stays_where_a_folder_was_made_for_an_instance_a_moment_ago(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`place` leaves its folders to a later sync, and nobody stores a result again after a loss of power."""
+    archive, content = Archive(tmp_path / "archive"), part10(make_radiograph())
+    sha256 = hashlib.sha256(content[archive.dataset_offset(io.BytesIO(content)) :]).hexdigest()
+    place(archive, spooled(tmp_path, b"instance"), sha256=f"{sha256[:2]}{'0' * 62}")
+    synced: list[Path] = []
+    monkeypatch.setattr("service.archive.sync_folders", synced.extend)
+
+    assert archive.put(1, content) == sha256
+
+    folder = archive.path(1, sha256).parent
+    assert synced == [folder, folder.parent, archive.folder, tmp_path]
