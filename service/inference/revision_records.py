@@ -119,13 +119,16 @@ def list_canceled(tx: Connection) -> list[tuple[int, int, int]]:
 def start_revision(tx: Connection, revision: Revision, now: float) -> None:
     """Mark a revision as running; its first start is kept.
 
-    Not one that an operator has just restarted or canceled: a restarted one would never be given to the engine.
+    Not one that an operator has just restarted or canceled: a restarted one would never be given to the engine. Whoever
+    gave it to the engine may have died before saying so, and what the engine then forgets would never be missed.
     """
     t = tables.revision
     tx.execute(
         update(t)
         .where(t.c.id == revision.id, t.c.attempt == revision.attempt, t.c.state.in_(UNFINISHED))
-        .values(state="running", started_at=func.coalesce(t.c.started_at, now))
+        .values(
+            state="running", started_at=func.coalesce(t.c.started_at, now), queued_at=func.coalesce(t.c.queued_at, now)
+        )
     )
 
 
