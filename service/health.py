@@ -96,7 +96,9 @@ class Health:
         if not workers:
             return Check(False, f"no worker was seen in the last {WORKER_FRESH_S:.0f} s")
         providers = sorted({provider for provider, _ in workers if provider})
-        alarms = tuple(sorted({alarm for _, alarm in workers if alarm}))
+        wanted = self.settings.worker_processes
+        few = {f"{len(workers)} of {wanted} workers run"} if len(workers) < wanted else set()
+        alarms = tuple(sorted({alarm for _, alarm in workers if alarm} | few))
         return Check(True, f"{len(workers)} seen; scoring on {', '.join(providers) or 'nothing yet'}", alarms)
 
     def _listener(self) -> Check:

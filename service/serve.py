@@ -80,7 +80,7 @@ class Supervisor:
 
     Args:
         parts: Which parts to run.
-        settings: How many listeners there are, and for how long a stop may take.
+        settings: How many listeners and workers there are, and for how long a stop may take.
         server: Started already; forks the first worker's children.
         on_ready: Called once, when every part has said that it is ready.
         monotonic: Seconds that only grow.
@@ -95,12 +95,9 @@ class Supervisor:
         on_ready: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._children = [
-            Child(part)
-            for part in _ORDER
-            if part in parts
-            for _ in range(settings.dicom_processes if part == "listener" else 1)
-        ]
+        several = {"listener": settings.dicom_processes, "worker": settings.worker_processes}
+        self._children = [Child(part) for part in _ORDER if part in parts for _ in range(several.get(part, 1))]
+        self._first_worker = next((child for child in self._children if child.part == "worker"), None)
         self._settings = settings
         self._server = server
         self._on_ready = on_ready
@@ -145,16 +142,17 @@ class Supervisor:
         child.says, speaks = os.pipe()
         os.set_blocking(child.says, False)
         child.started_at, child.is_ready = self._monotonic(), False
+        server = self._server if child is self._first_worker else None
         if (pid := os.fork()) == 0:
-            self._be(child.part, hears, speaks)
+            self._be(child.part, hears, speaks, server)
         os.close(hears)
         os.close(speaks)
         child.pid = pid
-        if child.part == "worker":
-            self._server.let_go()
+        if server is not None:
+            server.let_go()
         log.info("part started", extra={"part": child.part, "pid": pid})
 
-    def _be(self, part: Part, hears: int, speaks: int) -> None:
+    def _be(self, part: Part, hears: int, speaks: int, server: ForkServer | None) -> None:
         """Be a part, in the forked process, which ends here."""
         code = 1
         try:
@@ -169,7 +167,7 @@ class Supervisor:
             setproctitle(f"pandok {part}")
             from service.parts import main  # loaded before the fork, after the metrics have their folder
 
-            code = main(part, self._settings, self._server if part == "worker" else None)
+            code = main(part, self._settings, server)
         finally:
             with contextlib.suppress(OSError):
                 sys.stderr.flush()

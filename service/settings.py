@@ -97,9 +97,14 @@ class Settings(BaseSettings):
     partial_after_s: float = 1_800.0
     """Hard limit from first image to settled."""
 
+    worker_processes: int = Field(default=1, ge=1, le=16)
+    """Workers that share the studies, each with networks and decode children of its own; one writes the results of
+    about six radiographs a second, so that a GPU or many cores want several."""
     worker_concurrency: int = 2
+    """Studies that a worker has in hand at once."""
     engine_poll_s: float = 0.1
     decode_processes: int = 2
+    """Decode children of a worker, each with a core of its own while it decodes."""
     decode_memory_bytes: int = 2 * GIB
     decode_cpu_s: int = 30
     decode_wall_s: float = 60.0
@@ -115,6 +120,7 @@ class Settings(BaseSettings):
     """`fp16` lets a GPU run a package's half precision file, where the package has one."""
     scoring_threads: int = 1
     max_batch: int = 1
+    """Most images in one batch. More than one is for a GPU, which fills batches up to a power of two."""
     step_attempts: int = 3
     step_retry_s: float = 1.0
 

@@ -33,13 +33,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(what: str, ask: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+def wait_until(what: str, ask: Callable[[], Any], timeout_s: float = 60.0, *, every_s: float = 0.05) -> Any:
     """Ask until the answer is not None or False; fail with `what` after the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (answer := ask()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s:.0f} s: {what}")
-        time.sleep(0.05)
+        time.sleep(every_s)
     return answer
 
 

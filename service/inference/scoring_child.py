@@ -117,8 +117,8 @@ class ScoringChild:
             except PackageRefused as refusal:
                 state[str(folder)] = {"refused": str(refusal)}
             else:
-                with contextlib.suppress(ScoringFailed):  # the first run is slow; a failure shows with the first image
-                    session.run(np.zeros((1, *package.input_shape), dtype=np.float32))
+                with contextlib.suppress(ScoringFailed):  # a failure shows with the first image
+                    session.warm_up(self._max_batch)
                 self._sessions[package.sha256] = session
                 state[str(folder)] = {"provider": session.provider}
         ctypes.CDLL(None).malloc_trim(0)  # building a graph takes as much again as the graph, and lets go of it

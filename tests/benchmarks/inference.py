@@ -35,7 +35,9 @@ ROUND_TRIPS = 8
 MUST = 0.95
 """Of the bare session's rate, with the same batch and threads."""
 BATCHES = (1, 8)
-GPU_BATCHES = (1, 4, 16, 64, 256)
+GPU_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+GPU_BATCH = 16
+"""Of the scoring process on a GPU."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,7 @@ def through_session(
     """Compare `models.session` with a bare session on the same file."""
     images = np.random.default_rng(0).random((batch, *package.input_shape), dtype=np.float32)
     session = Session(package, provider=provider, precision=precision, threads=threads)
-    content = (package.folder / (ONNX_HALF if precision == "fp16" else ONNX)).read_bytes()
-    bare = bare_session(content, provider, threads)
+    bare = bare_session(_content(package, precision), provider, threads)
 
     def ours() -> int:
         session.run(images)
@@ -135,27 +136,42 @@ def through_session(
     return compare(ours, theirs, rounds=rounds, seconds=seconds)
 
 
-def through_process(package: ModelPackage, *, threads: int, rounds: int, seconds: float) -> Comparison:
-    """Compare the scoring process, asked by several clients at once, with a bare session in this one; batch 1."""
+def _content(package: ModelPackage, precision: Precision) -> bytes:
+    return (package.folder / (ONNX_HALF if precision == "fp16" else ONNX)).read_bytes()
+
+
+def through_process(
+    package: ModelPackage,
+    provider: Provider = "cpu",
+    precision: Precision = "fp32",
+    *,
+    batch: int = 1,
+    threads: int,
+    rounds: int,
+    seconds: float,
+) -> Comparison:
+    """Compare the scoring process, asked by several clients at once, with a bare session in this one."""
     with ExitStack() as stack:
         workspace = Workspace(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        tensors = np.random.default_rng(0).random((CLIENTS, *package.input_shape), dtype=np.float32)
+        asked = CLIENTS * batch
+        tensors = np.random.default_rng(0).random((asked, *package.input_shape), dtype=np.float32)
         names = [workspace.put_tensor(tensor) for tensor in tensors]
         scoring = Scoring(
-            [package], workspace_folder=workspace.folder, provider="cpu", threads=threads, max_batch=1, timeout_s=60.0
-        )
+            [package], workspace_folder=workspace.folder, provider=provider, precision=precision, threads=threads,
+            max_batch=batch, timeout_s=60.0,
+        )  # fmt: skip
         stack.callback(scoring.close)
         scoring.start()
-        clients = stack.enter_context(ThreadPoolExecutor(CLIENTS))
-        bare = bare_session(package.onnx_path.read_bytes(), "cpu", threads)
+        clients = stack.enter_context(ThreadPoolExecutor(asked))
+        bare = bare_session(_content(package, precision), provider, threads)
 
         def ours() -> int:
             return len(list(clients.map(lambda name: scoring.score(package, name), names * ROUND_TRIPS)))
 
         def theirs() -> int:
-            for tensor in tensors:
-                bare.run(None, {"image": tensor[None]})
-            return CLIENTS
+            for first in range(0, asked, batch):
+                bare.run(None, {"image": tensors[first : first + batch]})
+            return asked
 
         return compare(ours, theirs, rounds=rounds, seconds=seconds, child=scoring.pid())
 
@@ -189,7 +205,7 @@ def on_cpu(package: ModelPackage, threads: Sequence[int], *, rounds: int, second
 
 
 def on_gpu(package: ModelPackage, *, rounds: int, seconds: float) -> list[Row]:
-    """Sweep batches in both precisions."""
+    """Sweep batches in both precisions, then ask the scoring process."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         package = with_half(package, Path(folder))
@@ -199,12 +215,20 @@ def on_gpu(package: ModelPackage, *, rounds: int, seconds: float) -> list[Row]:
                     package, "cuda", precision, batch=batch, threads=1, rounds=rounds, seconds=seconds
                 )
                 rows += figures.rows(f"our session, {package.name}, CUDA {precision}, batch {batch}")[:1]
+            figures = through_process(
+                package, "cuda", precision, batch=GPU_BATCH, threads=1, rounds=rounds, seconds=seconds
+            )
+            rows += figures.rows(f"scoring under load, {package.name}, CUDA {precision}, batch {GPU_BATCH}")[:1]
     return rows
 
 
-def measure(rounds: int = 7, seconds: float = 1.5, threads: Sequence[int] = (1,)) -> list[Row]:
+def measure(
+    rounds: int = 7, seconds: float = 1.5, threads: Sequence[int] = (1,), *, gpu_only: bool = False
+) -> list[Row]:
     """Compare each shipped package on the processor, and on a GPU where ONNX Runtime has one."""
     packages = [load_package(folder) for folder in find_packages(SHIPPED)]
+    if gpu_only:
+        return [row for package in packages for row in on_gpu(package, rounds=rounds, seconds=seconds)]
     rows = [row for package in packages for row in on_cpu(package, threads, rounds=rounds, seconds=seconds)]
     if PROVIDERS["cuda"][0] in ort.get_available_providers():
         return rows + [row for package in packages for row in on_gpu(package, rounds=rounds, seconds=seconds)]
@@ -217,10 +241,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each turn")
+    parser.add_argument("--gpu", action="store_true", help="nothing on the processor")
     parser.add_argument("--keep", action="store_true", help="note the rows for docs/benchmarks.md")
     options = parser.parse_args()
     print(f"onnxruntime {ort.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    report("inference", lambda: measure(options.rounds, options.seconds, options.threads), kept=options.keep)
+    chosen = options.rounds, options.seconds, options.threads
+    report("gpu" if options.gpu else "inference", lambda: measure(*chosen, gpu_only=options.gpu), kept=options.keep)
 
 
 if __name__ == "__main__":

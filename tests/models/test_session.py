@@ -6,11 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from models.files import ONNX, ONNX_HALF
-from models.package import ModelPackage, PackageRefused, load_package
-from models.session import ProviderMissing, ScoringFailed, Session
+from models.package import SHIPPED, ModelPackage, PackageRefused, find_packages, load_package
+from models.session import (
+    PROVIDERS,
+    Precision,
+    Provider,
+    ProviderMissing,
+    ScoringFailed,
+    Session,
+    batch_sizes,
+    filled_up,
+)
 from tests.models.tiny import SIZE, TINY_RECIPES, tiny_onnx, write_hashes, write_tiny_package
 from training.half import to_half
 
@@ -49,9 +59,61 @@ def test_the_provider_in_use_is_told(package: ModelPackage) -> None:
 
 
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
-def test_a_missing_gpu_is_loud(package: ModelPackage, provider: str) -> None:
+def test_a_missing_gpu_is_loud(package: ModelPackage, provider: Provider) -> None:
+    if PROVIDERS[provider][0] in onnxruntime.get_available_providers():
+        pytest.skip(f"this installation has {provider}")
     with pytest.raises(ProviderMissing, match="was requested"):
-        Session(package, provider=provider)  # type: ignore[arg-type]
+        Session(package, provider=provider)
+
+
+@pytest.mark.parametrize(("largest", "sizes"), [(1, [1]), (2, [1, 2]), (5, [1, 2, 4, 8]), (8, [1, 2, 4, 8])])
+def test_batches_of_a_gpu_have_few_sizes(largest: int, sizes: list[int]) -> None:
+    assert batch_sizes(largest) == sizes
+
+
+@pytest.mark.parametrize(("images", "size"), [(1, 1), (3, 4), (4, 4), (9, 16)])
+def test_a_batch_is_filled_up_behind_its_images(images: int, size: int) -> None:
+    batch = pictures(images)
+
+    filled = filled_up(batch)
+
+    assert len(filled) == size
+    assert filled[:images].tobytes() == batch.tobytes()
+    assert not filled[images:].any()
+
+
+def test_what_fills_a_batch_up_leaves_no_scores(package: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, batch = Session(package), pictures(3)
+    alone = session.run(batch)
+    monkeypatch.setattr(session, "_fills_up", True)
+
+    filled = session.run(batch)
+
+    assert filled.logits.tobytes() == alone.logits.tobytes()
+    assert filled.heat_map is not None
+    assert filled.heat_map.shape == (3, *alone.heat_map.shape[1:])  # type: ignore[union-attr]
+
+
+@pytest.fixture(params=["fp32", "fp16"])
+def on_gpu(request: pytest.FixtureRequest) -> Session:
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("no GPU: onnxruntime has no CUDA here")
+    [package] = [one for one in map(load_package, find_packages(SHIPPED)) if one.half_sha256]
+    precision: Precision = request.param
+    return Session(package, provider="cuda", precision=precision)
+
+
+def test_a_gpu_says_what_a_cpu_says_in_any_company(on_gpu: Session) -> None:
+    batch = np.random.default_rng(0).random((5, *on_gpu.package.input_shape), dtype=np.float32)
+    expected, atol = Session(on_gpu.package).run(batch), {"fp32": 1e-4, "fp16": 0.1}[on_gpu.precision]
+    on_gpu.warm_up(8)
+
+    together = on_gpu.run(batch)
+    alone = np.concatenate([on_gpu.run(batch[i : i + 1]).logits for i in range(5)])
+
+    np.testing.assert_allclose(together.logits, expected.logits, atol=atol)
+    np.testing.assert_allclose(together.heat_map, expected.heat_map, atol=atol)  # type: ignore[arg-type]
+    np.testing.assert_allclose(alone, together.logits, atol={"fp32": 1e-5, "fp16": 0.02}[on_gpu.precision])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -106,6 +106,16 @@ def test_too_few_listeners_are_an_alarm(tmp_path: Path) -> None:
     assert answer.json()["alarms"] == ["1 of 2 listener processes run"]
 
 
+def test_too_few_workers_are_an_alarm(tmp_path: Path) -> None:
+    with open_house(tmp_path, worker_processes=2) as house:
+        be_well(house)
+
+        answer = house.with_key().get("/ready")
+
+    assert answer.status_code == 200
+    assert answer.json()["alarms"] == ["1 of 2 workers run"]
+
+
 def test_dicom_that_is_open_to_the_world_by_wish_is_an_alarm(tmp_path: Path) -> None:
     with open_house(tmp_path, dicom_host="0.0.0.0", allow_plain_dicom=True) as house:
         be_well(house)
