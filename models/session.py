@@ -70,6 +70,8 @@ class Session:
         precision: `fp16` takes the package's file in half precision where it has one; a CPU runs it too, slower than
             the full one. Inputs and outputs are float32 either way.
         threads: Threads inside one operator; with 1 the same input gives the same bits each time.
+        batch_size: Smaller batches are filled up to it, and what fills them up has no scores: a GPU scores batches of
+            changing size at a fraction of its speed (docs/gpu.md). None gives the network batches as they come.
 
     Raises:
         PackageRefused: The ONNX file changed after it was checked, or ONNX Runtime cannot build the graph.
@@ -77,7 +79,13 @@ class Session:
     """
 
     def __init__(
-        self, package: ModelPackage, *, provider: Provider = "cpu", precision: Precision = "fp32", threads: int = 1
+        self,
+        package: ModelPackage,
+        *,
+        provider: Provider = "cpu",
+        precision: Precision = "fp32",
+        threads: int = 1,
+        batch_size: int | None = None,
     ) -> None:
         wanted = PROVIDERS[provider]
         available = ort.get_available_providers()
@@ -107,19 +115,7 @@ class Session:
         self.package = package
         self._output_names = ["logits", "heat_map"] if package.has_heat_map else ["logits"]
         self._channels = len(package.outputs) or len(package.scope_classes)
-        self._fills_up = provider != "cpu"
-
-    def warm_up(self, max_batch: int) -> None:
-        """Score zeros in every shape that batches will have: the first of each takes seconds on a GPU.
-
-        Args:
-            max_batch: Most images in one batch.
-
-        Raises:
-            ScoringFailed: As `run`.
-        """
-        for images in batch_sizes(max_batch) if self._fills_up else (1,):
-            self.run(np.zeros((images, *self.package.input_shape), dtype=np.float32))
+        self._batch_size = batch_size
 
     def run(self, batch: NDArray[np.float32]) -> Scores:
         """Score a batch.
@@ -137,7 +133,7 @@ class Session:
             raise ScoringFailed(
                 f"the batch is {batch.dtype} {batch.shape}, not float32 (n, *{self.package.input_shape})"
             )
-        given = filled_up(batch) if self._fills_up else batch
+        given = filled_up(batch, self._batch_size) if self._batch_size else batch
         try:
             outputs = [values[: len(batch)] for values in self._session.run(self._output_names, {"image": given})]
         except RUNTIME_ERRORS as error:
@@ -151,22 +147,9 @@ class Session:
         return Scores(logits=logits, heat_map=heat_map)
 
 
-def batch_sizes(max_batch: int) -> list[int]:
-    """Return the sizes that a GPU is given batches in: powers of two, up to the first that holds the largest batch."""
-    return [1 << power for power in range((max_batch - 1).bit_length() + 1)]
-
-
-def filled_up(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill a batch up with zeros to the next size of `batch_sizes`.
-
-    Args:
-        batch: float32 (n, ...), n at least 1.
-
-    Returns:
-        float32 (m, ...): the batch itself where its size is one of them.
-    """
-    size = batch_sizes(len(batch))[-1]
-    if size == len(batch):
+def filled_up(batch: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Fill a batch, float32 (n, ...), up with zeros to (size, ...); one that is as large or larger is left as it is."""
+    if len(batch) >= size:
         return batch
     return np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), dtype=batch.dtype)])
 

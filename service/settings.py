@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     """`fp16` lets a GPU run a package's half precision file, where the package has one."""
     scoring_threads: int = 1
     max_batch: int = 1
-    """Most images in one batch. More than one is for a GPU, which fills batches up to a power of two."""
+    """Most images in one batch. More than one is for a GPU, which is given batches of this very size (docs/gpu.md)."""
     step_attempts: int = 3
     step_retry_s: float = 1.0
 

@@ -41,9 +41,15 @@ class Team:
 
 
 def join_team() -> Team:
-    """Join the processes that torchrun started, or be alone; on a GPU where there is one."""
+    """Join the processes that torchrun started, or be alone; on a GPU where there is one.
+
+    Raises:
+        SystemExit: More processes were started on this machine than it has GPUs.
+    """
     size, rank, local = (int(os.environ.get(name, "0")) for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"))
     has_gpu = torch.cuda.is_available()
+    if has_gpu and local >= torch.cuda.device_count():
+        raise SystemExit(f"start no more processes than there are GPUs: --nproc-per-node={torch.cuda.device_count()}")
     device = torch.device("cuda", local) if has_gpu else torch.device("cpu")
     if has_gpu:
         torch.cuda.set_device(device)  # what names no GPU by itself would all go to the first

@@ -111,14 +111,15 @@ class ScoringChild:
         for folder in folders:
             try:
                 package = load_package(folder)
-                session = Session(package, provider=provider, precision=precision, threads=threads)
+                size = None if provider == "cpu" else self._max_batch
+                session = Session(package, provider=provider, precision=precision, threads=threads, batch_size=size)
             except ProviderMissing as missing:
                 state[str(folder)] = {"provider_missing": str(missing)}
             except PackageRefused as refusal:
                 state[str(folder)] = {"refused": str(refusal)}
             else:
-                with contextlib.suppress(ScoringFailed):  # a failure shows with the first image
-                    session.warm_up(self._max_batch)
+                with contextlib.suppress(ScoringFailed):  # the first run is slow; a failure shows with the first image
+                    session.run(np.zeros((1, *package.input_shape), dtype=np.float32))
                 self._sessions[package.sha256] = session
                 state[str(folder)] = {"provider": session.provider}
         ctypes.CDLL(None).malloc_trim(0)  # building a graph takes as much again as the graph, and lets go of it

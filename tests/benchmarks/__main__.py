@@ -23,6 +23,7 @@ GROUPS = {
     "dimse": "dimse_receive",
     "dicomweb": "dicomweb",
     "arrival": "arrival",
+    "backlog": "backlog",
     "inference": "inference",
     "recipe": "recipe",
     "worklist": "worklist",

@@ -1,8 +1,7 @@
 """Films scored per second beside a bare ONNX Runtime session, in one run (python -m tests.benchmarks.inference).
 
 Ours and the bare session take turns, so that what else the machine does falls on both; a ratio is the median over
-turns. On a GPU, where there is one, batches are swept in fp32 and fp16; a package without a half precision file gets
-one made.
+turns. With `--gpu` batches are swept on a GPU in fp32 and fp16; a package without a half precision file gets one made.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ MUST = 0.95
 """Of the bare session's rate, with the same batch and threads."""
 BATCHES = (1, 8)
 GPU_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
 GPU_BATCH = 16
 """Of the scoring process on a GPU."""
 
@@ -204,36 +204,32 @@ def on_cpu(package: ModelPackage, threads: Sequence[int], *, rounds: int, second
     return rows
 
 
-def on_gpu(package: ModelPackage, *, rounds: int, seconds: float) -> list[Row]:
-    """Sweep batches in both precisions, then ask the scoring process."""
-    rows = []
+def on_gpu(package: ModelPackage, *, rounds: int, seconds: float) -> Iterator[Row]:
+    """Ask the scoring process, then sweep batches, in both precisions."""
     with tempfile.TemporaryDirectory() as folder:
         package = with_half(package, Path(folder))
-        for precision in ("fp32", "fp16"):
+        for precision in PRECISIONS:
+            figures = through_process(
+                package, "cuda", precision, batch=GPU_BATCH, threads=1, rounds=rounds, seconds=seconds
+            )
+            yield figures.rows(f"scoring under load, {package.name}, CUDA {precision}, batch {GPU_BATCH}")[0]
             for batch in GPU_BATCHES:
                 figures = through_session(
                     package, "cuda", precision, batch=batch, threads=1, rounds=rounds, seconds=seconds
                 )
-                rows += figures.rows(f"our session, {package.name}, CUDA {precision}, batch {batch}")[:1]
-            figures = through_process(
-                package, "cuda", precision, batch=GPU_BATCH, threads=1, rounds=rounds, seconds=seconds
-            )
-            rows += figures.rows(f"scoring under load, {package.name}, CUDA {precision}, batch {GPU_BATCH}")[:1]
-    return rows
+                yield figures.rows(f"our session, {package.name}, CUDA {precision}, batch {batch}")[0]
 
 
-def measure(
-    rounds: int = 7, seconds: float = 1.5, threads: Sequence[int] = (1,), *, gpu_only: bool = False
-) -> list[Row]:
-    """Compare each shipped package on the processor, and on a GPU where ONNX Runtime has one."""
-    packages = [load_package(folder) for folder in find_packages(SHIPPED)]
-    if gpu_only:
-        return [row for package in packages for row in on_gpu(package, rounds=rounds, seconds=seconds)]
-    rows = [row for package in packages for row in on_cpu(package, threads, rounds=rounds, seconds=seconds)]
-    if PROVIDERS["cuda"][0] in ort.get_available_providers():
-        return rows + [row for package in packages for row in on_gpu(package, rounds=rounds, seconds=seconds)]
-    print(f"NO GPU WAS MEASURED: this installation of onnxruntime has {', '.join(ort.get_available_providers())}")
-    return rows
+def measure(rounds: int = 7, seconds: float = 1.5, threads: Sequence[int] = (1,)) -> Iterator[Row]:
+    """Compare each shipped package on the processor."""
+    for package in map(load_package, find_packages(SHIPPED)):
+        yield from on_cpu(package, threads, rounds=rounds, seconds=seconds)
+
+
+def measure_gpu(rounds: int = 7, seconds: float = 1.5) -> Iterator[Row]:
+    """Compare each shipped package on a GPU."""
+    for package in map(load_package, find_packages(SHIPPED)):
+        yield from on_gpu(package, rounds=rounds, seconds=seconds)
 
 
 def main() -> None:
@@ -241,12 +237,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.5, help="of each turn")
-    parser.add_argument("--gpu", action="store_true", help="nothing on the processor")
+    parser.add_argument("--gpu", action="store_true", help="on a GPU instead of the processor")
     parser.add_argument("--keep", action="store_true", help="note the rows for docs/benchmarks.md")
     options = parser.parse_args()
     print(f"onnxruntime {ort.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    chosen = options.rounds, options.seconds, options.threads
-    report("gpu" if options.gpu else "inference", lambda: measure(*chosen, gpu_only=options.gpu), kept=options.keep)
+    if options.gpu:
+        report("gpu", lambda: measure_gpu(options.rounds, options.seconds), kept=options.keep)
+    else:
+        report("inference", lambda: measure(options.rounds, options.seconds, options.threads), kept=options.keep)
 
 
 if __name__ == "__main__":

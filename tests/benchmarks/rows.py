@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -128,10 +128,11 @@ def keep(group: str, rows: Sequence[Row]) -> None:
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def report(group: str, measure: Callable[[], Sequence[Row]], *, kept: bool) -> None:
-    """Run a group, print its rows, and note them where that is wanted."""
-    rows = measure()
-    for row in rows:
+def report(group: str, measure: Callable[[], Iterable[Row]], *, kept: bool) -> None:
+    """Run a group, print its rows as they come, and note them where that is wanted."""
+    rows = []
+    for row in measure():
         show(row)
+        rows.append(row)
     if kept:
         keep(group, rows)

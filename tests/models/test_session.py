@@ -18,7 +18,6 @@ from models.session import (
     ProviderMissing,
     ScoringFailed,
     Session,
-    batch_sizes,
     filled_up,
 )
 from tests.models.tiny import SIZE, TINY_RECIPES, tiny_onnx, write_hashes, write_tiny_package
@@ -66,32 +65,28 @@ def test_a_missing_gpu_is_loud(package: ModelPackage, provider: Provider) -> Non
         Session(package, provider=provider)
 
 
-@pytest.mark.parametrize(("largest", "sizes"), [(1, [1]), (2, [1, 2]), (5, [1, 2, 4, 8]), (8, [1, 2, 4, 8])])
-def test_batches_of_a_gpu_have_few_sizes(largest: int, sizes: list[int]) -> None:
-    assert batch_sizes(largest) == sizes
-
-
-@pytest.mark.parametrize(("images", "size"), [(1, 1), (3, 4), (4, 4), (9, 16)])
+@pytest.mark.parametrize(("images", "size"), [(1, 4), (4, 4), (5, 5)])
 def test_a_batch_is_filled_up_behind_its_images(images: int, size: int) -> None:
     batch = pictures(images)
 
-    filled = filled_up(batch)
+    filled = filled_up(batch, 4)
 
     assert len(filled) == size
     assert filled[:images].tobytes() == batch.tobytes()
     assert not filled[images:].any()
 
 
-def test_what_fills_a_batch_up_leaves_no_scores(package: ModelPackage, monkeypatch: pytest.MonkeyPatch) -> None:
-    session, batch = Session(package), pictures(3)
-    alone = session.run(batch)
-    monkeypatch.setattr(session, "_fills_up", True)
+@pytest.mark.parametrize("images", [1, 3, 4, 5])
+def test_what_fills_a_batch_up_leaves_no_scores(package: ModelPackage, images: int) -> None:
+    batch = pictures(images)
+    expected = Session(package).run(batch)
 
-    filled = session.run(batch)
+    scores = Session(package, batch_size=4).run(batch)
 
-    assert filled.logits.tobytes() == alone.logits.tobytes()
-    assert filled.heat_map is not None
-    assert filled.heat_map.shape == (3, *alone.heat_map.shape[1:])  # type: ignore[union-attr]
+    assert scores.logits.tobytes() == expected.logits.tobytes()
+    assert scores.heat_map is not None
+    assert expected.heat_map is not None
+    assert scores.heat_map.tobytes() == expected.heat_map.tobytes()
 
 
 @pytest.fixture(params=["fp32", "fp16"])
@@ -100,13 +95,12 @@ def on_gpu(request: pytest.FixtureRequest) -> Session:
         pytest.skip("no GPU: onnxruntime has no CUDA here")
     [package] = [one for one in map(load_package, find_packages(SHIPPED)) if one.half_sha256]
     precision: Precision = request.param
-    return Session(package, provider="cuda", precision=precision)
+    return Session(package, provider="cuda", precision=precision, batch_size=8)
 
 
 def test_a_gpu_says_what_a_cpu_says_in_any_company(on_gpu: Session) -> None:
     batch = np.random.default_rng(0).random((5, *on_gpu.package.input_shape), dtype=np.float32)
     expected, atol = Session(on_gpu.package).run(batch), {"fp32": 1e-4, "fp16": 0.1}[on_gpu.precision]
-    on_gpu.warm_up(8)
 
     together = on_gpu.run(batch)
     alone = np.concatenate([on_gpu.run(batch[i : i + 1]).logits for i in range(5)])

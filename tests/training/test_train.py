@@ -199,8 +199,9 @@ def test_two_processes_train_together(shared_data: Path, tmp_path: Path) -> None
     words = [*torchrun, *ours, "--threads", "1", "--films-per-epoch", "64"]
 
     with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True
-    ) as started:
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    ) as started:  # fmt: skip
         try:
             said, complaints = started.communicate(timeout=380)
         finally:
