@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import logging
@@ -12,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,6 @@ class Scoring:
         self._closed = False
         self._start_limit_s = START_TIMEOUT_S
         self._left_alone_until = 0.0
-        self._heat_maps = workspace_folder.absolute() / "scoring" / str(os.getpid())
         self._ids = itertools.count(1)
         self.alarm: str | None = None
         """A loud state: a requested execution provider that is not in use."""
@@ -133,7 +133,6 @@ class Scoring:
         A missing provider is an alarm, and its runs fail visibly; so does a refused package that is not required.
         Raises PackageUnusable when a required package is refused, ScoringFailed when the process does not start.
         """
-        self._heat_maps.mkdir(parents=True, exist_ok=True)
         with self._lock:
             began = time.monotonic()
             self._start()
@@ -142,23 +141,12 @@ class Scoring:
     def score(self, package: ModelPackage, tensor_sha256: str) -> RawScores:
         """Score one tensor of the workspace. Raises ScoringFailed."""
         request_id = str(next(self._ids))
-        heat_map = self._heat_maps / f"{request_id}.npy"
-        request = {
-            "id": request_id,
-            "package": package.sha256,
-            "tensor": tensor_sha256,
-            "heat_map": str(heat_map),
-        }
-        process = self._running()
-        try:
-            answer = process.ask(request_id, request, self._timeout_s)
-            logits = answer.get("logits")
-            if not isinstance(logits, list):
-                raise ScoringFailed(self.alarm or self._refused.get(package.sha256) or str(answer.get("failed")))
-            values = np.load(heat_map, allow_pickle=False) if answer["heat_map"] else None
-        finally:
-            heat_map.unlink(missing_ok=True)
-        return RawScores(tuple(float(value) for value in logits), values, str(answer["provider"]))
+        request = {"id": request_id, "package": package.sha256, "tensor": tensor_sha256}
+        answer = self._running().ask(request_id, request, self._timeout_s)
+        logits = answer.get("logits")
+        if not isinstance(logits, list):
+            raise ScoringFailed(self.alarm or self._refused.get(package.sha256) or str(answer.get("failed")))
+        return RawScores(tuple(float(value) for value in logits), _heat_map(answer), str(answer["provider"]))
 
     def pid(self) -> int | None:
         """Return the process id of the scoring process, while there is one."""
@@ -293,3 +281,9 @@ class _Process:
             future.set_exception(ScoringFailed("the scoring process died"))
         if not self._ready.done():
             self._ready.set_exception(ScoringFailed("the scoring process died"))
+
+
+def _heat_map(answer: Mapping[str, Any]) -> NDArray[np.float32] | None:
+    if answer["heat_map"] is None:
+        return None
+    return np.frombuffer(base64.b64decode(answer["heat_map"]), dtype=np.float32).reshape(answer["shape"])

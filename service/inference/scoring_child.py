@@ -1,4 +1,4 @@
-"""The process that owns the ONNX sessions: one JSON request a line in, one JSON answer a line out, tensors by file.
+"""The process that owns the ONNX sessions: one JSON request a line in, one JSON answer a line out, images by file.
 
 Requests that wait together for the same package are scored as one batch; nobody waits for company.
 """
@@ -6,6 +6,7 @@ Requests that wait together for the same package are scored as one batch; nobody
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import ctypes
 import json
@@ -150,21 +151,16 @@ class ScoringChild:
             self._score([first, *company])
 
     def answer(self) -> None:
-        """Write heat maps, and say what the scores are."""
+        """Say what the scores are."""
         while True:
             scored = self._scored.get()
-            request, session = scored.request, scored.session
-            try:
-                if scored.heat_map is not None:
-                    np.save(request["heat_map"], scored.heat_map, allow_pickle=False)
-            except OSError as error:
-                self._fail(request, f"the heat map cannot be written: {error.strerror}")
-                continue
+            session, heat_map = scored.session, scored.heat_map
             self._say(
                 {
-                    "id": request["id"],
+                    "id": scored.request["id"],
                     "logits": [float(value) for value in scored.logits],
-                    "heat_map": scored.heat_map is not None,
+                    "heat_map": None if heat_map is None else base64.b64encode(heat_map.tobytes()).decode(),
+                    "shape": None if heat_map is None else heat_map.shape,
                     "provider": session.provider if session.precision == "fp32" else f"{session.provider}/fp16",
                 }
             )
