@@ -264,16 +264,26 @@ class _Process:
             view = view[os.write(self._process.stdin, view) :]
 
     def _read(self) -> None:
-        with os.fdopen(os.dup(self._process.stdout), "rb") as buffered:
-            for line in buffered:
-                answer = json.loads(line)
-                if "ready" in answer:
-                    self._ready.set_result(answer["ready"])
-                    continue
-                with self._lock:
-                    future = self._waiting.pop(str(answer["id"]), None)
-                if future is not None:
-                    future.set_result(answer)
+        try:
+            with os.fdopen(os.dup(self._process.stdout), "rb") as buffered:
+                for line in buffered:
+                    if not line.endswith(b"\n"):  # it died while it spoke
+                        break
+                    self._hear(json.loads(line))
+        finally:
+            self._note_death()
+
+    def _hear(self, answer: dict[str, Any]) -> None:
+        if "ready" in answer:
+            self._ready.set_result(answer["ready"])
+            return
+        with self._lock:
+            future = self._waiting.pop(str(answer["id"]), None)
+        if future is not None:
+            future.set_result(answer)
+
+    def _note_death(self) -> None:
+        """Whatever ended the reading: nobody is asked any more, and nobody waits in vain."""
         with self._lock:
             self.is_dead = True
             waiting, self._waiting = self._waiting, {}

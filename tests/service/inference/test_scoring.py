@@ -13,6 +13,7 @@ import pytest
 from models.files import HASHES, ONNX, ONNX_HALF, hash_files
 from models.package import ModelPackage, load_package
 from models.session import Session
+from service.inference.forked import Forked, ForkServer
 from service.inference.scoring import PackageUnusable, Scoring, ScoringFailed
 from service.workspace import Workspace
 from tests.service.inference.packages import SIZE, write_gate, write_package
@@ -154,6 +155,40 @@ def test_killed_process_fails_its_request_and_the_next_one_is_scored(
         assert scoring.pid() != pid
     finally:
         scoring.close()
+
+
+def test_process_that_dies_in_the_middle_of_its_answer_is_replaced(
+    workspace: Workspace, packages: dict[str, ModelPackage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scoring = open_scoring(workspace, packages)
+    fork, broken = ForkServer.fork, [scoring]
+
+    def fork_one_that_breaks(server: ForkServer, module: str, *arguments: str) -> Forked:
+        return half_an_answer() if broken and broken.pop() else fork(server, module, *arguments)
+
+    monkeypatch.setattr(ForkServer, "fork", fork_one_that_breaks)
+    scoring.start()
+    name = workspace.put_tensor(tensor(6))
+    try:
+        started = time.monotonic()
+        with pytest.raises(ScoringFailed, match="died"):
+            scoring.score(packages["tiny_findings"], name)
+
+        assert scoring.score(packages["tiny_findings"], name).logits
+        assert time.monotonic() - started < 15  # and not the 20 s after which an answer is given up
+    finally:
+        scoring.close()
+
+
+def half_an_answer() -> Forked:
+    """Return a process that is ready, takes one request, and dies while it answers."""
+    words = """printf '{"ready": {}}\n'; read request; printf '{"id": "1", "logits": [0.'"""
+    (hears, stdin), (stdout, speaks) = os.pipe(), os.pipe()
+    actions = [(os.POSIX_SPAWN_DUP2, hears, 0), (os.POSIX_SPAWN_DUP2, speaks, 1)]
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", words], os.environ, file_actions=actions)
+    os.close(hears)
+    os.close(speaks)
+    return Forked(pid, os.pidfd_open(pid), stdin=stdin, stdout=stdout)
 
 
 def test_process_that_does_not_answer_is_replaced(workspace: Workspace, packages: dict[str, ModelPackage]) -> None:
