@@ -36,8 +36,8 @@ class Archive:
         """Return where the data set with this hash is, or would be, stored."""
         return self.folder / str(site_id) / content_sha256[:2] / f"{content_sha256}.dcm"
 
-    def place(self, spooled: Path, kept: Path, *, descriptor: int, site_id: int, content_sha256: str) -> None:
-        """Give a spool file its name in the archive, and in the spool another one. Raises OSError.
+    def place(self, spooled: Path, kept: Path, *, descriptor: int, site_id: int, content_sha256: str) -> bool:
+        """Give a spool file its name in the archive, and in the spool another one; tell whether the name was free.
 
         Neither bytes, names nor the archive's folder are on the disk yet: who syncs the file and the spool folder can
         have it stored again after a loss of power (`restore`). A name that is taken may stand for acknowledged bytes,
@@ -49,6 +49,9 @@ class Archive:
             descriptor: The file, open.
             site_id: Whose it is.
             content_sha256: SHA-256 of its data set.
+
+        Raises:
+            OSError: The disk refuses.
         """
         target = self.path(site_id, content_sha256)
         try:
@@ -58,11 +61,12 @@ class Archive:
             os.link(spooled, kept)
             with _alone(target.parent):
                 spooled.replace(target)
-            return
+            return False
         spooled.rename(kept)
+        return True
 
     def take_back(self, descriptor: int, *, site_id: int, content_sha256: str) -> None:
-        """Remove a name whose bytes could not be synced, unless it stands for another's by now."""
+        """Remove a name whose bytes were not synced, or are refused, unless it stands for another's by now."""
         target = self.path(site_id, content_sha256)
         with contextlib.suppress(OSError), _alone(target.parent):
             if os.path.samestat(target.stat(), os.fstat(descriptor)):

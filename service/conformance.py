@@ -130,9 +130,10 @@ def _statuses() -> str:
         (
             """## What a sender is told
 
-C-STORE Status, and Failure or Warning Reason of the Store Instances Response. Success means that file, folder and rows
-are durable. The same instance again is a success; another content under its UID is held for an operator. Nothing that
-is kept is changed, except group 2 and a zero preamble: there is no coercion.""",
+C-STORE Status, and Failure or Warning Reason of the Store Instances Response. Success means that no loss of power takes
+the instance any more: its file is on the disk, and its rows are written again if they were not. The same instance again
+is a success; another content under its UID is held for an operator. Nothing that is kept is changed, except group 2 and
+a zero preamble: there is no coercion.""",
             _table(("status", "decimal", "why", "words"), rows),
         )
     )

@@ -121,7 +121,7 @@ async def _listen(settings: Settings, database: Database, intake: Intake, clock:
     beating = asyncio.create_task(_keep_beating(settings, intake, clock))
     try:
         is_one_of_several = settings.dicom_processes > 1
-        await listen(settings, database, intake, ready=on_ready, stop=stop, reuse_port=is_one_of_several)
+        await listen(settings, database, intake, ready=on_ready, stop=stop, clock=clock, reuse_port=is_one_of_several)
     finally:
         beating.cancel()
 

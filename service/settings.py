@@ -201,7 +201,7 @@ class Settings(BaseSettings):
 
     @property
     def spool_folder(self) -> Path:
-        """Bytes that are arriving; nothing here has been acknowledged."""
+        """Bytes that are arriving, and names (`.kept`) of what was just acknowledged: never emptied by hand."""
         return self.data_folder / "spool"
 
     @property

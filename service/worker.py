@@ -93,7 +93,7 @@ def run_worker(
         )
         engine.start()
         ending = threading.Event()
-        commitments = Commitments(settings, database, parts.archive, time.time)
+        commitments = Commitments(settings, database, parts.archive, clock)
         telling = threading.Thread(target=commitments.go, args=(ending,), name="commitments", daemon=True)
         telling.start()
         try:

@@ -36,8 +36,12 @@ RELEASE_S = 1.0
 """How long names in the spool are kept before rows and archive are synced for all of them at once."""
 
 _FILE_THREADS = 4
-_PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR})
-"""Want of room, of descriptors or of memory, or a signal: nothing that was written is in doubt."""
+_PASSING = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.ENOENT,
+    }
+)  # fmt: skip
+"""Want of room, of descriptors or of memory, a signal, a name that somebody removed: no synced byte is in doubt."""
 ROW_FAILURES = (SQLAlchemyError, OSError, ValueError, TypeError, ArithmeticError)
 """What the tables or their driver raise for one instance's values."""
 
@@ -56,6 +60,8 @@ class Pending:
     tell: Callable[[Ending], object]
     kept: Path
     """Its name in the spool from when it has one in the archive."""
+    is_new: bool = False
+    """Its name in the archive was free: nobody else's bytes stood there."""
     steps: SimpleQueue[Exception | None] = field(default_factory=SimpleQueue)
     """What became of naming the file, then of syncing it."""
     steps_left: int = 2
@@ -142,7 +148,7 @@ class Committer:
         pending.steps.put(failure or _failure_of(lambda: os.fsync(pending.spooled.descriptor)))
 
     def _place(self, pending: Pending) -> None:
-        self._archive.place(
+        pending.is_new = self._archive.place(
             pending.spooled.path,
             pending.kept,
             descriptor=pending.spooled.descriptor,
@@ -185,6 +191,9 @@ class Committer:
         with self._database.transaction(is_durable=False) as tx:
             endings = [records.keep(tx, pending.arrival, self._rules, now) for pending in batch]
             self._finish_syncs(batch)
+        for pending, (kind, _) in zip(batch, endings, strict=True):
+            if kind is Kind.REFUSED:
+                self._take_back(pending)
         return endings
 
     def _write_row(self, pending: Pending) -> Ending:
@@ -195,12 +204,17 @@ class Committer:
             pass
         except ROW_FAILURES as failure:
             return self._failed(failure)
-        self._archive.take_back(
-            pending.spooled.descriptor,
-            site_id=pending.arrival.sender.site_id,
-            content_sha256=pending.arrival.content_sha256,
-        )
+        self._take_back(pending)
         return self._not_stored(pending.failure)
+
+    def _take_back(self, pending: Pending) -> None:
+        """Remove the name in the archive of what is refused. One that it took over may stand for acknowledged bytes."""
+        if pending.is_new:
+            self._archive.take_back(
+                pending.spooled.descriptor,
+                site_id=pending.arrival.sender.site_id,
+                content_sha256=pending.arrival.content_sha256,
+            )
 
     def _end(self, pending: Pending, ending: Ending) -> None:
         with suppress(RuntimeError):  # the loop that asked is gone

@@ -24,6 +24,8 @@ from service.media_types import MEDIA_TYPES, OCTETS, default_transfer_syntax
 from service.native_model import Json
 
 MAX_TEXT_BYTES = 1 << 20
+MAX_UNKNOWN_BYTES = 16 << 20
+"""Of an unknown value (UN), which pydicom writes from memory only."""
 EXPLICIT = str(ExplicitVRLittleEndian)
 _PIXELS = "7FE00010"
 _TAG = re.compile("[0-9A-Fa-f]{8}")
@@ -121,11 +123,12 @@ def compose(item: Json, bulk: Mapping[str, Bulk], aside: BinaryIO, *, into: Bina
         if found.media_type not in ("", OCTETS) or len(found.spans) != 1:
             raise NotComposed("a bulk value other than pixels is not one part of application/octet-stream")
         [(begin, length)] = found.spans
-        if vr in _BINARY:
+        if vr in _BINARY and vr != "UN":
             return io.BufferedReader(Section(aside, begin, length))
-        if vr not in _TEXT or length > MAX_TEXT_BYTES:
-            raise NotComposed("a bulk value is not binary")
-        return Section(aside, begin, length).read(length).decode()
+        if (vr != "UN" and vr not in _TEXT) or length > (MAX_UNKNOWN_BYTES if vr == "UN" else MAX_TEXT_BYTES):
+            raise NotComposed("a bulk value is neither binary nor a text, or too long for its kind")
+        value = Section(aside, begin, length).read(length)
+        return value if vr == "UN" else value.decode()
 
     pixels = bulk.get(_address(item.get(_PIXELS)) or "")
     try:

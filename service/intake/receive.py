@@ -1,4 +1,4 @@
-"""The one intake behind every door: answers only after file, directory and rows are durable."""
+"""The one intake behind every door: answers only what no loss of power takes any more (service.intake.commit)."""
 
 from __future__ import annotations
 

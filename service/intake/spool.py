@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -29,7 +30,7 @@ _NAME_BYTES = 48
 """So much of a sender's name stands in a file's name."""
 
 STALE_AFTER_S = 300.0
-"""No sender may be silent, and no commit may take, nearly as long: who wrote such a file is gone."""
+"""No sender may be silent, and no commit may take, nearly as long. Clocks jump, so it must not be locked either."""
 
 
 class DatasetTooLarge(Exception):
@@ -56,6 +57,7 @@ class Spooled:
         self._digest = hashlib.sha256()
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self.descriptor = os.open(self.path, flags, 0o600)
+        fcntl.flock(self.descriptor, fcntl.LOCK_SH)  # `clear_spool` leaves it, whatever a clock says of its age
         os.lseek(self.descriptor, DATASET_OFFSET, os.SEEK_SET)
 
     @property
@@ -157,5 +159,15 @@ def clear_spool(folder: Path) -> None:
     """Remove what processes left behind that died; none of it was acknowledged."""
     for leftover in folder.glob("*.part"):
         with contextlib.suppress(FileNotFoundError):  # another process was quicker, or it has its name in the archive
-            if time.time() - leftover.stat().st_mtime > STALE_AFTER_S:
+            if time.time() - leftover.stat().st_mtime > STALE_AFTER_S and not _is_in_use(leftover):
                 leftover.unlink()
+
+
+def _is_in_use(path: Path) -> bool:
+    """Tell whether a living process fills a file: its lock ends with it. Raises FileNotFoundError."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

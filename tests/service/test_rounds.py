@@ -14,6 +14,8 @@ from service.attempt import Attempt, Step
 from service.clock import ClockWatch
 from service.engine import Engine, State
 from service.inference import revision_records
+from service.intake.outcomes import Door, Sender
+from service.intake.spool import Spooled
 from service.pipeline import Parts as PipelineParts
 from service.rounds import MISSING_AFTER_S, SILENT_S, Rounds
 from service.workspace import Workspace
@@ -231,3 +233,18 @@ def test_half_received_files_of_doors_that_died_are_removed_while_young_ones_sta
     stepped.rounds.clear_spool()
 
     assert [path.name for path in spool.iterdir()] == ["young.part"]
+
+
+def test_a_file_that_is_being_received_stays_when_the_clock_has_jumped(stepped: Stepped) -> None:
+    spool = stepped.parts.settings.spool_folder
+    sender = Sender(1, Door.DIMSE, "TESTER")
+    spooled = Spooled(spool, sender=sender, transfer_syntax_uid="1.2.840.10008.1.2.1", max_bytes=100)
+    os.utime(spooled.path, (time.time() - 3_600,) * 2)
+
+    stepped.rounds.clear_spool()
+    stays = spooled.path.exists()
+    spooled.close()
+    stepped.rounds.clear_spool()
+
+    assert stays
+    assert not spooled.path.exists()

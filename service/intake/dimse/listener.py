@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -55,6 +56,7 @@ async def run_listener(
     *,
     ready: Callable[[Ports], None],
     stop: asyncio.Event,
+    clock: Callable[[], float] = time.time,
     reuse_port: bool = False,
 ) -> None:
     """Listen until told to stop, then let senders finish.
@@ -65,9 +67,10 @@ async def run_listener(
         intake: Started; where instances go.
         ready: Called once with the ports, after the sockets listen.
         stop: Set to stop.
+        clock: Seconds since 1970 UTC, as the other parts count them.
         reuse_port: Share the ports with other listener processes (SO_REUSEPORT).
     """
-    listener = Listener(settings, database, intake)
+    listener = Listener(settings, database, intake, clock)
     stopping = asyncio.create_task(stop.wait())
     try:
         ready(listener.open(reuse_port=reuse_port))
@@ -87,9 +90,10 @@ class Listener:
         settings: Ports, AE title, TLS files and limits.
         database: Our tables.
         intake: Where instances go.
+        clock: Seconds since 1970 UTC.
     """
 
-    def __init__(self, settings: Settings, database: Database, intake: Intake) -> None:
+    def __init__(self, settings: Settings, database: Database, intake: Intake, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._patience = Patience(
             first_pdu_s=settings.first_pdu_timeout_s,
@@ -98,7 +102,7 @@ class Listener:
             slow_rate_bytes_per_s=settings.slow_rate_bytes_per_s,
         )
         self._is_stopping = False
-        self._callers = Callers(database)
+        self._callers = Callers(database, clock)
         self._intake = intake
         self._parts = Parts(
             settings,

@@ -428,6 +428,31 @@ def test_study_takes_no_more_images_than_it_may_have(tmp_path: Path) -> None:
 
         assert (outcome.kind, outcome.status) == (Kind.REFUSED, 0xA700)
         assert [p["reason"] for p in rows(parts, "problem")] == ["study_full"]
+        assert len(list(parts.archive.folder.rglob("*.dcm"))) == 1
+
+
+def test_content_that_another_study_holds_stays_when_it_is_refused(tmp_path: Path) -> None:
+    """The refused copy takes the name over before it is refused: what was acknowledged stands under it."""
+    with open_parts(tmp_path, max_instances_per_study=1) as parts:
+        film = make_radiograph()
+        parts.send(film)
+        with parts.database.transaction() as tx:  # as if it were another study's, and this study full of others
+            tx.execute(update(tables.instance).values(sop_instance_uid="1.2.3"))
+
+        assert parts.send(film).kind is Kind.REFUSED
+
+        assert len(list(parts.archive.folder.rglob("*.dcm"))) == 1
+
+
+def test_a_spool_file_that_somebody_removed_ends_its_instance_alone(parts: Parts) -> None:
+    film = make_radiograph()
+    spooled = parts.intake.open(parts.sender(), transfer_syntax_uid=str(film.file_meta.TransferSyntaxUID))
+    spooled.write(dataset_bytes(film))
+    spooled.path.unlink()
+
+    assert keep(parts.intake, spooled).kind is Kind.REFUSED
+
+    assert parts.send(make_radiograph()).kind is Kind.STORED
 
 
 def test_own_result_that_comes_back_changed_is_kept_aside_with_a_warning(parts: Parts) -> None:

@@ -79,6 +79,17 @@ def test_an_instance_described_is_the_instance_kept(door: Door, root: str, pixel
     assert door.spool_files() == []
 
 
+def test_a_private_value_of_unknown_kind_comes_as_bulk(door: Door) -> None:
+    film = make_radiograph()
+    item = {**described(film), "00291010": {"vr": "UN", "BulkDataURI": "private/1"}}
+    parts = [(JSON, "", json.dumps([item]).encode()), (OCTETS, "pixels/1", film.PixelData)]
+
+    answer = send(door, JSON, [*parts, (OCTETS, "private/1", b"\x01\x02" * 3_000)])
+
+    assert answer.status_code == 200, answer.text
+    assert stored(door)[0x0029, 0x1010].value == b"\x01\x02" * 3_000
+
+
 def test_compressed_frames_come_as_a_part_each(door: Door) -> None:
     film = make_radiograph(NumberOfFrames=2)
     frames = [(f"image/jpeg; transfer-syntax=1.2.840.10008.1.2.4.{n}", "pixels/1", JPEG) for n in (57, 57)]
