@@ -191,7 +191,7 @@ def _drained(settings: Settings) -> int:
         time.sleep(1)
 
 
-NEVER = (*invariants.NEVER, "unfinished", "old_temporaries", "late")
+NEVER = (*invariants.NEVER, "unreferenced", "unfinished", "old_temporaries", "late")
 
 TRIAL = Trial(
     number="01",

@@ -154,4 +154,5 @@ TRIAL = Trial(
     counted="pairs",
     full=1_000,
     never=NEVER,
+    quick=tuple(range(5)),
 )

@@ -161,4 +161,5 @@ TRIAL = Trial(
     "names",
     2_000,
     never=("written_outside", "new_files_around", "undocumented", "process_deaths", "wrong_files", "bad_uids_kept"),
+    quick=tuple(range(4)),
 )

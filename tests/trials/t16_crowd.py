@@ -1,8 +1,9 @@
 """Trial 16: a thousand silent peers, half-done handshakes, drips and oversize claims beside one honest site.
 
 Whoever is cut off calls again after `AGAIN_S`. The honest site's throughput is compared with that of the same minute,
-before and after the attack. Other work on the machine can make either look worse: an attack that seems to cost more
-than it may is begun again, up to `ROUNDS` times, and the best round counts for the throughput, the worst for the rest.
+before and after the attack. Other work on the machine can make either look worse: a short attack that seems to cost
+more than it may is begun again, up to `ROUNDS` times, and the best round counts for the throughput, the worst for the
+rest.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from tests.trials.trial import Counts, Trial
 
 SILENT, HALF_TLS, DRIPPING, OVERSIZE = 1_000, 200, 64, 10
 QUIET_S, RISE_S, ATTACK_S = 6.0, 6.0, 15.0
+LONG_ATTACK_S = 300.0
+"""Of every seed but 0, which is the test command's: long enough for each deadline of the listener."""
 ROUNDS, ENOUGH_PERCENT = 3, 80.0
 AGAIN_S = 5.0
 DRIP_S = 1.0
@@ -139,7 +142,7 @@ def percentile_99(values: list[float]) -> float:
     return sorted(values)[math.ceil(0.99 * len(values)) - 1]
 
 
-def run(_seed: int, folder: Path) -> Counts:
+def run(seed: int, folder: Path) -> Counts:
     """Measure the honest site before, during and after the attack."""
     server = Authority(folder).issue("server")
     tls = {"dicom_tls_port": 0, "dicom_tls_certificate": server.path, "dicom_tls_key": server.key}
@@ -148,24 +151,25 @@ def run(_seed: int, folder: Path) -> Counts:
         in_process("tests.trials.honest", str(listener.port)) as honest,
     ):
         stretch(honest, 2.0)
-        rounds = [_round(listener, honest)]
-        while rounds[-1]["throughput_percent_min"] < ENOUGH_PERCENT and len(rounds) < ROUNDS:
-            rounds.append(_round(listener, honest))
+        seconds = LONG_ATTACK_S if seed else ATTACK_S
+        rounds = [_round(listener, honest, seconds)]
+        while rounds[-1]["throughput_percent_min"] < ENOUGH_PERCENT and len(rounds) < ROUNDS and not seed:
+            rounds.append(_round(listener, honest, seconds))
         worst = {name: max(each[name] for each in rounds) for name in rounds[0]}
         return {
             **worst,
-            "attacked_s": ATTACK_S * len(rounds),
+            "attacked_s": seconds * len(rounds),
             "deaths": not listener.is_alive,
             "unexpected_errors": listener.log_count("association failed"),
         }
 
 
-def _round(listener: Attacked, honest: subprocess.Popen[str]) -> dict[str, float]:
+def _round(listener: Attacked, honest: subprocess.Popen[str], seconds: float) -> dict[str, float]:
     before = stretch(honest, QUIET_S)
     base = listener.ask()
     with in_process("tests.trials.t16_crowd", str(listener.port), str(listener.tls_port)):
         stretch(honest, RISE_S)
-        during = stretch(honest, ATTACK_S)
+        during = stretch(honest, seconds)
         crowded = listener.ask()
     stretch(honest, 2.0)
     after = stretch(honest, QUIET_S)
@@ -185,10 +189,11 @@ TRIAL = Trial(
     "1,000 silent, 200 half-done TLS, 64 dripping and 10 oversize peers beside one honest site",
     run,
     "attacked_s",
-    300,
+    600,
     ("deaths", "honest_refused", "unexpected_errors"),
     at_most={"echo_p99_s_max": 1.0, "memory_growth_mib_max": 128.0},
     at_least={"throughput_percent_min": 80.0},
+    timeout_s=600.0,
 )
 
 

@@ -246,4 +246,5 @@ TRIAL = Trial(
     never=("not_in_the_queue", "wrong_flag", "mixed", "failed_without_cause"),
     at_most={"wait_s_max": LIMIT_S},
     at_least={"scored": 1, "hits": 1},
+    quick=(0, 1, 2),
 )

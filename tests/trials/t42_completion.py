@@ -306,4 +306,5 @@ TRIAL = Trial(
     full=5_000,
     never=("different", "not_listed_as_it_should_be", "signed_reports_changed"),
     at_least={"late_after_signature": 1},
+    quick=tuple(range(100)),
 )

@@ -34,4 +34,5 @@ TRIAL = Trial(
     counted="simulations",
     full=20_000,
     never=("broken",),
+    quick=tuple(range(100)),
 )

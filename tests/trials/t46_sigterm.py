@@ -145,7 +145,7 @@ def _leases_are_free(folder: Path) -> bool:
     return is_first
 
 
-NEVER = (*invariants.NEVER, "bad_exits", "left_behind", "leases_held", "permanent_refusals")
+NEVER = (*invariants.NEVER, "unreferenced", "bad_exits", "left_behind", "leases_held", "permanent_refusals")
 
 TRIAL = Trial(
     number="46",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,17 +18,23 @@ from tests.trials import __main__ as sittings
 from tests.trials import seeded_bugs
 from tests.trials.trial import Counts, Missing, Trial, add_up, all_trials
 
+AT_ONCE = 25
+"""Most seeds in one test, so that several processes can share them."""
 
-def _limited(trial: Trial) -> object:
-    return pytest.param(trial, id=trial.number, marks=pytest.mark.timeout(len(trial.quick) * trial.timeout_s))
+
+def _portions(trial: Trial) -> Iterator[object]:
+    for first in range(0, len(trial.quick), AT_ONCE):
+        seeds = trial.quick[first : first + AT_ONCE]
+        name = trial.number if len(trial.quick) <= AT_ONCE else f"{trial.number}-{first}"
+        yield pytest.param(trial, seeds, id=name, marks=pytest.mark.timeout(len(seeds) * trial.timeout_s))
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("trial", [_limited(trial) for trial in all_trials()])
-def test_trial(trial: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("trial", "seeds"), [portion for trial in all_trials() for portion in _portions(trial)])
+def test_trial(trial: Trial, seeds: Sequence[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     every = []
-    for seed in trial.quick:
+    for seed in seeds:
         folder = tmp_path / str(seed)
         folder.mkdir()
         try:
