@@ -1,6 +1,7 @@
 """`python3 -m tests`: set up everything that the tests need, then lint, type-check and test.
 
-Options: `--quick` leaves out the slow tests and takes two processes; anything else goes to pytest.
+Options: `--quick` leaves out the slow tests; anything else goes to pytest. Two processes share the tests unless `-n`
+says otherwise.
 """
 
 import os
@@ -51,9 +52,11 @@ def main() -> None:
         become(prepare(ROOT / ".venv-test", EXTRAS), "-m", "tests", *sys.argv[1:])
     arguments = sys.argv[1:]
     if "--quick" in arguments:
-        arguments = ["-m", "not slow", "--numprocesses", "2", *(a for a in arguments if a != "--quick")]
+        arguments = ["-m", "not slow", *(word for word in arguments if word != "--quick")]
     else:
         install_peers()
+    if not any(word.startswith(("-n", "--numprocesses")) for word in arguments):
+        arguments = ["--numprocesses", "2", *arguments]
     check("ruff", "check", "--quiet", ".")
     check("ruff", "format", "--quiet", "--check", ".")
     check("mypy")

@@ -71,3 +71,19 @@ def clock() -> Clock:
 def parts(tmp_path: Path, clock: Clock) -> Iterator[Parts]:
     with open_parts(tmp_path, clock) as made:
         yield made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what trials counted, whichever process ran them."""
+    told = [
+        words
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, words in report.user_properties
+        if name == "figures"
+    ]
+    if told:
+        terminalreporter.section("trials")
+        for words in sorted(told):
+            terminalreporter.write_line(str(words))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,9 @@ def _portions(trial: Trial) -> Iterator[object]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("trial", "seeds"), [portion for trial in all_trials() for portion in _portions(trial)])
-def test_trial(trial: Trial, seeds: Sequence[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trial(
+    trial: Trial, seeds: Sequence[int], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     every = []
     for seed in seeds:
         folder = tmp_path / str(seed)
@@ -43,8 +45,8 @@ def test_trial(trial: Trial, seeds: Sequence[int], tmp_path: Path, capsys: pytes
             missing(str(what))
     gc.collect()  # what a trial left open is told of here, and not in the test that comes next
     counts = add_up(every)
-    with capsys.disabled():
-        print(f"\n{trial.number} {trial.title}: " + ", ".join(f"{name} {value:g}" for name, value in counts.items()))
+    told = ", ".join(f"{name} {value:g}" for name, value in counts.items())
+    record_property("figures", f"{trial.number} {trial.title}: {told}")
     assert trial.faults(counts, is_timed=False) == []
 
 
