@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import tempfile
 from collections import deque
@@ -96,13 +98,20 @@ class MetadataParts:
             if self._aside is None:
                 self._aside = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed with the parts
             if isinstance(event, PartBegins):
-                if not self._intake.has_room():
-                    raise OSError
                 self._headers, self._begin = event, self._aside.tell()
             elif isinstance(event, PartData):
+                self._check_room()
                 self._aside.write(event.data)
             else:
                 self._note(self._begin, self._aside.tell() - self._begin)
+
+    def _check_room(self) -> None:
+        """Asked for every piece: bulk values are put aside, composed and spooled, three times their size for a moment.
+
+        Raises OSError.
+        """
+        if not self._intake.has_room():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _note(self, begin: int, length: int) -> None:
         """Note a part that is whole."""
@@ -140,6 +149,7 @@ class MetadataParts:
         splitter = Part10Splitter(self._intake, self._sender)
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:
+                self._check_room()
                 compose(item, self._bulk, aside, into=file)
                 file.seek(0)
                 while chunk := file.read(_READ_BYTES):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -187,6 +188,21 @@ def test_a_bulk_part_that_nothing_names_is_told_beside_what_was_kept(door: Door)
 
     assert answer.status_code == 202
     assert len(values(answer.json(), REFERENCED)) == len(values(answer.json(), OTHER)) == 1
+
+
+@pytest.mark.parametrize("room_for", [1, 2, 3])
+def test_a_disk_that_fills_up_meanwhile_is_507(door: Door, monkeypatch: pytest.MonkeyPatch, room_for: int) -> None:
+    """Once for the request, then for each piece and for the file that is composed."""
+    film, looks = make_radiograph(), itertools.count()
+    monkeypatch.setattr(door.parts.intake, "has_room", lambda: next(looks) < room_for)
+
+    answer = send(
+        door, JSON, [(JSON, "", json.dumps([described(film)]).encode()), (OCTETS, "pixels/1", film.PixelData)]
+    )
+
+    assert answer.status_code == 507
+    assert door.rows("instance") == []
+    assert door.spool_files() == []
 
 
 def test_a_body_that_ends_early_keeps_nothing(door: Door) -> None:
