@@ -32,7 +32,7 @@ name must be the one really in use."""
 CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 """Of what is called fp32. TF32 moves a logit by 0.013, and by 0.0015 with the company that an image has in its batch;
 without it a GPU says what a CPU says, and the same in any batch (docs/gpu.md). An exhaustive search for algorithms
-takes longer at every new shape and finds none that is faster."""
+takes longer at every new shape and finds hardly one that is faster."""
 
 RUNTIME_ERRORS = (
     ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf,

@@ -25,12 +25,13 @@ from service.native_model import Json
 
 MAX_TEXT_BYTES = 1 << 20
 MAX_UNKNOWN_BYTES = 16 << 20
-"""Of an unknown value (UN), which pydicom writes from memory only."""
 EXPLICIT = str(ExplicitVRLittleEndian)
 _PIXELS = "7FE00010"
 _TAG = re.compile("[0-9A-Fa-f]{8}")
 _BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _TEXT = frozenset({"AE", "AS", "CS", "DA", "DT", "IS", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
+_READ_WHOLE = {**dict.fromkeys(_TEXT, MAX_TEXT_BYTES), "UN": MAX_UNKNOWN_BYTES}
+"""Most bytes of bulk values that are held in memory: pydicom writes an unknown value from nothing else."""
 _NUMBERS = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
 """What `struct` calls them: a number that does not fit is found before it is written."""
 _BROKEN = (
@@ -123,9 +124,9 @@ def compose(item: Json, bulk: Mapping[str, Bulk], aside: BinaryIO, *, into: Bina
         if found.media_type not in ("", OCTETS) or len(found.spans) != 1:
             raise NotComposed("a bulk value other than pixels is not one part of application/octet-stream")
         [(begin, length)] = found.spans
-        if vr in _BINARY and vr != "UN":
+        if vr in _BINARY and vr not in _READ_WHOLE:
             return io.BufferedReader(Section(aside, begin, length))
-        if (vr != "UN" and vr not in _TEXT) or length > (MAX_UNKNOWN_BYTES if vr == "UN" else MAX_TEXT_BYTES):
+        if vr not in _READ_WHOLE or length > _READ_WHOLE[vr]:
             raise NotComposed("a bulk value is neither binary nor a text, or too long for its kind")
         value = Section(aside, begin, length).read(length)
         return value if vr == "UN" else value.decode()

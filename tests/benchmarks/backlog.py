@@ -1,7 +1,7 @@
 """Studies a second, end to end (python -m tests.benchmarks.backlog): a morning's radiographs are read in one go.
 
 The real service receives the studies and holds them; then all are said to be done at once, and the clock runs until the
-last one is scored and listed. The bare figure is both networks on the same films' tensors in one process, which neither
+last one is scored. The bare figure is both networks on the same films' tensors in one process, which neither
 reads, decodes, records nor publishes anything.
 """
 

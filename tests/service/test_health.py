@@ -96,24 +96,18 @@ def test_tables_of_another_version_are_told(house: House) -> None:
     assert failed(house) == {"database"}
 
 
-def test_too_few_listeners_are_an_alarm(tmp_path: Path) -> None:
-    with open_house(tmp_path, dicom_processes=2) as house:
+@pytest.mark.parametrize(
+    ("setting", "alarm"),
+    [("dicom_processes", "1 of 2 listener processes run"), ("worker_processes", "1 of 2 workers run")],
+)
+def test_too_few_processes_of_a_part_are_an_alarm(tmp_path: Path, setting: str, alarm: str) -> None:
+    with open_house(tmp_path, **{setting: 2}) as house:
         be_well(house)
 
         answer = house.with_key().get("/ready")
 
     assert answer.status_code == 200
-    assert answer.json()["alarms"] == ["1 of 2 listener processes run"]
-
-
-def test_too_few_workers_are_an_alarm(tmp_path: Path) -> None:
-    with open_house(tmp_path, worker_processes=2) as house:
-        be_well(house)
-
-        answer = house.with_key().get("/ready")
-
-    assert answer.status_code == 200
-    assert answer.json()["alarms"] == ["1 of 2 workers run"]
+    assert answer.json()["alarms"] == [alarm]
 
 
 def test_dicom_that_is_open_to_the_world_by_wish_is_an_alarm(tmp_path: Path) -> None:
