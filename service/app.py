@@ -25,6 +25,7 @@ from service.center.routes import router as center_router
 from service.database import Database
 from service.errors import add_handlers
 from service.gate import Doorway, Gate
+from service.intake.resumable_routes import router as resumable_router
 from service.intake.routes import router as intake_router
 from service.intake.rule_routes import router as rules_router
 from service.openapi import tell_the_truth
@@ -119,6 +120,7 @@ def _routers(pages_router: APIRouter) -> tuple[APIRouter, ...]:
         oidc_router,
         audit_router,
         intake_router,
+        resumable_router,
         rules_router,
         results_router,
         worklist_router,

@@ -13,6 +13,7 @@ from service.clock import ClockWatch
 from service.engine import Engine, State
 from service.inference import records, revision_records, worker_records
 from service.inference.scoring import Scoring
+from service.intake.part_files import clear_part_files
 from service.intake.settling import is_any_due, settle_due
 from service.intake.spool import clear_spool
 from service.interventions import end_as_failed
@@ -181,8 +182,12 @@ class Rounds:
             claims.expire(tx, now=self._parts.clock())
 
     def clear_spool(self) -> None:
-        """Remove half-received files of doors that died: a door that started again at once found them too young."""
+        """Remove half-received files of doors that died: a door that started again at once found them too young.
+
+        And uploads that nobody has gone on with.
+        """
         clear_spool(self._parts.settings.spool_folder)
+        clear_part_files(self._parts.settings.spool_folder, self._database, now=self._parts.clock())
 
     def sweep(self) -> None:
         """Remove what nobody needs any more: ended workflows, tensors that can be made again."""

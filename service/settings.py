@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     max_stow_parts: int = 5_000
     max_zip_entries: int = 20_000
     max_zip_ratio: int = 100
+    resumable_hours: float = 72.0
+    """So long an upload that goes on after breaks is kept without a byte coming."""
+    max_resumable_uploads: int = 200
+    """Of one site, finished ones included that their sender has not taken away."""
     max_instances_per_study: int = 20_000
     min_free_bytes: int = 5 * GIB
     """With less free space than this and than `min_free_share`, intake refuses (0xA700, 507); reading goes on."""

@@ -1,4 +1,4 @@
-"""Web upload: one file or one zip in a request's body, one outcome per file out."""
+"""Web upload: one file or one zip in, in one request or as a file that came in pieces; one outcome per file out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from service.intake.batch import Answer, Batch
-from service.intake.body import BodyRefused, SenderLeft, check_before_body, pieces
+from service.intake.body import PIECE_BYTES, BodyRefused, SenderLeft, check_before_body, pieces
 from service.intake.outcomes import IntakeReason, Kind, Sender
 from service.intake.part10 import Part10Splitter, Received, Turned
 from service.intake.receive import Intake
@@ -36,14 +36,12 @@ async def upload(request: Request, *, intake: Intake, settings: Settings, sender
         sender: Who sends.
     """
     check_before_body(request, intake=intake, max_bytes=settings.max_stow_bytes)
-    name = unquote(request.headers.get("x-file-name", ""))[:_MAX_NAME_LENGTH]
-    batch = Batch(intake, sender)
-    status = None
+    name, batch, status = name_of(request), Batch(intake, sender), None
     try:
         async with aclosing(pieces(request, settings=settings, max_bytes=settings.max_stow_bytes)) as body:
             first = await anext(body, b"")
             if _is_zip(request, first):
-                await _take_zip(first, body, name, batch, settings)
+                await _spool_zip(first, body, name, batch, settings)
             else:
                 await _take_file(first, body, name, batch)
     except BodyRefused as refusal:
@@ -53,10 +51,40 @@ async def upload(request: Request, *, intake: Intake, settings: Settings, sender
     except SenderLeft:
         await asyncio.to_thread(intake.aborted, sender, detail="the connection ended inside an upload")
         return Response(status_code=CLIENT_CLOSED)
-    answers = await batch.answers()
-    status = status or upload_status(answers)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
-    return JSONResponse(_report(answers), status_code=status, headers=headers)
+    return report(await batch.answers(), status)
+
+
+async def take_whole(
+    file: BinaryIO, size_bytes: int, request: Request, *, intake: Intake, settings: Settings, sender: Sender
+) -> Response:
+    """Keep what a file brings that is wholly here; it stays where it is.
+
+    Args:
+        file: Stands at its beginning.
+        size_bytes: Its length.
+        request: Its headers tell name and media type, as those of an upload in one request do.
+        intake: Keeps and refuses.
+        settings: Limits.
+        sender: Who sends.
+    """
+    name, batch = name_of(request), Batch(intake, sender)
+    body = _pieces_of(file)
+    first = await anext(body, b"")
+    if _is_zip(request, first):
+        await _take_zip(file, size_bytes, name, batch, settings)
+    else:
+        await _take_file(first, body, name, batch)
+    return report(await batch.answers())
+
+
+async def _pieces_of(file: BinaryIO) -> AsyncIterator[bytes]:
+    while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+        yield piece
+
+
+def name_of(request: Request) -> str:
+    """Return how the sender calls its file: only for the answer."""
+    return unquote(request.headers.get("x-file-name", ""))[:_MAX_NAME_LENGTH]
 
 
 def _is_zip(request: Request, first: bytes) -> bool:
@@ -76,9 +104,8 @@ async def _take_file(first: bytes, body: AsyncIterator[bytes], name: str, batch:
         splitter.abandon()
 
 
-async def _take_zip(first: bytes, body: AsyncIterator[bytes], name: str, batch: Batch, settings: Settings) -> None:
+async def _spool_zip(first: bytes, body: AsyncIterator[bytes], name: str, batch: Batch, settings: Settings) -> None:
     """Spool the zip into a file without a name, so that a crash leaves nothing behind, then take its files."""
-    limits = Limits(settings.max_zip_entries, settings.max_zip_ratio)
     try:
         file = tempfile.TemporaryFile(dir=settings.spool_folder, buffering=0)  # noqa: SIM115 - closed below
     except OSError:
@@ -88,14 +115,18 @@ async def _take_zip(first: bytes, body: AsyncIterator[bytes], name: str, batch: 
         if not await _spool(first, body, file):
             await batch.refuse(name, IntakeReason.OUT_OF_RESOURCES)
             return
-        size_bytes = file.tell()
-        try:
-            opened = await asyncio.to_thread(Zip, file, size_bytes=size_bytes, limits=limits)
-            if not opened.entries:
-                await batch.refuse(name, IntakeReason.NOT_DICOM, "the zip is empty")
-            await _take_entries(opened, batch)
-        except ZipRefused as refusal:
-            await batch.refuse(name, refusal.reason, refusal.words)
+        await _take_zip(file, file.tell(), name, batch, settings)
+
+
+async def _take_zip(file: BinaryIO, size_bytes: int, name: str, batch: Batch, settings: Settings) -> None:
+    limits = Limits(settings.max_zip_entries, settings.max_zip_ratio)
+    try:
+        opened = await asyncio.to_thread(Zip, file, size_bytes=size_bytes, limits=limits)
+        if not opened.entries:
+            await batch.refuse(name, IntakeReason.NOT_DICOM, "the zip is empty")
+        await _take_entries(opened, batch)
+    except ZipRefused as refusal:
+        await batch.refuse(name, refusal.reason, refusal.words)
 
 
 async def _take_entries(opened: Zip, batch: Batch) -> None:
@@ -145,9 +176,12 @@ def upload_status(answers: Sequence[Answer]) -> int:
     return nothing_kept_status({answer.outcome.reason for answer in answers}, otherwise=409)
 
 
-def _report(answers: Sequence[Answer]) -> dict[str, object]:
+def report(answers: Sequence[Answer], status: int | None = None) -> Response:
+    """Return what an upload's sender hears; without a status, the one that the outcomes ask for."""
     kinds = Counter(answer.outcome.kind for answer in answers)
-    return {
+    status = status or upload_status(answers)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    said = {
         "files": [
             {
                 "name": answer.name,
@@ -162,3 +196,4 @@ def _report(answers: Sequence[Answer]) -> dict[str, object]:
         ],
         "totals": {"files": len(answers), **{kind.value: kinds[kind] for kind in Kind}},
     }
+    return JSONResponse(said, status_code=status, headers=headers)

@@ -4,7 +4,7 @@ from service.tables.access import account, api_key, audit_event, dicom_peer, ses
 from service.tables.columns import metadata
 from service.tables.commitment import commitment
 from service.tables.inference import executor, finding, poison, release, revision, run
-from service.tables.intake import instance, problem, series, study
+from service.tables.intake import instance, problem, resumable_upload, series, study
 from service.tables.reading import clinical_question, first_impression, image_quality, reading_event, verdict
 from service.tables.reports import report, report_document, report_draft, report_read, report_version
 from service.tables.routing import rule_set
@@ -33,6 +33,7 @@ __all__ = [
     "report_draft",
     "report_read",
     "report_version",
+    "resumable_upload",
     "revision",
     "rule_set",
     "run",

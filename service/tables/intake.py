@@ -154,3 +154,19 @@ problem = Table(
     Column("resolution", Text),
     Index("ix_problem_occurred_at", "occurred_at"),
 )
+
+resumable_upload = Table(
+    "resumable_upload",
+    metadata,
+    own_id(),
+    of_site(),
+    Column("public_id", String(32), nullable=False, unique=True),
+    Column("sender", Text, nullable=False),  # key prefix or account
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("offset_bytes", BigInteger, nullable=False),  # so much stands on the disk
+    Column("content_sha256", String(64)),  # what the sender says of the whole file
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("taken_at", Float),  # kept from then on only for its sender to ask again
+    Index("ix_resumable_upload_expires_at", "expires_at"),
+)

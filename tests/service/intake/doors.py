@@ -23,6 +23,7 @@ from service.access.account_records import administrator, change_account
 from service.access.sign_in import SignIn
 from service.errors import add_handlers
 from service.gate import Doorway, Gate
+from service.intake.resumable_routes import router as resumable_router
 from service.intake.routes import router
 from tests.factories import Parts
 
@@ -82,6 +83,7 @@ def open_door(parts: Parts) -> Iterator[Door]:
     access = Access(parts.database, parts.settings, parts.clock)
     app = FastAPI()
     app.include_router(router)
+    app.include_router(resumable_router)
     add_handlers(app)
     app.add_middleware(Gate, doorway=Doorway(access, frozenset(), (), lambda: Response("sign in", status_code=401)))
     app.state.settings, app.state.database, app.state.archive = parts.settings, parts.database, parts.archive

@@ -1,0 +1,87 @@
+"""Files of uploads that go on after a break: one each beside the spool, for one request at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from service.archive import make_durable_folder
+from service.database import Database
+from service.intake import resumable_records as records
+from service.intake.outcomes import Door, IntakeReason
+from service.intake.problem_records import note_problem
+from service.intake.resumable_records import Unfinished
+
+log = logging.getLogger("pandok.intake")
+
+SUFFIX = ".upload"
+STRAY_S = 3_600.0
+"""A file that no row knows is left alone so long: its row may be about to be written."""
+
+
+def folder_in(spool_folder: Path) -> Path:
+    """Return where the bytes of uploads stand."""
+    return spool_folder / "uploads"
+
+
+def path_in(spool_folder: Path, public_id: str) -> Path:
+    """Return the file of an upload."""
+    return folder_in(spool_folder) / f"{public_id}{SUFFIX}"
+
+
+def make_part_file(path: Path) -> None:
+    """Make an upload's empty file. Raises OSError."""
+    make_durable_folder(path.parent)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+@contextmanager
+def held(path: Path) -> Iterator[FileIO]:
+    """Open an upload's file for one caller alone. Raises FileNotFoundError, BlockingIOError while another has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield file
+
+
+def clear_part_files(spool_folder: Path, database: Database, *, now: float) -> None:
+    """Remove uploads whose time is over, and files that belong to none; who lost one is told among the problems."""
+    with database.reading() as rx:
+        expired = records.list_expired(rx, now)
+    for one in expired:
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), held(path_in(spool_folder, one.public_id)):
+            _forget(database, one, now)
+            path_in(spool_folder, one.public_id).unlink()
+    for path in folder_in(spool_folder).glob(f"*{SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError), held(path):
+            if time.time() - path.stat().st_mtime > STRAY_S and not _is_known(database, path.stem):
+                path.unlink()
+
+
+def _is_known(database: Database, public_id: str) -> bool:
+    with database.reading() as rx:
+        return records.find(rx, public_id) is not None
+
+
+def _forget(database: Database, one: Unfinished, now: float) -> None:
+    with database.transaction() as tx:
+        if not records.remove(tx, one.public_id) or one.taken_at is not None:
+            return
+        note_problem(
+            tx,
+            kind="aborted",
+            reason=IntakeReason.ABORTED,
+            site_id=one.site_id,
+            door=Door.UPLOAD,
+            sender=one.sender,
+            detail=f"an upload was not finished in time: {one.offset_bytes:,} of {one.size_bytes:,} bytes came",
+            now=now,
+        )
+    log.warning("upload not finished", extra={"site_id": one.site_id})
