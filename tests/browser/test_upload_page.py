@@ -7,13 +7,16 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 from pydicom.uid import generate_uid
 from sqlalchemy import func, select
 
 from service import tables
+from service.intake.part_files import folder_in
 from service.roles import Role
+from tests.browser.bad_link import bad_link
 from tests.browser.desk import browser
 from tests.browser.rooms import visit
 from tests.factories import make_radiograph, part10
@@ -32,7 +35,8 @@ def opened(chromium: str) -> Iterator[Browser]:
 def page(house: House, opened: Browser) -> Iterator[Page]:
     """Somebody of a center on the upload page; the page's own console must stay silent."""
     with visit(house, opened, Role.SITE_PHYSICIAN) as here:
-        here.tolerated += ["net::ERR_FAILED", "409 (Conflict)"]  # a link that a test cuts; a refused file
+        # A link that a test cuts and that has a port of its own; a refused file; a request that was not over yet.
+        here.tolerated += ["net::ERR_", "409 (Conflict)", "423 (Locked)", "foreign: http://127.0.0.1:"]
         here.go("/upload")
         yield here.page
 
@@ -111,6 +115,78 @@ def test_a_bad_link_delays_but_loses_nothing(page: Page, house: House, tmp_path:
     expect(page.locator("p.after")).to_contain_text("arrived whole", timeout=30_000)
     assert len(tries) > 6
     assert stored(house) == 6
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 4096, (2_400, 2_000), dtype=np.uint16)
+    path = tmp_path / "film.dcm"
+    path.write_bytes(part10(make_radiograph(pixels)))
+    return path
+
+
+def offsets_of(page: Page) -> list[int]:
+    """Return a list that fills with the places at which a file is gone on with."""
+    offsets: list[int] = []
+    page.on(
+        "request",
+        lambda request: offsets.append(int(request.headers["upload-offset"])) if request.method == "PATCH" else None,
+    )
+    return offsets
+
+
+def wait_for_more(house: House, page: Page) -> None:
+    """Wait until a megabyte more of a file stands at the service."""
+    folder = folder_in(house.settings.spool_folder)
+
+    def here() -> int:
+        return sum(path.stat().st_size for path in folder.glob("*.upload"))
+
+    before = here()
+    for _ in range(300):
+        if here() > before + (1 << 20):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("nothing came")
+
+
+def test_a_large_file_goes_on_where_the_link_broke(page: Page, house: House, large: Path) -> None:
+    with bad_link(house.settings.web_port) as link:
+        page.goto(f"{link.address}/upload")  # another port of this machine: the same cookie
+        offsets = offsets_of(page)
+        link.up_bytes_per_s = 2e6
+
+        page.set_input_files("#files", large)
+        for _ in range(2):
+            wait_for_more(house, page)
+            link.break_off()
+        link.up_bytes_per_s = float("inf")
+
+        expect(page.locator("p.after")).to_contain_text("Studies arrived whole: 1", timeout=30_000)
+        assert stored(house) == 1
+        assert offsets == sorted(set(offsets))
+        assert len(offsets) == 3
+        assert list(folder_in(house.settings.spool_folder).iterdir()) == []
+
+
+def test_a_large_file_goes_on_after_the_page_was_closed(page: Page, house: House, large: Path) -> None:
+    with bad_link(house.settings.web_port) as link:
+        page.goto(f"{link.address}/upload")
+        offsets = offsets_of(page)
+        link.up_bytes_per_s = 2e6
+        page.set_input_files("#files", large)
+        wait_for_more(house, page)
+
+        page.on("dialog", lambda dialog: dialog.accept())  # do you want to leave?
+        page.reload()
+        link.up_bytes_per_s = float("inf")
+        page.locator("#files").wait_for(state="attached")
+        assert "film.dcm" not in page.evaluate("() => JSON.stringify(localStorage)")
+        page.set_input_files("#files", large)
+
+        expect(page.locator("p.after")).to_contain_text("Studies arrived whole: 1", timeout=30_000)
+        assert stored(house) == 1
+        assert offsets[-1] > 1 << 20
 
 
 def test_the_question_and_the_priority_go_with_every_study(page: Page, house: House, tmp_path: Path) -> None:

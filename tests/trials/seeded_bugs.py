@@ -27,7 +27,7 @@ COMMAND = (
 )
 
 BUGS: tuple[tuple[str, str, str], ...] = (
-    ("intake/records.py", "known.content_sha256 == arrival.content_sha256", "True"),
+    ("intake/records.py", "(known.content_sha256, known.transfer_syntax_uid) == same", "True"),
     ("intake/records.py", "return Kind.DUPLICATE, None", "pass"),
     ("intake/records.py", "        hold(tx, arrival, reason, now)\n", ""),
     ("intake/problem_records.py", "if again.rowcount:", "if False:"),

@@ -3,8 +3,10 @@ import type { Found, Kind } from "./files.ts";
 import type { Order } from "./order.ts";
 
 const ATTEMPTS = 8;
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 30_000;
+export const FIRST_PAUSE_MS = 1_000;
+export const LONGEST_PAUSE_MS = 30_000;
+/** From here on a file is sent in pieces: on a link of 50 kB/s it takes over a minute. */
+const LARGE_BYTES = 4 * 1024 * 1024;
 const PASSING = new Set([0, 408, 429, 500, 502, 503, 504]);
 
 export interface Sending extends Found {
@@ -30,17 +32,23 @@ export interface Answer {
   retryAfter: string | null;
 }
 
-interface Hears {
+export interface Hears {
   /** Bytes that have gone so far. */
   progress: (sent: number) => void;
   /** The file waits for another try. */
   waiting: () => void;
 }
 
-export async function send(one: Sending, hears: Hears): Promise<Answer> {
+export function send(one: Sending, hears: Hears): Promise<Answer> {
+  if (one.file.size >= LARGE_BYTES) return import("./resume.ts").then(({ sendInPieces }) => sendInPieces(one, hears));
+  return again(() => post("/api/uploads", one, hears.progress), hears);
+}
+
+/** Asks until an answer is no passing trouble. */
+export async function again(ask: () => Promise<Answer>, hears: Hears): Promise<Answer> {
   for (let attempt = 1; ; attempt += 1) {
-    const answer = await once(one, hears.progress);
-    if (!PASSING.has(answer.status) || attempt === ATTEMPTS) return answer;
+    const answer = await ask();
+    if (!isPassing(answer.status) || attempt === ATTEMPTS) return answer;
     hears.waiting();
     const asked = Number(answer.retryAfter) * 1000 || 0;
     const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1)) * (0.5 + Math.random() / 2);
@@ -48,22 +56,27 @@ export async function send(one: Sending, hears: Hears): Promise<Answer> {
   }
 }
 
-function once({ name, file, kind, site }: Sending, progress: Hears["progress"]): Promise<Answer> {
+export function isPassing(status: number): boolean {
+  return PASSING.has(status);
+}
+
+/** Sends a file, or without `progress` only says what it is. */
+export function post(address: string, { name, file, kind, site }: Sending, progress: Hears["progress"] | null): Promise<Answer> {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest(); // fetch cannot tell how much of a body has gone
-    request.open("POST", site ? `/api/uploads?site=${encodeURIComponent(site)}` : "/api/uploads");
+    request.open("POST", progress && site ? `${address}?site=${encodeURIComponent(site)}` : address);
     request.setRequestHeader("Content-Type", kind === "zip" ? "application/zip" : "application/dicom");
     request.setRequestHeader("X-File-Name", encodeURIComponent(name));
     request.setRequestHeader("X-Pandok", "1");
-    request.upload.onprogress = (event) => progress(event.loaded);
+    if (progress) request.upload.onprogress = (event) => progress(event.loaded);
     request.onerror = request.onabort = () => resolve({ status: 0, body: null, retryAfter: null });
     request.onload = () =>
       resolve({ status: request.status, body: parsed(request.responseText), retryAfter: request.getResponseHeader("Retry-After") });
-    request.send(file);
+    request.send(progress ? file : null);
   });
 }
 
-function parsed(answer: string): Answer["body"] {
+export function parsed(answer: string): Answer["body"] {
   try {
     return JSON.parse(answer) as Answer["body"];
   } catch {
