@@ -17,10 +17,10 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
 from preprocessing.elements import EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN, find_data_set
-from preprocessing.found import PixelData
+from preprocessing.found import MAX_VALUE_BYTES, PixelData
 from preprocessing.header import DEFLATED_LITTLE_ENDIAN
 from preprocessing.text import defined_terms
-from preprocessing.walk import MAX_VALUE_BYTES, Frame, Walk
+from preprocessing.walk import Frame, Walk
 from preprocessing.windows import HeaderRefused, Window, open_window
 
 MAX_COST_BYTES: Final = 64 << 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO, Final, Literal
 
-from preprocessing.found import PIXEL_DATA, Elements, PixelData, Wanted
-from preprocessing.walk import LONG_VRS, MAX_DEPTH, MAX_ELEMENTS, MAX_ITEMS, Walk
+from preprocessing.found import EVERYTHING, MAX_ELEMENTS, PIXEL_DATA, Bounds, Elements, PixelData, Wanted
+from preprocessing.walk import LONG_VRS, MAX_DEPTH, MAX_ITEMS, Walk
 from preprocessing.windows import HeaderRefused, Window, open_window
 
 IMPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2"
@@ -19,7 +19,7 @@ def read_elements(
     transfer_syntax_uid: str,
     wanted: Wanted,
     to_end: bool = False,
-    max_elements: int = MAX_ELEMENTS,
+    bounds: Bounds = EVERYTHING,
 ) -> Elements:
     """Walk a data set up to its pixels and return the wanted values.
 
@@ -28,7 +28,7 @@ def read_elements(
         transfer_syntax_uid: As declared; an obvious contradiction in the first element is forgiven.
         wanted: What to keep.
         to_end: Walk on behind the pixels, to bound what lies there too.
-        max_elements: More are refused.
+        bounds: More is refused.
 
     Raises:
         HeaderRefused: The bytes make no sense, end too early, or exceed a limit.
@@ -36,7 +36,7 @@ def read_elements(
     order: Literal["<", ">"] = ">" if transfer_syntax_uid == EXPLICIT_BIG_ENDIAN else "<"
     is_implicit = transfer_syntax_uid == IMPLICIT_LITTLE_ENDIAN
     walk = Walk(window, is_implicit=is_implicit, order=order, wanted=wanted)
-    walk.max_elements = max_elements
+    walk.bounds = bounds
     return walk.run(to_end=to_end)
 
 
@@ -72,6 +72,7 @@ __all__ = [
     "MAX_ELEMENTS",
     "MAX_ITEMS",
     "PIXEL_DATA",
+    "Bounds",
     "Elements",
     "HeaderRefused",
     "PixelData",

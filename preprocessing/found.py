@@ -7,10 +7,32 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 PIXEL_DATA: Final = 0x7FE00010
+MAX_ELEMENTS: Final = 200_000
+MAX_VALUE_BYTES: Final = 1 << 20
+MAX_WANTED_BYTES: Final = 32 << 20
+"""Of all wanted values together: ten times what the functional groups of the largest images hold."""
 
 Wanted: TypeAlias = Mapping[int, frozenset[int] | Mapping[int, frozenset[int]] | None]
 """Tag → None for a plain value, → the item's tags for a sequence whose first item is wanted, → sequences and their
 tags for one of functional groups, every item of which is wanted (PS3.3 C.7.6.16)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of a data set is read; more is refused.
+
+    Attributes:
+        elements: Elements that are walked over.
+        wanted_bytes: Bytes of wanted values, as many as are kept of each.
+        kept_bytes: What is kept of a wanted value. Of a longer one it is the beginning, which is no refusal.
+    """
+
+    elements: int = MAX_ELEMENTS
+    wanted_bytes: int = MAX_WANTED_BYTES
+    kept_bytes: int = MAX_VALUE_BYTES
+
+
+EVERYTHING: Final = Bounds()
 
 
 @dataclass(frozen=True, slots=True)

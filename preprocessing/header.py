@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from typing import Any, BinaryIO, Final
 
-from preprocessing.elements import MAX_ELEMENTS, Elements, read_elements
+from preprocessing.elements import Bounds, Elements, read_elements
+from preprocessing.found import EVERYTHING
 from preprocessing.header_tags import (
     ANATOMIC_REGION_SEQUENCE,
     CODE_MEANING,
@@ -26,13 +27,14 @@ from preprocessing.header_tags import (
     SPACING,
     SPECIFIC_CHARACTER_SET,
     TEXT,
+    UIDS,
     URN_CODE_VALUE,
     VIEW_CODE_SEQUENCE,
     WANTED,
 )
 from preprocessing.planes import VOLUME_CLASSES, Plane, numbers, planes_from_json, planes_to_json, read_planes
 from preprocessing.text import Charset
-from preprocessing.values import decimals, integer, plain, plain_list, short
+from preprocessing.values import LONGEST_BYTES, decimals, few, integer, is_shortened, plain, short, uid, whole
 from preprocessing.windows import open_window
 
 DEFLATED_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1.99"
@@ -133,10 +135,12 @@ class InstanceHeader:
     """The other end of a range of padding values, as a bit pattern too."""
     planes: tuple[Plane, ...] = ()
     """Where the frames of a CT or MR image lie, one for each; of any other image none."""
+    is_shortened: bool = False
+    """A value was longer than a header keeps: of a text the beginning is here, of anything else nothing."""
 
 
 def read_header(
-    file: BinaryIO, *, transfer_syntax_uid: str, offset: int, length: int, max_elements: int = MAX_ELEMENTS
+    file: BinaryIO, *, transfer_syntax_uid: str, offset: int, length: int, bounds: Bounds = EVERYTHING
 ) -> InstanceHeader:
     """Read the header of the data set in a seekable file; of the pixels only their place and length.
 
@@ -147,51 +151,56 @@ def read_header(
         transfer_syntax_uid: As the sender declared it.
         offset: Where the data set starts (after the file meta information).
         length: How many bytes it spans.
-        max_elements: More are refused as beyond the limit; 200,000 take up to a second.
+        bounds: More is refused as beyond the limit; 200,000 elements take up to a second.
 
     Raises:
         HeaderRefused: kind `damaged`, `truncated` or `limit`.
     """
     window = open_window(file, offset=offset, length=length, is_deflated=transfer_syntax_uid == DEFLATED_LITTLE_ENDIAN)
-    elements = read_elements(
-        window, transfer_syntax_uid=transfer_syntax_uid, wanted=WANTED, to_end=True, max_elements=max_elements
-    )
+    bounds = replace(bounds, kept_bytes=LONGEST_BYTES + 1)  # the one more tells that a value is longer
+    elements = read_elements(window, transfer_syntax_uid=transfer_syntax_uid, wanted=WANTED, to_end=True, bounds=bounds)
     return _to_header(elements, transfer_syntax_uid)
 
 
 def _to_header(elements: Elements, transfer_syntax_uid: str) -> InstanceHeader:
-    get = elements.values.get
-    terms = plain_list(get(SPECIFIC_CHARACTER_SET))
+    sent = elements.values.get
+    terms = few(sent(SPECIFIC_CHARACTER_SET))
     charset = Charset(terms)
     values: dict[str, Any] = {"transfer_syntax_uid": transfer_syntax_uid, "specific_character_set": terms}
+    for name, tag in UIDS.items():
+        values[name] = uid(sent(tag))
     for name, tag in PLAIN.items():
-        values[name] = plain(get(tag))
+        values[name] = plain(whole(sent(tag)))
     for name, tag in TEXT.items():
-        raw = get(tag)
-        values[name] = (charset.decode(raw) or None) if raw else None
+        values[name] = _text(sent(tag), charset)
     for name, tag in INTEGER_TEXT.items():
-        values[name] = integer(get(tag))
+        values[name] = integer(whole(sent(tag)))
     for name, tag in SHORT.items():
-        values[name] = short(get(tag), elements.byte_order)
+        values[name] = short(sent(tag), elements.byte_order)
     for name, tag in LIST.items():
-        values[name] = plain_list(get(tag))
+        values[name] = few(sent(tag))
     for name, tag in SPACING.items():
-        values[name] = _pair(get(tag))
+        values[name] = _pair(whole(sent(tag)))
     values["anatomic_region"] = _code(elements.items.get(ANATOMIC_REGION_SEQUENCE), charset)
     values["view_code"] = _code(elements.items.get(VIEW_CODE_SEQUENCE), charset)
     request = elements.items.get(REQUEST_ATTRIBUTES_SEQUENCE, {})
-    values["requested_procedure_id"] = charset.decode(request.get(REQUESTED_PROCEDURE_ID, b"")) or None
-    values["scheduled_procedure_step_id"] = charset.decode(request.get(SCHEDULED_STEP_ID, b"")) or None
+    values["requested_procedure_id"] = _text(request.get(REQUESTED_PROCEDURE_ID), charset)
+    values["scheduled_procedure_step_id"] = _text(request.get(SCHEDULED_STEP_ID), charset)
     pixels = elements.pixel_data
     values["has_pixel_data"] = pixels is not None and (
         pixels.length_bytes > 0 if pixels.length_bytes is not None else len(pixels.fragments) > 1
     )
     values["pixel_data_length_bytes"] = pixels.length_bytes if pixels is not None else None
     values["charset_flag"] = charset.flag
-    tilt = numbers(get(GANTRY_TILT), 1)
+    tilt = numbers(sent(GANTRY_TILT), 1)
     values["gantry_tilt_degrees"] = tilt[0] if tilt else None
     values["planes"] = read_planes(elements) if values["sop_class_uid"] in VOLUME_CLASSES else ()
+    values["is_shortened"] = is_shortened(elements, (SPECIFIC_CHARACTER_SET, *LIST.values()))
     return InstanceHeader(**values)
+
+
+def _text(raw: bytes | None, charset: Charset) -> str | None:
+    return charset.decode(raw[:LONGEST_BYTES], is_cut=len(raw) > LONGEST_BYTES) or None if raw else None
 
 
 def _pair(raw: bytes | None) -> tuple[float, float] | None:
@@ -202,10 +211,13 @@ def _pair(raw: bytes | None) -> tuple[float, float] | None:
 def _code(item: Mapping[int, bytes] | None, charset: Charset) -> Code | None:
     if not item:
         return None
-    value = next((v for tag in (CODE_VALUE, LONG_CODE_VALUE, URN_CODE_VALUE) if (v := plain(item.get(tag)))), None)
+    value = next(
+        (v for tag in (CODE_VALUE, LONG_CODE_VALUE, URN_CODE_VALUE) if (v := plain(whole(item.get(tag))))), None
+    )
     if value is None:
         return None
-    return Code(value, plain(item.get(CODING_SCHEME)) or "", charset.decode(item.get(CODE_MEANING, b"")))
+    scheme = plain(whole(item.get(CODING_SCHEME))) or ""
+    return Code(value, scheme, _text(item.get(CODE_MEANING), charset) or "")
 
 
 _DAYS_PER_YEAR: Final = 365.25
@@ -263,7 +275,8 @@ def from_json(values: dict[str, object]) -> InstanceHeader:
     for name in ("anatomic_region", "view_code"):
         read[name] = Code(**read[name]) if read[name] else None
     read["planes"] = planes_from_json(read["planes"])
-    read["has_pixel_data"] = bool(read["has_pixel_data"])
+    for name in ("has_pixel_data", "is_shortened"):
+        read[name] = bool(read[name])
     return InstanceHeader(**read)
 
 

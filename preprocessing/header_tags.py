@@ -17,11 +17,13 @@ REQUESTED_PROCEDURE_ID, SCHEDULED_STEP_ID = 0x00401001, 0x00400009
 _CODE_TAGS: Final = frozenset({CODE_VALUE, CODING_SCHEME, CODE_MEANING, LONG_CODE_VALUE, URN_CODE_VALUE})
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 
-PLAIN: Final[Mapping[str, int]] = {
+UIDS: Final[Mapping[str, int]] = {
     "sop_class_uid": 0x00080016,
     "sop_instance_uid": 0x00080018,
     "study_instance_uid": 0x0020000D,
     "series_instance_uid": 0x0020000E,
+}
+PLAIN: Final[Mapping[str, int]] = {
     "modality": 0x00080060,
     "patient_birth_date": 0x00100030,
     "patient_sex": 0x00100040,
@@ -83,7 +85,7 @@ SPACING: Final[Mapping[str, int]] = {"pixel_spacing_mm": 0x00280030, "imager_pix
 
 WANTED: Final[Wanted] = {
     SPECIFIC_CHARACTER_SET: None,
-    **{tag: None for table in (PLAIN, TEXT, INTEGER_TEXT, SHORT, LIST, SPACING) for tag in table.values()},
+    **{tag: None for table in (UIDS, PLAIN, TEXT, INTEGER_TEXT, SHORT, LIST, SPACING) for tag in table.values()},
     ANATOMIC_REGION_SEQUENCE: _CODE_TAGS,
     VIEW_CODE_SEQUENCE: _CODE_TAGS,
     REQUEST_ATTRIBUTES_SEQUENCE: frozenset({REQUESTED_PROCEDURE_ID, SCHEDULED_STEP_ID}),

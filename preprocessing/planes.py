@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from preprocessing.elements import Elements
+from preprocessing.values import MAX_VALUES, few, plain_list, whole
 
 VOLUME_CLASSES: Final[Mapping[str, str]] = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
@@ -99,21 +100,22 @@ def _plane(values: Mapping[int, bytes], order: str, *, is_grouped: bool) -> Plan
             marks.append((name, value))
     if is_grouped:
         dimensions = _mark(values.get(_DIMENSION_VALUES), "long", order)
-        marks += [(f"dimension_{n}", value) for n, value in enumerate((dimensions or "").split("\\"), 1) if value]
+        several = (dimensions or "").split("\\")[:MAX_VALUES]
+        marks += [(f"dimension_{n}", value) for n, value in enumerate(several, 1) if value]
     return Plane(
         position_mm=numbers(values.get(_POSITION), 3),
         orientation=numbers(values.get(_ORIENTATION), 6),
         spacing_mm=spacing if spacing and min(spacing) > 0 else None,
-        image_type=_words(values.get(_FRAME_TYPE if is_grouped else _IMAGE_TYPE)),
+        image_type=few(values.get(_FRAME_TYPE if is_grouped else _IMAGE_TYPE)),
         rescale=(slope[0], intercept[0]) if slope and intercept else None,
-        rescale_type=next(iter(_words(values.get(_RESCALE_TYPE))), None),
+        rescale_type=next(iter(few(values.get(_RESCALE_TYPE))), None),
         marks=tuple(marks),
     )
 
 
 def numbers(raw: bytes | None, count: int) -> tuple[float, ...] | None:
     """Return exactly `count` finite numbers of a decimal string, or None: a part of a vector is no vector."""
-    parts = _words(raw)
+    parts = plain_list(whole(raw))
     try:
         values = tuple(float(part.replace(",", ".")) for part in parts)
     except ValueError:
@@ -121,17 +123,13 @@ def numbers(raw: bytes | None, count: int) -> tuple[float, ...] | None:
     return values if len(values) == count and all(map(math.isfinite, values)) else None
 
 
-def _words(raw: bytes | None) -> tuple[str, ...]:
-    text = raw.strip(b"\0 ").decode("latin_1") if raw else ""
-    return tuple(part.strip() for part in text.split("\\")) if text else ()
-
-
 def _mark(raw: bytes | None, kind: Kind, order: str) -> str | None:
     """Return a value as text that is equal when the value is."""
+    raw = whole(raw)
     if not raw:
         return None
     if kind == "text":
-        return "\\".join(_words(raw)) or None
+        return "\\".join(few(raw)) or None
     if kind == "decimal":
         values = numbers(raw, 1)
         return format(values[0], "g") if values else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from pydicom.charset import CODES_TO_ENCODINGS, STAND_ALONE_ENCODINGS, python_en
 
 _ESC: Final = b"\x1b"
 _ESCAPE: Final = re.compile(rb"\x1b(?:\$\([\x30-\x7e]|\$\)[\x30-\x7e]|\$[\x30-\x7e]|[(-/][\x30-\x7e])")
+_UNFINISHED_ESCAPE: Final = re.compile(rb"\x1b[\x20-\x2f]*\Z")
 _RESETS: Final = re.compile(rb"[\\^=\t\n\f\r]")
 """After these a value is back in its first character set (PS3.5 6.1.2.5.3)."""
 _ESCAPED_ENCODINGS: Final = frozenset({"iso2022_jp", "iso2022_jp_2"})
@@ -73,13 +75,20 @@ class Charset:
         self._first = self._encodings[0] if self._encodings else "ascii"
         self._later = next((encoding for encoding in self._encodings if encoding != "ascii"), "ascii")
 
-    def decode(self, raw: bytes) -> str:
-        """Return the text, without padding. Never raises; bytes that nothing explains come back as Latin-1."""
+    def decode(self, raw: bytes, *, is_cut: bool = False) -> str:
+        """Return the text, without padding. Never raises; bytes that nothing explains come back as Latin-1.
+
+        Args:
+            raw: The value.
+            is_cut: It is the beginning of a value: a character or escape that the cut went through is left out.
+        """
         if raw.isascii() and _ESC not in raw:
             return raw.decode("ascii").rstrip(" \0")
-        text = self._as_declared(raw)
-        if text is None or not _is_plausible(text, raw, self._later):
-            guess, encoding = _guess(raw)
+        if is_cut:
+            raw = _UNFINISHED_ESCAPE.sub(b"", raw)
+        text = self._as_declared(raw, is_cut)
+        if text is None or not _is_plausible(text, raw, self._later, is_cut):
+            guess, encoding = _guess(raw, is_cut)
             if text is None or encoding is not None:
                 text = guess
                 self._note(encoding or "unknown")
@@ -89,45 +98,50 @@ class Charset:
         if self.flag is None:
             self.flag = f"mislabelled:{encoding}" if self._is_declared else "undeclared"
 
-    def _as_declared(self, raw: bytes) -> str | None:
+    def _as_declared(self, raw: bytes, is_cut: bool) -> str | None:
         """Decode strictly; None when the bytes are not in the declared character sets."""
         try:
             if _ESC in raw:
                 if not self._is_declared:
                     self._note("iso2022")
-                return self._decode_escapes(raw)
-            return raw.decode(self._later) if self._is_declared else None
+                return self._decode_escapes(raw, is_cut)
+            return _strictly(raw, self._later, is_cut) if self._is_declared else None
         except (UnicodeDecodeError, LookupError):
             return None
 
-    def _decode_escapes(self, raw: bytes) -> str:
+    def _decode_escapes(self, raw: bytes, is_cut: bool) -> str:
         """Decode a value with code extensions (PS3.5 6.1.2.5), part by part."""
         parts, encoding, position = [], self._first, 0
         for match in _ESCAPE.finditer(raw):
-            parts.append(self._decode_part(raw[position : match.start()], encoding))
+            parts.append(self._decode_part(raw[position : match.start()], encoding, is_cut=False))
             encoding = CODES_TO_ENCODINGS.get(match.group(), "unknown")
             position = match.end()
-        parts.append(self._decode_part(raw[position:], encoding))
+        parts.append(self._decode_part(raw[position:], encoding, is_cut=is_cut))
         return "".join(parts)
 
-    def _decode_part(self, part: bytes, encoding: str) -> str:
+    def _decode_part(self, part: bytes, encoding: str, *, is_cut: bool) -> str:
         if part.isascii() and encoding not in _ESCAPED_ENCODINGS:
             return part.decode("ascii")
         if encoding in _ESCAPED_ENCODINGS:
             escape: bytes = next(code for code, name in CODES_TO_ENCODINGS.items() if name == encoding)
-            return str(escape + part, encoding)
+            return _strictly(escape + part, encoding, is_cut)
         reset = _RESETS.search(part)
         if reset is None or self._first in ("ascii", encoding):
-            return part.decode(self._later if encoding == "ascii" else encoding)
+            return _strictly(part, self._later if encoding == "ascii" else encoding, is_cut)
         # Past a delimiter the first set holds again: a Latin-1 name behind a Korean one.
-        return part[: reset.start()].decode(encoding) + part[reset.start() :].decode(self._first)
+        return part[: reset.start()].decode(encoding) + _strictly(part[reset.start() :], self._first, is_cut)
 
 
-def _is_plausible(text: str, raw: bytes, encoding: str) -> bool:
+def _strictly(raw: bytes, encoding: str, is_cut: bool) -> str:
+    """Decode, or raise UnicodeDecodeError; half a character at a cut is left out."""
+    return codecs.getincrementaldecoder(encoding)().decode(raw, not is_cut)
+
+
+def _is_plausible(text: str, raw: bytes, encoding: str, is_cut: bool) -> bool:
     """Tell whether text that decoded as declared reads like text; single-byte sets accept nearly any bytes."""
     if _C1_CONTROL.search(text):
         return False
-    return encoding not in _SINGLE_BYTE or _ESC in raw or _disorder(text, may_be_utf8=_is_utf8(raw)) == 0
+    return encoding not in _SINGLE_BYTE or _ESC in raw or _disorder(text, may_be_utf8=_is_utf8(raw, is_cut)) == 0
 
 
 _SINGLE_BYTE: Final = frozenset(
@@ -140,9 +154,9 @@ _WORD: Final = re.compile(r"[^\x00-\x40\x5b-\x60\x7b-\x7f]+")
 _APOSTROPHES: Final = "’‘·"
 
 
-def _is_utf8(raw: bytes) -> bool:
+def _is_utf8(raw: bytes, is_cut: bool) -> bool:
     try:
-        raw.decode("utf-8")
+        _strictly(raw, "utf-8", is_cut)
     except UnicodeDecodeError:
         return False
     return True
@@ -170,14 +184,14 @@ def _is_letter(character: str) -> bool:
     return character.isalpha() or character in _APOSTROPHES or unicodedata.category(character).startswith("M")
 
 
-def _guess(raw: bytes) -> tuple[str, str | None]:
+def _guess(raw: bytes, is_cut: bool) -> tuple[str, str | None]:
     """Return the most likely text and its encoding; Latin-1 and None when nothing fits."""
-    if _is_utf8(raw):
-        return raw.decode("utf-8"), "utf-8"
+    if _is_utf8(raw, is_cut):
+        return _strictly(raw, "utf-8", is_cut), "utf-8"
     best: tuple[int, str, str] | None = None
     for encoding in _GUESSES if _ESC not in raw else ():
         try:
-            text = raw.decode(encoding)
+            text = _strictly(raw, encoding, is_cut)
         except UnicodeDecodeError:
             continue
         cost = _cost(text, encoding)

@@ -14,13 +14,11 @@ from typing import Any, Final, Literal
 
 from pydicom.datadict import DicomDictionary
 
-from preprocessing.found import PIXEL_DATA, Elements, PixelData, Wanted
+from preprocessing.found import EVERYTHING, MAX_VALUE_BYTES, PIXEL_DATA, Bounds, Elements, PixelData, Wanted
 from preprocessing.windows import HeaderRefused, Window
 
 MAX_DEPTH: Final = 64
-MAX_ELEMENTS: Final = 200_000
 MAX_ITEMS: Final = 50_000
-MAX_VALUE_BYTES: Final = 1 << 20
 _PIXEL_TAGS: Final = frozenset({PIXEL_DATA, 0x7FE00008, 0x7FE00009})
 _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
@@ -68,7 +66,8 @@ class Walk:
         self.long_length = struct.Struct(f"{order}I").unpack_from
         self.position = 0
         self.elements = 0
-        self.max_elements = MAX_ELEMENTS
+        self.bounds: Bounds = EVERYTHING
+        self.wanted_bytes = 0
         self.item_count = 0
         self.values: dict[int, bytes] = {}
         self.items: dict[int, dict[int, bytes]] = {}
@@ -105,7 +104,7 @@ class Walk:
                 self._leave_at_end(frame)
                 continue
             self.elements += 1
-            if self.elements > self.max_elements:
+            if self.elements > self.bounds.elements:
                 raise HeaderRefused("limit")
             if frame.is_sequence:
                 self._step_in_sequence(frame)
@@ -204,9 +203,11 @@ class Walk:
     def _take(self, frame: Frame, tag: int, vr: bytes, start: int, length: int) -> None:  # noqa: ARG002 -- see datasets
         """Meet a plain value."""
         if frame.target is not None and tag in frame.wanted:
-            if length > MAX_VALUE_BYTES:
+            kept = min(length, self.bounds.kept_bytes)
+            self.wanted_bytes += kept
+            if length > MAX_VALUE_BYTES or self.wanted_bytes > self.bounds.wanted_bytes:
                 raise HeaderRefused("limit")
-            frame.target[tag] = self.window.read(start, length)
+            frame.target[tag] = self.window.read(start, kept)
 
     def _take_pixels(self, frame: Frame, vr: bytes, pixels: PixelData) -> None:  # noqa: ARG002
         """Meet the pixels."""
@@ -293,7 +294,7 @@ class Walk:
             self.elements += 1
             if (group << 16 | element) != _ITEM or length == _UNDEFINED:
                 raise HeaderRefused("damaged")
-            if self.item_count > MAX_ITEMS or self.elements > self.max_elements:
+            if self.item_count > MAX_ITEMS or self.elements > self.bounds.elements:
                 raise HeaderRefused("limit")
             fragments.append((position, length))
             position += length

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from sqlalchemy.exc import SQLAlchemyError
 
-from preprocessing.elements import MAX_ELEMENTS, HeaderRefused
+from preprocessing.elements import Bounds, HeaderRefused
+from preprocessing.found import EVERYTHING
 from preprocessing.header import InstanceHeader, read_header
 from service.archive import Archive, make_durable_folder
 from service.database import Database
@@ -40,8 +41,8 @@ HEADER_REASONS = {
 BUSY_S = 60
 """When a sender may try again while too much waits."""
 
-_QUICK_ELEMENTS = 2_000
-"""A header of so many is read at once, in about 5 ms; a longer one would keep a door's other senders waiting."""
+_QUICK = Bounds(elements=2_000, wanted_bytes=2_048)
+"""A header of so much is read at once, in about 5 ms; a longer one would keep a door's other senders waiting."""
 
 
 class Intake:
@@ -136,9 +137,9 @@ class Intake:
         started = time.monotonic()
         checked = None
         if spooled.transfer_syntax_uid != DeflatedExplicitVRLittleEndian:  # inflating may take a while
-            checked = self._check(spooled, declared, _QUICK_ELEMENTS)
+            checked = self._check(spooled, declared, _QUICK)
         if checked is None:
-            checked = await asyncio.to_thread(self._check, spooled, declared, MAX_ELEMENTS)
+            checked = await asyncio.to_thread(self._check, spooled, declared, EVERYTHING)
             assert checked is not None  # noqa: S101 - only a quick look ends without an answer
         if isinstance(checked, Outcome):
             return await asyncio.to_thread(self._refused, spooled, checked)
@@ -185,13 +186,13 @@ class Intake:
         self.refuse(sender, IntakeReason.ABORTED, door=sender.door, name=sender.name, detail=detail)
 
     def _check(
-        self, spooled: Spooled, declared: tuple[str | None, str | None, str | None], max_elements: int
+        self, spooled: Spooled, declared: tuple[str | None, str | None, str | None], bounds: Bounds
     ) -> InstanceHeader | Outcome | None:
         """Read the header and say whether the instance may be kept; None when a quick look does not tell."""
         sop_class_uid, sop_instance_uid, study_instance_uid = declared
         header: InstanceHeader | None = None
         try:
-            header = read_spooled(spooled, max_elements)
+            header = read_spooled(spooled, bounds)
             reason = verify(
                 header,
                 sop_class_uid=sop_class_uid,
@@ -202,7 +203,7 @@ class Intake:
                 spooled.finish(sop_class_uid=str(header.sop_class_uid), sop_instance_uid=str(header.sop_instance_uid))
                 return header
         except HeaderRefused as refusal:
-            if refusal.kind == "limit" and max_elements < MAX_ELEMENTS:
+            if refusal.kind == "limit" and bounds is _QUICK:
                 return None
             reason = HEADER_REASONS[refusal.kind]
         except OSError:
@@ -269,7 +270,7 @@ def _tell(told: asyncio.Future[Ending], ending: Ending) -> None:
         told.set_result(ending)
 
 
-def read_spooled(spooled: Spooled, max_elements: int = MAX_ELEMENTS) -> InstanceHeader:
+def read_spooled(spooled: Spooled, bounds: Bounds = EVERYTHING) -> InstanceHeader:
     """Return the header of what was spooled. Raises HeaderRefused, OSError."""
     with os.fdopen(os.dup(spooled.descriptor), "rb") as file:
         return read_header(
@@ -277,5 +278,5 @@ def read_spooled(spooled: Spooled, max_elements: int = MAX_ELEMENTS) -> Instance
             transfer_syntax_uid=spooled.transfer_syntax_uid,
             offset=DATASET_OFFSET,
             length=spooled.size_bytes,
-            max_elements=max_elements,
+            bounds=bounds,
         )

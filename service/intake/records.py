@@ -266,6 +266,8 @@ def _flags(header: InstanceHeader, study: _Study) -> set[str]:
         flags.add("patient_conflict")
     if header.patient_age and header.patient_age.strip().isdigit():
         flags.add("age_without_unit")
+    if header.is_shortened:
+        flags.add("text_cut")
     return flags
 
 

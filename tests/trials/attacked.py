@@ -133,12 +133,12 @@ def from_address(address: str) -> socket.socket:
     return made
 
 
-def can_echo(port: int) -> bool:
+def can_echo(port: int, *, calling: str = "TESTER") -> bool:
     """Tell whether an honest peer is served."""
     from tests.service.intake.dimse.sender import COMMAND, ECHO_ID, LAST, data_pdu, echo_command, pdv
 
     try:
-        with RawSender(port) as sender:
+        with RawSender(port, calling=calling) as sender:
             sender.associate()
             sender.send(data_pdu(pdv(ECHO_ID, COMMAND | LAST, echo_command())))
             is_well = bool(sender.answer().Status == 0x0000)

@@ -8,15 +8,16 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from tests.trials.long_texts import long_texts
 from tests.trials.mutants.bombs import Bomb, bombs
 from tests.trials.mutants.doors import Doors, open_doors
 from tests.trials.mutants.lane import open_lane
-from tests.trials.trial import Counts, Trial
+from tests.trials.trial import Counts, Trial, add_up
 
 
 def run(seed: int, folder: Path) -> Counts:
     """Send each bomb by its entrance and have those that describe huge pixels decoded."""
-    counts = {"bombs": 0, "not_refused": 0, "undocumented": 0, "process_deaths": 0}
+    counts: dict[str, float] = {"bombs": 0, "not_refused": 0, "undocumented": 0, "process_deaths": 0}
     every = list(bombs())
     slowest = largest = busiest = 0.0
     with open_doors(folder) as doors:
@@ -33,6 +34,7 @@ def run(seed: int, folder: Path) -> Counts:
             counts["not_refused"] += bomb.must_refuse and not all(map(_is_refusal, said))
             counts["undocumented"] += any("UNDOCUMENTED" in word for word in said)
             print(f"{bomb.name}: {said[:2]}, {seconds:.2f} s, {grown:.0f} MiB")
+        of_texts = long_texts(doors)
         counts["process_deaths"] += len(set(processes) - set(doors.processes()))
         counts["written_outside"] = len(doors.written_outside())
     (folder / "lane").mkdir()
@@ -47,6 +49,7 @@ def run(seed: int, folder: Path) -> Counts:
             print(f"{bomb.name}: {ending}, {time.monotonic() - started:.2f} s")
         for surprise in lane.surprises:
             print(surprise)
+    counts = add_up((counts, of_texts))
     return {**counts, "seconds_max": slowest, "processor_s_max": busiest, "memory_growth_mib_max": largest}
 
 
@@ -72,7 +75,15 @@ TRIAL = Trial(
     run,
     "bombs",
     60,
-    never=("not_refused", "undocumented", "process_deaths", "written_outside"),
-    at_most={"processor_s_max": 2.0, "seconds_max": 20.0, "memory_growth_mib_max": 256.0},
+    never=(
+        "not_refused",
+        "undocumented",
+        "process_deaths",
+        "written_outside",
+        "films_refused",
+        "echoes_kept_waiting",
+        "texts_too_long",
+    ),
+    at_most={"processor_s_max": 2.0, "seconds_max": 20.0, "memory_growth_mib_max": 256.0, "echo_s_max": 1.0},
     timeout_s=600.0,
 )
