@@ -10,7 +10,7 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from service.intake.outcomes import Door, Sender
-from service.results.dicomweb.frames import _turned
+from service.results.dicomweb.explicit import turned
 from tests.factories import dataset_bytes, keep, make_radiograph
 from tests.service.results.dicomweb.conftest import Web
 
@@ -67,6 +67,6 @@ def test_more_frames_than_were_ever_made_are_not_served(web: Web, frames: int) -
 @pytest.mark.parametrize(("words", "width"), [(b"abc", 2), (b"abcdefg", 4), (b"", 8), (b"abcdefgh", 8)])
 def test_big_endian_words_are_turned_and_what_is_less_than_one_stays(words: bytes, width: int) -> None:
     whole = len(words) // width * width
-    turned = b"".join(words[at : at + width][::-1] for at in range(0, whole, width))
+    expected = b"".join(words[at : at + width][::-1] for at in range(0, whole, width))
 
-    assert _turned(words, width) == turned + words[whole:]
+    assert turned(words, width) == expected + words[whole:]
