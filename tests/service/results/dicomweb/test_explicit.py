@@ -23,7 +23,7 @@ SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittl
 
 
 def film(side: int) -> tuple[Dataset, np.ndarray]:  # type: ignore[type-arg]
-    pixels = (np.arange(side * side) % 4_096).reshape(side, side).astype(np.uint16)
+    pixels = np.random.default_rng(1).integers(0, 4_096, (side, side), dtype=np.uint16)
     dataset = make_radiograph(pixels, Rows=side, Columns=side)
     dataset.WindowCenter = ["40", "50.5"]
     dataset.DataSetTrailingPadding = b"behind"
