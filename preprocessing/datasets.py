@@ -47,12 +47,14 @@ class Keeping:
         longest_bulk_bytes: A longer binary value is not read: its element has no value, but length and place.
         with_pixels: Go on to the pixels and behind them; otherwise the data set ends before them.
         leaves_pixels: Native pixels are not read, however short: their element has no value, but length and place.
+        cost_bytes: What all else may take in memory when it is converted, at most.
     """
 
     bulk_bytes: int
     longest_bulk_bytes: int
     with_pixels: bool
     leaves_pixels: bool = False
+    cost_bytes: int = MAX_COST_BYTES
 
 
 def open_data_set(file: BinaryIO, *, transfer_syntax_uid: str) -> Window:
@@ -119,7 +121,7 @@ class _Build(Walk):
         is_implicit = transfer_syntax_uid == IMPLICIT_LITTLE_ENDIAN
         super().__init__(window, is_implicit=is_implicit, order=order, wanted={})  # type: ignore[arg-type]
         self._keeping = keeping
-        self._cost_left = MAX_COST_BYTES
+        self._cost_left = keeping.cost_bytes
         self._bulk_left = keeping.bulk_bytes
         self._root = _Open({}, "iso8859")
         self._sequences: list[tuple[_Open, BaseTag, list[Dataset]]] = []
