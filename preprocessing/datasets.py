@@ -24,9 +24,15 @@ from preprocessing.walk import Frame, Walk
 from preprocessing.windows import HeaderRefused, Window, open_window
 
 MAX_COST_BYTES: Final = 64 << 20
-"""What the values that pydicom converts may take in memory, roughly."""
-_VALUE_COST_BYTES: Final = 64
-"""Of one number or one of several texts, besides its own bytes."""
+"""What the items, the elements and the values that pydicom converts may take in memory, at most."""
+_ITEM_COST_BYTES: Final = 700
+_ELEMENT_COST_BYTES: Final = 700
+_TEXT_COST: Final = 3
+"""Of a byte of text: as it came, decoded, and as it is told again."""
+_VALUE_COST_BYTES: Final = {"AT": 150, "DS": 500, "IS": 280, "PN": 450, "UI": 220}
+"""Of one of several values, besides its own bytes, where pydicom makes an object of each; measured with metadata."""
+_NUMBER_COST_BYTES: Final = 48
+_PLAIN_COST_BYTES: Final = 90
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _OPAQUE: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _NUMBERS: Final = {"AT": 4, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
@@ -40,11 +46,15 @@ class Keeping:
         bulk_bytes: How many bytes of binary values at most.
         longest_bulk_bytes: A longer binary value is not read: its element has no value, but length and place.
         with_pixels: Go on to the pixels and behind them; otherwise the data set ends before them.
+        leaves_pixels: Native pixels are not read, however short: their element has no value, but length and place.
+        cost_bytes: What all else may take in memory when it is converted, at most.
     """
 
     bulk_bytes: int
     longest_bulk_bytes: int
     with_pixels: bool
+    leaves_pixels: bool = False
+    cost_bytes: int = MAX_COST_BYTES
 
 
 def open_data_set(file: BinaryIO, *, transfer_syntax_uid: str) -> Window:
@@ -111,7 +121,7 @@ class _Build(Walk):
         is_implicit = transfer_syntax_uid == IMPLICIT_LITTLE_ENDIAN
         super().__init__(window, is_implicit=is_implicit, order=order, wanted={})  # type: ignore[arg-type]
         self._keeping = keeping
-        self._cost_left = MAX_COST_BYTES
+        self._cost_left = keeping.cost_bytes
         self._bulk_left = keeping.bulk_bytes
         self._root = _Open({}, "iso8859")
         self._sequences: list[tuple[_Open, BaseTag, list[Dataset]]] = []
@@ -136,6 +146,9 @@ class _Build(Walk):
         if self._keeping.with_pixels:
             if pixels.length_bytes is None:
                 self._take_fragments(frame, pixels.tag, vr or b"OB", pixels.position)
+            elif self._keeping.leaves_pixels:
+                name = (vr or b"OW").decode("ascii")
+                self._put(frame, pixels.tag, name, None, (pixels.position, pixels.length_bytes))
             else:
                 self._take(frame, pixels.tag, vr or b"OW", pixels.position, pixels.length_bytes)
         super()._take_pixels(frame, vr, pixels)
@@ -145,6 +158,7 @@ class _Build(Walk):
         self._put(frame, tag, vr.decode("ascii"), value, (start, 0xFFFFFFFF))
 
     def _put(self, frame: Frame, tag: int, vr: str | None, value: bytes | None, place: tuple[int, int]) -> None:
+        self._pay(_ELEMENT_COST_BYTES)
         name, (start, length) = BaseTag(tag), place
         if tag == _SPECIFIC_CHARACTER_SET and value is not None:
             vr, value = "CS", _plain_character_sets(value)
@@ -154,10 +168,12 @@ class _Build(Walk):
             self._unnamed.append((frame.target.values, name))
 
     def _open_sequence(self, frame: Frame, tag: int, made: Frame) -> None:
+        self._pay(_ELEMENT_COST_BYTES)
         made.target = []
         self._sequences.append((frame.target, BaseTag(tag), made.target))
 
     def _open_item(self, frame: Frame) -> tuple[dict[int, None], _Open]:
+        self._pay(_ITEM_COST_BYTES)
         parent = next(one.target for one in reversed(self.stack) if isinstance(one.target, _Open))
         item = _Open({}, parent.own_encoding())
         frame.target.append(Dataset(item.values, parent_encoding=item.encoding))
@@ -170,11 +186,17 @@ class _Build(Walk):
         if length > MAX_VALUE_BYTES:
             raise HeaderRefused("limit")
         value = self.window.read(start, length)
-        values = length // _NUMBERS[vr] if vr in _NUMBERS else 1 + value.count(b"\\")
-        self._cost_left -= length + _VALUE_COST_BYTES * values
+        if vr in _NUMBERS:
+            values, each = length // _NUMBERS[vr], _NUMBER_COST_BYTES
+        else:
+            values, each = 1 + value.count(b"\\"), _PLAIN_COST_BYTES
+        self._pay(_TEXT_COST * length + _VALUE_COST_BYTES.get(vr, each) * values)
+        return value
+
+    def _pay(self, cost_bytes: int) -> None:
+        self._cost_left -= cost_bytes
         if self._cost_left < 0:
             raise HeaderRefused("limit")
-        return value
 
     def _read_bulk(self, start: int, length: int) -> bytes | None:
         if length > self._keeping.longest_bulk_bytes:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import struct
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -19,10 +16,8 @@ from preprocessing.elements import PIXEL_DATA, PixelData, find_data_set, read_el
 from preprocessing.errors import Reason, UnsupportedImage
 from preprocessing.header import DEFLATED_LITTLE_ENDIAN, InstanceHeader, read_header
 from preprocessing.planes import VOLUME_CLASSES
+from preprocessing.spans import Spans, fragment_spans
 from preprocessing.windows import HeaderRefused, Window, open_window
-
-Spans = tuple[tuple[int, int], ...]
-"""Position and length of the pieces of one frame."""
 
 _PIECE_BYTES: Final = 1 << 20
 
@@ -151,35 +146,7 @@ def _frame_spans(pixels: PixelData, header: InstanceHeader, layout: Layout, wind
         size = layout.size_bytes
         count = min(frames, pixels.length_bytes // size, len(header.planes))
         return [((pixels.position + index * size, size),) for index in range(count)]
-    table, fragments = pixels.fragments[0], pixels.fragments[1:]
-    if frames == 1:
-        return [fragments]
-    if len(fragments) == frames:
-        return [(fragment,) for fragment in fragments]
-    if table[1] != 4 * frames:
-        return _by_ends(window, fragments)
-    return _by_offsets(struct.unpack(f"<{frames}I", window.read(*table)), fragments)
-
-
-def _by_offsets(starts: Sequence[int], fragments: Sequence[tuple[int, int]]) -> list[Spans]:
-    """Tell frames apart by the Basic Offset Table (PS3.5 A.4): where the first fragment of each begins."""
-    places = [position - fragments[0][0] for position, _ in fragments]
-    bounds = [*(bisect_left(places, start) for start in starts), len(fragments)]
-    if any(low >= high for low, high in pairwise(bounds)):
-        raise UnsupportedImage(Reason.PIXEL_DATA_DAMAGED, "the offset table points back, or behind the pixel data")
-    return [tuple(fragments[low:high]) for low, high in pairwise(bounds)]
-
-
-def _by_ends(window: Window, fragments: Sequence[tuple[int, int]]) -> list[Spans]:
-    """Tell frames of several fragments apart by the marker that ends a JPEG, JPEG-LS or JPEG 2000 stream."""
-    found: list[Spans] = []
-    begun: list[tuple[int, int]] = []
-    for position, length in fragments:
-        begun.append((position, length))
-        if window.read(position + max(0, length - 4), min(4, length)).rstrip(b"\0").endswith(b"\xff\xd9"):
-            found.append(tuple(begun))
-            begun = []
-    return found
+    return fragment_spans(pixels, window, frames=frames)
 
 
 def _is_padding(raw: Raw, stored: NDArray[np.int32], header: InstanceHeader) -> NDArray[np.bool_]:

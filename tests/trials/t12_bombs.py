@@ -1,5 +1,6 @@
 """Small files that become large: refused within two seconds of processor time and 256 MiB, never out of memory.
 
+What may be kept is read back by DICOMweb's readers, within the same memory and while others are answered.
 Of the clock only a loose limit is asked: what else runs on the machine is not the service's work.
 """
 
@@ -11,7 +12,9 @@ from pathlib import Path
 from tests.trials.long_texts import long_texts
 from tests.trials.mutants.bombs import Bomb, bombs
 from tests.trials.mutants.doors import Doors, open_doors
+from tests.trials.mutants.kept_bombs import kept_bombs
 from tests.trials.mutants.lane import open_lane
+from tests.trials.mutants.readers import ReadBack
 from tests.trials.trial import Counts, Trial, add_up
 
 
@@ -35,6 +38,8 @@ def run(seed: int, folder: Path) -> Counts:
             counts["undocumented"] += any("UNDOCUMENTED" in word for word in said)
             print(f"{bomb.name}: {said[:2]}, {seconds:.2f} s, {grown:.0f} MiB")
         of_texts = long_texts(doors)
+        read_back = _read_back(doors)
+        counts["undocumented"] += read_back.undocumented
         counts["process_deaths"] += len(set(processes) - set(doors.processes()))
         counts["written_outside"] = len(doors.written_outside())
     (folder / "lane").mkdir()
@@ -50,7 +55,27 @@ def run(seed: int, folder: Path) -> Counts:
         for surprise in lane.surprises:
             print(surprise)
     counts = add_up((counts, of_texts))
-    return {**counts, "seconds_max": slowest, "processor_s_max": busiest, "memory_growth_mib_max": largest}
+    return {
+        **counts,
+        "seconds_max": slowest,
+        "processor_s_max": busiest,
+        "memory_growth_mib_max": largest,
+        "read_back": read_back.answers,
+        "read_processor_s_max": read_back.processor_s,
+        "read_memory_mib_max": read_back.peak_mib,
+        "others_waited_s_max": read_back.others_waited_s,
+    }
+
+
+def _read_back(doors: Doors) -> ReadBack:
+    """Store what is rightly kept, and have every reader read it."""
+    read_back = ReadBack(doors.memory_mib()["web"])
+    for uid, bomb in kept_bombs():
+        [said] = doors.stowed([bomb.content])
+        assert said.startswith("kept"), (bomb.name, said)
+        read_back.read(doors, uid)
+        print(f"{bomb.name}: {said}; read: {read_back.said}")
+    return read_back
 
 
 def _is_refusal(word: str) -> bool:
@@ -84,6 +109,15 @@ TRIAL = Trial(
         "echoes_kept_waiting",
         "texts_too_long",
     ),
-    at_most={"processor_s_max": 2.0, "seconds_max": 20.0, "memory_growth_mib_max": 256.0, "echo_s_max": 1.0},
+    at_most={
+        "processor_s_max": 2.0,
+        "seconds_max": 20.0,
+        "memory_growth_mib_max": 256.0,
+        "echo_s_max": 1.0,
+        "read_processor_s_max": 5.0,
+        "read_memory_mib_max": 256.0,
+        "others_waited_s_max": 2.0,
+    },
+    at_least={"read_back": 42},
     timeout_s=600.0,
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 from fastapi import Depends, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
@@ -20,7 +20,7 @@ from service.native_model import DICOM_XML, to_xml
 from service.results.dicomweb import records, wado
 from service.results.dicomweb.attributes import Json
 from service.results.dicomweb.records import Place, StoredInstance
-from service.results.dicomweb.saving import json_answer
+from service.results.dicomweb.saving import json_answer, streamed
 from service.results.dicomweb.wado import Part
 from service.results.visibility import Scope
 
@@ -98,12 +98,22 @@ def item_form(accepts: Sequence[Accepted]) -> str:
     raise not_acceptable(f"Data sets are told as {DICOM_JSON} or as multipart/related of {DICOM_XML}.")
 
 
-def items_answer(request: Request, items: Iterator[Json], form: str, headers: Mapping[str, str]) -> Response:
-    """Answer with data sets, one after another: a study of thousands is never in memory."""
+def items_answer(
+    request: Request,
+    items: Iterator[Json],
+    form: str,
+    headers: Mapping[str, str],
+    *,
+    limiter: CapacityLimiter | None = None,
+) -> Response:
+    """Answer with data sets, one after another: a study of thousands is never in memory.
+
+    The first of them are read here; a limiter holds the threads that may read the others.
+    """
     if form == DICOM_XML:
         parts = (Part(DICOM_XML, None, (to_xml(item),)) for item in items)
-        return multipart_answer(parts, DICOM_XML, headers=headers)
-    return json_answer(request, _json_array(items), DICOM_JSON, dict(headers))
+        return multipart_answer(parts, DICOM_XML, headers=headers, limiter=limiter)
+    return json_answer(request, _json_array(items), DICOM_JSON, dict(headers), limiter=limiter)
 
 
 def _json_array(items: Iterator[Json]) -> Iterator[bytes]:
@@ -128,16 +138,6 @@ def multipart_answer(
     return StreamingResponse(body, status_code=status, media_type=media_type, headers=headers)
 
 
-def streamed(body: Iterable[bytes], limiter: CapacityLimiter | None) -> Iterable[bytes] | AsyncIterator[bytes]:
-    """Return a body whose pieces are made in threads of its own, so that waiting ones keep nobody else waiting."""
-    return body if limiter is None else _in_threads(iter(body), limiter)
-
-
-async def _in_threads(body: Iterator[bytes], limiter: CapacityLimiter) -> AsyncIterator[bytes]:
-    while (piece := await to_thread.run_sync(next, body, None, limiter=limiter)) is not None:
-        yield piece
-
-
 def not_acceptable(words: str) -> ServiceError:
     """Return the refusal of a request that takes nothing that there is."""
     return ServiceError(406, "not_acceptable", words)
@@ -148,7 +148,10 @@ def frame_numbers(text: str, most: int) -> list[int]:
     numbers = text.split(",")
     if len(numbers) > most or not all(n.isascii() and n.isdigit() and len(n) < 10 for n in numbers):
         raise Invalid(f"Frames are whole numbers from 1 on, with commas between, at most {most}.")
-    return [int(number) for number in numbers]
+    found = [int(number) for number in numbers]
+    if len(set(found)) < len(found):  # not allowed (PS3.18 10.4.1), and each time again costs as much
+        raise Invalid("A frame can be asked for once only.")
+    return found
 
 
 def base_of(request: Request) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydicom import Dataset, dcmwrite
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
@@ -16,13 +18,16 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from preprocessing.datasets import Keeping, read_dataset
+from preprocessing.datasets import Keeping, open_data_set, read_dataset
 from preprocessing.windows import HeaderRefused
 
 CONVERTIBLE = frozenset({str(ImplicitVRLittleEndian), str(ExplicitVRBigEndian), str(DeflatedExplicitVRLittleEndian)})
 """Native pixels in another coding of the data set: no pixel value changes."""
 MAX_CONVERTED_BYTES = 256 << 20
-"""A conversion holds the file in memory; a larger one is sent as it is stored."""
+"""A larger file is sent as it is stored."""
+_HELD = Keeping(bulk_bytes=32 << 20, longest_bulk_bytes=32 << 20, with_pixels=True, leaves_pixels=True)
+"""The pixels are sent from the file; other binary values are held in memory, some times over while they are coded."""
+_PIECE_BYTES = 1 << 20
 
 PYDICOM_ERRORS = (
     ArithmeticError, AttributeError, BytesLengthException, EOFError, HeaderRefused, InvalidDicomError, LookupError,
@@ -30,11 +35,12 @@ PYDICOM_ERRORS = (
 )  # fmt: skip
 """What pydicom is known to raise on values that a sender made: it has no error of its own for most of them."""
 
+_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
-def to_explicit(path: Path, *, transfer_syntax_uid: str, size_bytes: int) -> bytes | None:
-    """Return a stored file in Explicit VR Little Endian; None when it cannot be converted.
+def to_explicit(path: Path, *, transfer_syntax_uid: str, size_bytes: int) -> Iterator[bytes] | None:
+    """Return a stored file in Explicit VR Little Endian, in pieces; None when it cannot be converted.
 
     Args:
         path: A file of the archive.
@@ -43,15 +49,37 @@ def to_explicit(path: Path, *, transfer_syntax_uid: str, size_bytes: int) -> byt
     """
     if size_bytes > MAX_CONVERTED_BYTES:
         return None
-    keeping = Keeping(MAX_CONVERTED_BYTES, MAX_CONVERTED_BYTES, with_pixels=True)
     try:
         with path.open("rb") as file:
-            dataset = read_dataset(file, transfer_syntax_uid=transfer_syntax_uid, keeping=keeping)
+            dataset = read_dataset(file, transfer_syntax_uid=transfer_syntax_uid, keeping=_HELD)
+        pixels = _take_pixels(dataset)
         if transfer_syntax_uid == str(ExplicitVRBigEndian):
             _swap(dataset)
-        return _written(dataset)
+        if pixels is None:
+            return iter((_head(dataset),))
+        before, behind = _head(dataset[: pixels.tag]), _written(dataset[pixels.tag :])
     except PYDICOM_ERRORS:
         return None
+    return _around(before, _pixels(path, transfer_syntax_uid, pixels), behind)
+
+
+def turned(words: bytes, width: int) -> bytes:
+    """Big endian words → little endian; what is less than a word stays."""
+    whole = len(words) // width * width
+    little = bytearray(words)
+    for index in range(width):
+        little[index:whole:width] = words[width - 1 - index : whole : width]
+    return bytes(little)
+
+
+def _take_pixels(dataset: Dataset) -> RawDataElement | None:
+    """Remove from a data set the pixels that were left in the file, and return them."""
+    for tag in _PIXEL_TAGS:
+        pixels = dataset.get_item(tag, keep_deferred=True) if tag in dataset else None
+        if isinstance(pixels, RawDataElement) and pixels.value is None:
+            del dataset[tag]
+            return pixels
+    return None
 
 
 def _swap(dataset: Dataset) -> None:
@@ -61,17 +89,42 @@ def _swap(dataset: Dataset) -> None:
             for item in element.value:
                 _swap(item)
         elif (width := _WORD_BYTES.get(element.VR)) and isinstance(element.value, bytes):
-            value = element.value[: len(element.value) // width * width]
-            element.value = b"".join(value[i : i + width][::-1] for i in range(0, len(value), width))
+            element.value = turned(element.value[: len(element.value) // width * width], width)
 
 
-def _written(dataset: Dataset) -> bytes:
-    buffer = io.BytesIO()
+def _head(dataset: Dataset) -> bytes:
+    """Return the preamble, the file meta information and a data set."""
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.preamble = bytes(128)
+    return _written(dataset, is_file=True)
+
+
+def _written(dataset: Dataset, *, is_file: bool = False) -> bytes:
+    buffer = io.BytesIO()
     # The coding is said here and not taken from the data set, which remembers the one that it was read in.
-    dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True, enforce_file_format=True)
+    dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True, enforce_file_format=is_file)
     return buffer.getvalue()
+
+
+def _pixels(path: Path, transfer_syntax_uid: str, pixels: RawDataElement) -> Iterator[bytes]:
+    """Give the element of the pixels, its value from the file."""
+    vr = pixels.VR or "OW"
+    width = _WORD_BYTES.get(vr, 1) if transfer_syntax_uid == str(ExplicitVRBigEndian) else 1
+    length = pixels.length // width * width
+    yield struct.pack("<HH2sxxI", pixels.tag.group, pixels.tag.element, vr.encode(), length + length % 2)
+    with path.open("rb") as file:
+        window = open_data_set(file, transfer_syntax_uid=transfer_syntax_uid)
+        window.require(pixels.value_tell)
+        for start in range(0, length, _PIECE_BYTES):
+            piece = window.read(pixels.value_tell + start, min(_PIECE_BYTES, length - start))
+            yield turned(piece, width) if width > 1 else piece
+    yield bytes(length % 2)
+
+
+def _around(before: bytes, pixels: Iterator[bytes], behind: bytes) -> Iterator[bytes]:
+    yield before
+    yield from pixels
+    yield behind

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +10,14 @@ from typing import BinaryIO
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from preprocessing.elements import MAX_ITEMS, PixelData, read_elements
+from preprocessing.errors import UnsupportedImage
 from preprocessing.header import InstanceHeader
+from preprocessing.spans import Spans, fragment_spans
 from preprocessing.windows import HeaderRefused, Window, open_window
 from service.accept import Accepted
 from service.archive import Archive, StoredFileDamaged
 from service.media_types import MEDIA_TYPES, OCTETS
+from service.results.dicomweb.explicit import turned
 from service.results.dicomweb.records import StoredInstance
 from service.results.dicomweb.wado import EXPLICIT, UNPACKABLE
 
@@ -82,7 +83,7 @@ class Frames:
                 if found is None:
                     raise NoSuchFrame("no pixel data")
                 self._spans = _spans(found, instance.header, window)
-        except (HeaderRefused, StoredFileDamaged, FileNotFoundError) as error:
+        except (HeaderRefused, StoredFileDamaged, UnsupportedImage, FileNotFoundError) as error:
             raise NoSuchFrame("pixel data damaged") from error
 
     @property
@@ -108,7 +109,7 @@ class Frames:
             for position, length in spans:
                 for start in range(position, position + length, _CHUNK):
                     chunk = window.read(start, min(_CHUNK, position + length - start))
-                    yield _turned(chunk, word) if word > 1 else chunk
+                    yield turned(chunk, word) if word > 1 else chunk
 
     def _window(self, file: BinaryIO) -> Window:
         offset = self._archive.dataset_offset(file)
@@ -116,10 +117,7 @@ class Frames:
         return open_window(file, offset=offset, length=length, is_deflated=self._is_deflated)
 
 
-_Spans = tuple[tuple[int, int], ...]
-
-
-def _spans(pixels: PixelData, header: InstanceHeader, window: Window) -> list[_Spans]:
+def _spans(pixels: PixelData, header: InstanceHeader, window: Window) -> list[Spans]:
     """Return for each frame where its bytes are."""
     frames = max(1, header.number_of_frames or 1)
     if frames > MAX_ITEMS:  # nothing so long was ever made, and each frame costs memory here
@@ -133,45 +131,4 @@ def _spans(pixels: PixelData, header: InstanceHeader, window: Window) -> list[_S
             raise NoSuchFrame("frames cannot be told apart")
         frames = min(frames, pixels.length_bytes // size)
         return [((pixels.position + index * size, size),) for index in range(frames)]
-    table, fragments = pixels.fragments[0], pixels.fragments[1:]
-    if frames == 1:
-        return [fragments] if fragments else []
-    if len(fragments) == frames:
-        return [(fragment,) for fragment in fragments]
-    if table[1] == 0:
-        return _by_ends(window, fragments, frames)
-    if table[1] != 4 * frames or not fragments:
-        raise NoSuchFrame("frames cannot be told apart")
-    return _by_offsets(struct.unpack(f"<{frames}I", window.read(*table)), fragments)
-
-
-def _by_offsets(offsets: Sequence[int], fragments: Sequence[tuple[int, int]]) -> list[_Spans]:
-    """Tell frames of several fragments apart by the Basic Offset Table (PS3.5 A.4)."""
-    begins = [position - fragments[0][0] for position, _ in fragments]
-    firsts = [bisect_left(begins, offset) for offset in offsets]
-    bounds = zip(firsts, [*firsts[1:], len(fragments)], strict=True)
-    return [tuple(fragments[first:end]) for first, end in bounds]
-
-
-def _by_ends(window: Window, fragments: Sequence[tuple[int, int]], frames: int) -> list[_Spans]:
-    """Tell frames of several fragments apart by the marker that ends a JPEG, JPEG-LS or JPEG 2000 stream."""
-    found: list[_Spans] = []
-    begun: list[tuple[int, int]] = []
-    for position, length in fragments:
-        begun.append((position, length))
-        tail = window.read(position + max(0, length - 4), min(4, length))
-        if tail.rstrip(b"\0").endswith(b"\xff\xd9"):
-            found.append(tuple(begun))
-            begun = []
-    if len(found) != frames or begun:
-        raise NoSuchFrame("frames cannot be told apart")
-    return found
-
-
-def _turned(words: bytes, width: int) -> bytes:
-    """Big endian words → little endian; what is less than a word stays."""
-    whole = len(words) // width * width
-    turned = bytearray(words)
-    for index in range(width):
-        turned[index:whole:width] = words[width - 1 - index : whole : width]
-    return bytes(turned)
+    return fragment_spans(pixels, window, frames=frames)

@@ -45,7 +45,9 @@ class Pictures:
         self._starting = threading.Lock()
         self._pool: DecodePool | None = None
         self.limiter = CapacityLimiter(settings.picture_processes)
-        """Threads that a streamed answer may hold while it waits for a child."""
+        """Threads that a streamed answer may hold while it waits for a child, or recodes a file."""
+        self.readers = CapacityLimiter(settings.picture_processes)
+        """Threads that read the attributes of stored files."""
 
     @contextlib.contextmanager
     def seat(self) -> Iterator[None]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import BinaryIO
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from service.accept import Accepted
@@ -77,7 +80,7 @@ def _retrieve(request: Request, scope: Scope, accepts: Sequence[Accepted], place
     if has_already(request, tag):
         return not_changed(tag)
     parts = wado.parts(chosen, base_of(request), lambda one: _unpacked(pictures, archive, one))
-    limiter = pictures.limiter if any(one.way is Way.UNPACKED for one in chosen) else None
+    limiter = pictures.limiter if any(one.way is not Way.AS_STORED for one in chosen) else None
     if not next(one for one in usable if wado.choose(archive, instances, [one])).is_multipart:
         with pictures.seat() if limiter else contextlib.nullcontext():
             [part] = parts
@@ -99,34 +102,39 @@ def _unpacked(pictures: Pictures, archive: Archive, instance: StoredInstance) ->
 
 
 @router.get(StudyPath + "/metadata", **openapi.METADATA)
-def retrieve_study_metadata(request: Request, scope: Scoped, accepts: Accepts, place: StudyPlace) -> Response:
+async def retrieve_study_metadata(request: Request, scope: Scoped, accepts: Accepts, place: StudyPlace) -> Response:
     """WADO-RS: give the attributes of every instance of a study, bulk values by address."""
-    return _metadata(request, scope, accepts, place)
+    return await _metadata(request, scope, accepts, place)
 
 
 @router.get(SeriesPath + "/metadata", **openapi.METADATA)
-def retrieve_series_metadata(request: Request, scope: Scoped, accepts: Accepts, place: SeriesPlace) -> Response:
+async def retrieve_series_metadata(request: Request, scope: Scoped, accepts: Accepts, place: SeriesPlace) -> Response:
     """WADO-RS: give the attributes of every instance of a series, bulk values by address."""
-    return _metadata(request, scope, accepts, place)
+    return await _metadata(request, scope, accepts, place)
 
 
 @router.get(InstancePath + "/metadata", **openapi.METADATA)
-def retrieve_instance_metadata(request: Request, scope: Scoped, accepts: Accepts, place: InstancePlace) -> Response:
+async def retrieve_instance_metadata(
+    request: Request, scope: Scoped, accepts: Accepts, place: InstancePlace
+) -> Response:
     """WADO-RS: give the attributes of an instance, bulk values by address."""
-    return _metadata(request, scope, accepts, place)
+    return await _metadata(request, scope, accepts, place)
 
 
-def _metadata(request: Request, scope: Scope, accepts: Sequence[Accepted], place: Place) -> Response:
+async def _metadata(request: Request, scope: Scope, accepts: Sequence[Accepted], place: Place) -> Response:
     form = item_form(accepts)
     archive: Archive = request.app.state.archive
-    instances, base = instances_at(request, scope, place), base_of(request)
+    instances, base = await run_in_threadpool(instances_at, request, scope, place), base_of(request)
 
     def items() -> Iterator[Json]:
         for instance in instances:
             path = archive.path(instance.site_id, instance.content_sha256)
             yield read_metadata(path, instance.header, f"{wado.address(base, instance)}/bulkdata")
 
-    return items_answer(request, items(), form, {})
+    # A hostile header takes a second and some 100 MiB: those who wait for their turn hold no thread.
+    readers = request.app.state.pictures.readers
+    answer = partial(items_answer, request, items(), form, {}, limiter=readers)
+    return await to_thread.run_sync(answer, limiter=readers)
 
 
 @router.get(InstancePath + "/frames/{numbers}", **openapi.FRAMES)

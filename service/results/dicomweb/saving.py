@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -51,7 +52,14 @@ def packed(body: Iterable[bytes]) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def json_answer(request: Request, pieces: Iterable[bytes], media_type: str, headers: dict[str, str]) -> Response:
+def json_answer(
+    request: Request,
+    pieces: Iterable[bytes],
+    media_type: str,
+    headers: dict[str, str],
+    *,
+    limiter: CapacityLimiter | None = None,
+) -> Response:
     """Answer with JSON as it is made, packed when the client takes that and it is worth it."""
     body = iter(pieces)
     headers = {**headers, "Vary": "Accept, Accept-Encoding"}
@@ -63,8 +71,19 @@ def json_answer(request: Request, pieces: Iterable[bytes], media_type: str, head
         begun.append(piece)
     whole = _after(begun, body)
     if takes_packed(request):
-        return StreamingResponse(packed(whole), media_type=media_type, headers={**headers, "Content-Encoding": "gzip"})
-    return StreamingResponse(whole, media_type=media_type, headers=headers)
+        whole = packed(whole)
+        headers["Content-Encoding"] = "gzip"
+    return StreamingResponse(streamed(whole, limiter), media_type=media_type, headers=headers)
+
+
+def streamed(body: Iterable[bytes], limiter: CapacityLimiter | None) -> Iterable[bytes] | AsyncIterator[bytes]:
+    """Return a body whose pieces are made in threads of its own, so that waiting ones keep nobody else waiting."""
+    return body if limiter is None else _in_threads(iter(body), limiter)
+
+
+async def _in_threads(body: Iterator[bytes], limiter: CapacityLimiter) -> AsyncIterator[bytes]:
+    while (piece := await to_thread.run_sync(next, body, None, limiter=limiter)) is not None:
+        yield piece
 
 
 def _after(begun: Sequence[bytes], body: Iterator[bytes]) -> Iterator[bytes]:

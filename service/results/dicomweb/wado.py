@@ -90,12 +90,9 @@ def parts(chosen: Iterable[Chosen], base: str, unpack: Unpack) -> Iterator[Part]
         instance = one.instance
         body: Iterable[bytes] | None = None
         if one.way is Way.RECODED:
-            recoded = to_explicit(
-                one.path,
-                transfer_syntax_uid=instance.transfer_syntax_uid,
-                size_bytes=instance.size_bytes,
+            body = to_explicit(
+                one.path, transfer_syntax_uid=instance.transfer_syntax_uid, size_bytes=instance.size_bytes
             )
-            body = None if recoded is None else (recoded,)
         elif one.way is Way.UNPACKED and (unpacked := unpack(instance)) is not None:
             body = _pieces(unpacked)
         syntax = instance.transfer_syntax_uid if body is None else EXPLICIT

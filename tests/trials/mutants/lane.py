@@ -121,7 +121,9 @@ class Lane:
         """Read it as those do who come later: DICOMweb's metadata, frames and conversion, and the export of cases."""
         read_metadata(path, header, "bulkdata")
         if header.transfer_syntax_uid in CONVERTIBLE:
-            to_explicit(path, transfer_syntax_uid=header.transfer_syntax_uid, size_bytes=spooled.size_bytes)
+            syntax, size_bytes = header.transfer_syntax_uid, spooled.size_bytes
+            for _ in to_explicit(path, transfer_syntax_uid=syntax, size_bytes=size_bytes) or ():
+                pass
         instance = StoredInstance(
             site_id=self.parts.site_id,
             study_instance_uid="1.2",

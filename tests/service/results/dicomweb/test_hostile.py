@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import struct
+import threading
+import time
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
 from service.intake.outcomes import Door, Sender
-from service.results.dicomweb.frames import _turned
+from service.results.dicomweb import routes
+from service.results.dicomweb.explicit import turned
+from service.results.dicomweb.metadata import read_metadata
 from tests.factories import dataset_bytes, keep, make_radiograph
+from tests.preprocessing.phantoms import element, header_of, item
 from tests.service.results.dicomweb.conftest import Web
+from tests.trials.mutants.bombs import HEAD, part10
 
 
 def store(web: Web, content: bytes) -> None:
@@ -64,9 +74,74 @@ def test_more_frames_than_were_ever_made_are_not_served(web: Web, frames: int) -
         assert answer.status_code == 404
 
 
+@pytest.mark.parametrize("starts", [(18, 0), (0, 0), (18, 36), (0, 900)], ids=str)
+def test_frames_that_an_offset_table_mixes_up_are_not_served(web: Web, starts: tuple[int, int]) -> None:
+    dataset = make_radiograph(NumberOfFrames=2)
+    dataset.file_meta.TransferSyntaxUID = JPEGLSLossless
+    value = encapsulate([b"a" * 10, b"b" * 10, b"c" * 10], has_bot=False)
+    dataset.PixelData = struct.pack("<HHI2I", 0xFFFE, 0xE000, 8, *starts) + value[8:]
+    dataset["PixelData"].is_undefined_length = True
+    web.send(dataset)
+
+    for what in ("frames/1", "frames/2", "bulkdata/7FE00010"):
+        assert ask(web, dataset, what).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("vr", "value"), [("DS", b"1.5"), ("IS", b"12345"), ("PN", b"A"), ("UI", b"1"), ("LO", b"A1"), ("AT", b"1234")]
+)
+@pytest.mark.parametrize("elements", [3, 40])
+def test_metadata_of_long_lists_take_no_more_memory_than_is_allowed(
+    tmp_path: Path, vr: str, value: bytes, elements: int
+) -> None:
+    separator = b"" if vr == "AT" else b"\\"
+    many = separator.join([value] * (60_000 // len(value + separator)))
+    lists = b"".join(element(0x00211010 + number, vr, many) for number in range(elements))
+    path = tmp_path / "lists.dcm"
+    path.write_bytes(part10(HEAD + lists))
+
+    assert metadata_peak_bytes(path) < 80 << 20
+
+
+@pytest.mark.parametrize("items", [20_000, 40_000])
+def test_metadata_of_many_items_take_no_more_memory_than_is_allowed(tmp_path: Path, items: int) -> None:
+    path = tmp_path / "items.dcm"
+    path.write_bytes(part10(HEAD + element(0x00211010, "SQ", item(element(0x00080104, "LO", b"A")) * items)))
+
+    assert metadata_peak_bytes(path) < 80 << 20
+
+
+def metadata_peak_bytes(path: Path) -> int:
+    tracemalloc.start()
+    read_metadata(path, header_of(path), "bulkdata")
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak_bytes
+
+
+def test_few_metadata_are_read_at_once(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = web.send(make_radiograph())
+    at_once: list[int] = []
+    reading = threading.Semaphore(0)
+
+    def slow(*_: object) -> dict[str, object]:
+        reading.release()
+        time.sleep(0.1)
+        at_once.append(reading._value)
+        reading.acquire()
+        return {}
+
+    monkeypatch.setattr(routes, "read_metadata", slow)
+    with ThreadPoolExecutor(8) as askers:
+        answers = list(askers.map(lambda _: ask(web, dataset, "metadata"), range(8)))
+
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert max(at_once) == web.settings.picture_processes
+
+
 @pytest.mark.parametrize(("words", "width"), [(b"abc", 2), (b"abcdefg", 4), (b"", 8), (b"abcdefgh", 8)])
 def test_big_endian_words_are_turned_and_what_is_less_than_one_stays(words: bytes, width: int) -> None:
     whole = len(words) // width * width
-    turned = b"".join(words[at : at + width][::-1] for at in range(0, whole, width))
+    expected = b"".join(words[at : at + width][::-1] for at in range(0, whole, width))
 
-    assert _turned(words, width) == turned + words[whole:]
+    assert turned(words, width) == expected + words[whole:]

@@ -378,6 +378,7 @@ def test_frames_that_nobody_can_decode_are_406(web: Web, packed: Dataset, accept
         ("1,3", 404),
         ("x", 400),
         ("1,,2", 400),
+        ("1,2,1", 400),
         ("-1", 400),
         ("1.5", 400),
         ("9" * 20, 400),
