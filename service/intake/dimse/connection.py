@@ -169,12 +169,12 @@ class Connection(asyncio.BufferedProtocol):
             await self._wait()
 
     async def rest(self, seconds: float) -> None:
-        """Let the others work, for so long at least. Raises Ended when the association must end meanwhile.
+        """Let the others work, for so long at least. Raises Ended when the association must end.
 
-        What a peer sent before it closed is still dealt with.
+        What a peer sent before it closed is still dealt with, as long as that needs no waiting.
         """
         await asyncio.sleep(seconds)
-        if self._ended not in (None, End.CLOSED):
+        if self._ended is not None and (seconds or self._ended is not End.CLOSED):
             raise Ended(self._ended)
 
     def say(self, data: bytes) -> None:

@@ -117,19 +117,23 @@ def test_a_limit_holds_for_gathered_crumbs(open_listener: OpenListener, too_many
     assert listening.spool_files() == []
 
 
-@pytest.mark.parametrize(("end", "goes_on"), [(End.STOPPING, False), (End.IDLE, False), (End.CLOSED, True)])
-def test_a_rest_ends_with_the_association_but_not_with_its_sender(end: End, goes_on: bool) -> None:
-    async def rest() -> bool:
+@pytest.mark.parametrize(
+    ("end", "seconds", "goes_on"),
+    [(End.STOPPING, 0.0, False), (End.IDLE, 0.0, False), (End.CLOSED, 0.0, True), (End.CLOSED, 0.001, False)],
+)
+def test_a_rest_ends_with_the_association_and_a_wait_with_its_sender_too(
+    end: End, seconds: float, goes_on: bool
+) -> None:
+    async def rest() -> End | None:
         connection = Connection("127.0.0.1", Patience(1.0, 1.0, 1.0, 1), buffer_bytes=64)
         connection.cut(end)
         try:
-            await connection.rest(0.0)
+            await connection.rest(seconds)
         except Ended as ended:
-            assert ended.end is end
-            return False
-        return True
+            return End(str(ended))
+        return None
 
-    assert asyncio.run(rest()) is goes_on
+    assert asyncio.run(rest()) is (None if goes_on else end)
 
 
 def test_an_association_of_crumbs_ends_with_a_word_when_the_service_must_stop(open_listener: OpenListener) -> None:
