@@ -24,7 +24,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.service.intake.dimse.authority import Authority
 from tests.service.intake.dimse.sender import COMMAND, CT, CT_ID, LAST, associate_rq, data_pdu, pdv, store_command
@@ -46,6 +46,10 @@ CHUNK_BYTES = 65_536
 BURN_GRAIN_S = 0.005
 DRIP_S = 1.0
 PER_ADDRESS = 16
+
+
+Attack: TypeAlias = Callable[[int, str], Coroutine[Any, Any, None]]
+"""Attacks a port from an address, once."""
 
 
 def address_of(number: int) -> str:
@@ -89,7 +93,7 @@ async def dripping(port: int, address: str) -> None:
         for byte in struct.pack(">BxL", 4, 100_000) + bytes(10_000):
             writer.write(bytes((byte,)))
             await asyncio.sleep(DRIP_S)
-            if reader.at_eof():
+            if reader.at_eof() or writer.is_closing():
                 return
 
 
@@ -97,7 +101,7 @@ async def oversize(port: int, address: str) -> None:
     """Claim a PDU of 4 GiB and begin to send it."""
     async with connected(port, address) as (reader, writer):
         writer.write(struct.pack(">BxL", 1, 0xFFFFFFFF))
-        while not reader.at_eof():
+        while not (reader.at_eof() or writer.is_closing()):
             writer.write(bytes(65_536))
             await writer.drain()
             await asyncio.sleep(0.01)  # drain alone never waits at a connection that is gone
@@ -114,13 +118,13 @@ async def crumbling(port: int, address: str, *, calling: str, values: int) -> No
         writer.write(data_pdu(pdv(CT_ID, COMMAND | LAST, store_command(CT, "1.2.826.0.1.3680043.8.498.16"))))
         pdu = data_pdu(pdv(CT_ID, 0, b"x") * values)
         chunk = pdu * -(-CHUNK_BYTES // len(pdu))
-        while not reader.at_eof():
+        while not (reader.at_eof() or writer.is_closing()):
             writer.write(chunk)
             await writer.drain()
             await asyncio.sleep(0.01)
 
 
-async def _again(attack: Callable[[int, str], Coroutine[Any, Any, None]], port: int, number: int) -> None:
+async def _again(attack: Attack, port: int, number: int) -> None:
     await asyncio.sleep(number % 97 / 97 * RISE_S)
     while True:
         with contextlib.suppress(OSError, EOFError):
@@ -129,15 +133,16 @@ async def _again(attack: Callable[[int, str], Coroutine[Any, Any, None]], port: 
 
 
 async def _crowd(plain: int, tls: int) -> None:
+    attacks: list[tuple[Attack, int, int]] = [
+        (silent, plain, SILENT),
+        (half_tls, tls, HALF_TLS),
+        (dripping, plain, DRIPPING),
+        (oversize, plain, OVERSIZE),
+    ]
+    attacks += [(partial(crumbling, calling=name, values=each), plain, CRUMBLING) for name, each in CRUMBLERS.items()]
     async with asyncio.TaskGroup() as group:
         number = 0
-        for attack, port, count in (
-            (silent, plain, SILENT),
-            (half_tls, tls, HALF_TLS),
-            (dripping, plain, DRIPPING),
-            (oversize, plain, OVERSIZE),
-            *((partial(crumbling, calling=name, values=each), plain, CRUMBLING) for name, each in CRUMBLERS.items()),
-        ):
+        for attack, port, count in attacks:
             for _ in range(count):
                 group.create_task(_again(attack, port, number))
                 number += 1
@@ -212,7 +217,7 @@ def run(seed: int, folder: Path) -> Counts:
             "throughput_percent_min": round(100 * during["per_s"] / quiet_per_s, 1),
             "quiet_per_s_min": round(quiet_per_s, 1),
             "burnt_percent_max": round(100 * burnt, 1),
-            "begun_images_min": during["spool"],
+            "begun_images_min": during["begun"],
             "connections_max": during["sockets"] - base["sockets"],
             "memory_growth_mib_max": round((during["resident_bytes"] - base["resident_bytes"]) / MIB, 1),
         }
@@ -222,10 +227,11 @@ def _attack(listener: Attacked, honest: subprocess.Popen[str], seconds: float) -
     """Return the honest site's figures and the listener's under attack, and the share of a processor it costs."""
     with in_process("tests.trials.t16_crowd", "crowd", str(listener.port), str(listener.tls_port)) as crowd:
         stretch(honest, RISE_S)
+        begun = len(list((listener.folder / "data" / "spool").glob("*.part")))
         used_s, began_s = processor_s(crowd), time.monotonic()
         figures = stretch(honest, seconds)
         share = (processor_s(crowd) - used_s) / (time.monotonic() - began_s)
-        return {**figures, **listener.ask()}, share
+        return {**figures, **listener.ask(), "begun": begun}, share
 
 
 def _quiet(honest: subprocess.Popen[str], seconds: float, share: float) -> dict[str, Any]:

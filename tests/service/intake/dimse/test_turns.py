@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from service.intake.dimse import turns
 from service.intake.dimse.connection import Connection, End, Ended, Patience
+from service.intake.dimse.pdus import AbortReason
 from service.intake.dimse.turns import CRUMB_BYTES, CRUMBS_REST_S, TURN_VALUES
 from service.intake.outcomes import IntakeReason
 from service.intake.spool import Spooled
@@ -72,6 +74,18 @@ def test_crumbs_are_written_together_and_their_sender_waits(
     assert len(writes) <= 2
     sent = 1 + -(-len(data) // 7) + 1
     assert rests == [CRUMBS_REST_S] * (sent // TURN_VALUES)
+
+
+def test_an_association_of_nothing_but_crumbs_is_ended(listening: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MAX_CRUMB_TURNS", 3)
+
+    with listening.call() as sender:
+        sender.associate()
+        sender.send(data_pdu(pdv(CR_ID, COMMAND | LAST, store_command(CR, "1.2.3"))))
+        sender.send(*crumbs(bytes(7_000), values=1))
+        assert sender.ends() == (ABORT, bytes((0, 0, 2, AbortReason.NOT_SPECIFIED)))
+
+    wait_until("an empty spool", lambda: not listening.spool_files())
 
 
 def test_a_usual_sender_gives_way_and_never_waits(listening: Listening, rests: list[float], writes: list[int]) -> None:
