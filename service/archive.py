@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,10 @@ from typing import BinaryIO
 
 PREAMBLE = bytes(128) + b"DICM"
 """Always zero: a preamble can make a DICOM file executable (PS3.10 section 7.5)."""
+
+INCOMING = ".incoming"
+"""Where files of a store stand until they are whole: what a crash leaves there belongs to nobody (`clear_incoming`)."""
+FORGOTTEN_S = 3_600.0
 
 _GROUP_LENGTH = 12
 _CHUNK_BYTES = 1 << 20
@@ -60,7 +65,10 @@ class Archive:
             os.fsync(descriptor)
             os.link(spooled, kept)
             with _alone(target.parent):
-                spooled.replace(target)
+                if self._stands_for_another(target, descriptor):
+                    spooled.unlink()
+                else:
+                    spooled.replace(target)
             return False
         spooled.rename(kept)
         return True
@@ -76,12 +84,28 @@ class Archive:
         """Give a file, whole and on the disk, its name in the archive once more; durable on return. Raises OSError."""
         target = self.path(site_id, content_sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.parent / f".{secrets.token_hex(8)}.part"
+        temporary = _incoming(self.folder)
         os.link(kept, temporary)
-        with _alone(target.parent):
-            temporary.replace(target)
+        with _alone(target.parent), kept.open("rb") as file:
+            if not self._stands_for_another(target, file.fileno()):
+                temporary.replace(target)
         temporary.unlink(missing_ok=True)  # two names of one file: nothing was replaced (rename(2))
         _sync_names(target, self.folder)
+
+    def _stands_for_another(self, target: Path, descriptor: int) -> bool:
+        """Tell whether a name stands for the same data set, whole, under another file meta: another transfer syntax.
+
+        Then the rows that were acknowledged speak of that one.
+        """
+        try:
+            with target.open("rb") as file:
+                offset = self.dataset_offset(file)
+                file.seek(0)
+                if file.read(offset) == os.pread(descriptor, offset, 0):
+                    return False
+        except (FileNotFoundError, StoredFileDamaged):
+            return False
+        return self._has_content(target, target.stem)
 
     def put(self, site_id: int, part10: bytes) -> str:
         """Store a whole Part-10 file durably and return the SHA-256 of its data set."""
@@ -95,9 +119,12 @@ class Archive:
 
         Raises OSError when it cannot be read just now: that says nothing about the file.
         """
+        return self._has_content(self.path(site_id, content_sha256), content_sha256)
+
+    def _has_content(self, path: Path, content_sha256: str) -> bool:
         digest = hashlib.sha256()
         try:
-            with self.path(site_id, content_sha256).open("rb") as file:
+            with path.open("rb") as file:
                 file.seek(self.dataset_offset(file))
                 while chunk := file.read(_CHUNK_BYTES):
                     digest.update(chunk)
@@ -146,7 +173,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def write_durably(target: Path, content: bytes, *, root: Path) -> None:
     """Write a file so that after a crash it is whole or not there; the root and what is missing below it are made."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{secrets.token_hex(8)}.part"
+    temporary = _incoming(root)
     try:
         with temporary.open("xb") as file:
             file.write(content)
@@ -157,6 +184,21 @@ def write_durably(target: Path, content: bytes, *, root: Path) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync_names(target, root)
+
+
+def _incoming(root: Path) -> Path:
+    """Return a new name in the folder where files of a store stand until they are whole."""
+    folder = root / INCOMING
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{secrets.token_hex(8)}.part"
+
+
+def clear_incoming(root: Path) -> None:
+    """Remove what processes left half done in a store that died over it."""
+    for path in (root / INCOMING).glob("*.part"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_ctime > FORGOTTEN_S:
+                path.unlink()
 
 
 def _sync_names(target: Path, root: Path) -> None:

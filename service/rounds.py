@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from service import audit
+from service.archive import clear_incoming
 from service.attempt import Attempt
 from service.clock import ClockWatch
 from service.engine import Engine, State
@@ -190,11 +191,14 @@ class Rounds:
         clear_part_files(self._parts.settings.spool_folder, self._database, now=self._parts.clock())
 
     def sweep(self) -> None:
-        """Remove what nobody needs any more: ended workflows, tensors that can be made again."""
+        """Remove what nobody needs any more: ended workflows, tensors that can be made again, files half stored."""
         now = self._parts.clock()
         while self._engine.sweep(before=now - KEEP_ENDED_S):
             continue
         self._parts.workspace.sweep(now=now, max_age_s=KEEP_WORK_S)
+        settings = self._parts.settings
+        for store in (settings.archive_folder, settings.documents_folder):
+            clear_incoming(store)
 
     def _settle(self, now: float) -> None:
         with self._database.transaction() as tx:

@@ -62,6 +62,8 @@ class Pending:
     """Its name in the spool from when it has one in the archive."""
     is_new: bool = False
     """Its name in the archive was free: nobody else's bytes stood there."""
+    is_in_doubt: bool = False
+    """Its rows may be in the tables although their commit failed."""
     steps: SimpleQueue[Exception | None] = field(default_factory=SimpleQueue)
     """What became of naming the file, then of syncing it."""
     steps_left: int = 2
@@ -179,7 +181,7 @@ class Committer:
             except ROW_FAILURES as failure:
                 # One bad instance takes no other with it; a disk that refused is not asked again.
                 alone = len(batch) > 1 and not is_refused_by_disk(failure)
-                endings = [self._write_row(p) for p in batch] if alone else [self._failed(failure)] * len(batch)
+                endings = [self._write_row(p) for p in batch] if alone else self._failed(failure, batch)
         except Exception as failure:  # noqa: BLE001 - every sender gets an answer, whatever went wrong
             log.error("commit failed", extra={"error": type(failure).__name__})  # noqa: TRY400
             endings = [FAILED] * len(batch)
@@ -191,6 +193,8 @@ class Committer:
         with self._database.transaction(is_durable=False) as tx:
             endings = [records.keep(tx, pending.arrival, self._rules, now) for pending in batch]
             self._finish_syncs(batch)
+            for pending in batch:
+                pending.is_in_doubt = True
         for pending, (kind, _) in zip(batch, endings, strict=True):
             if kind is Kind.REFUSED:
                 self._take_back(pending)
@@ -203,7 +207,7 @@ class Committer:
         except _NotSynced:
             pass
         except ROW_FAILURES as failure:
-            return self._failed(failure)
+            return self._failed(failure, [pending])[0]
         self._take_back(pending)
         return self._not_stored(pending.failure)
 
@@ -237,15 +241,19 @@ class Committer:
         log.error("disk refused", extra={"errno": failure.errno})
         return FULL
 
-    def _failed(self, failure: Exception) -> Ending:
-        """Say how instances end whose rows could not be written."""
+    def _failed(self, failure: Exception, batch: Sequence[Pending] = ()) -> list[Ending]:
+        """Say how instances end whose rows could not be written, and leave no file behind that no row can know."""
+        for pending in batch:
+            pending.wait()
+            if not pending.is_in_doubt:
+                self._take_back(pending)
         self.is_suspect = self.is_suspect or is_refused_sync(failure)
         # No trace: one of SQL would carry the patient's attributes.
         log.error(
             "commit failed",
             extra={"error": type(failure).__name__, "state": "suspect" if self.is_suspect else "in use"},
         )
-        return FULL if is_refused_by_disk(failure) else FAILED
+        return [FULL if is_refused_by_disk(failure) else FAILED] * len(batch)
 
     # Letting go
 

@@ -22,7 +22,7 @@ from service.routing.studies import Routed, Waits, route
 
 # Built once: an instance takes six of them before its sender gets an answer, and building costs more than running.
 _i, _s, _e = tables.instance.c, tables.study.c, tables.series.c
-_KNOWN = select(_i.content_sha256, _i.is_result).where(
+_KNOWN = select(_i.content_sha256, _i.transfer_syntax_uid, _i.is_result).where(
     _i.site_id == bindparam("site"), _i.sop_instance_uid == bindparam("uid")
 )
 _SITE = select(
@@ -88,13 +88,17 @@ class _Study:
 
 
 def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Kind, IntakeReason | None]:
-    """Write the rows of one instance; the same content is accepted once, other content under its UID is held."""
+    """Write the rows of one instance; the same content is accepted once, other content under its UID is held.
+
+    The same bytes under another transfer syntax say something else: they are other content.
+    """
     header, sender = arrival.header, arrival.sender
     if belongs_nowhere(header):
         hold(tx, arrival, IntakeReason.NO_STUDY, now)
         return Kind.HELD, IntakeReason.NO_STUDY
     known = tx.execute(_KNOWN, {"site": sender.site_id, "uid": header.sop_instance_uid}).one_or_none()
-    if known is not None and known.content_sha256 == arrival.content_sha256:
+    same = (arrival.content_sha256, header.transfer_syntax_uid)
+    if known is not None and (known.content_sha256, known.transfer_syntax_uid) == same:
         return Kind.DUPLICATE, None
     if known is not None:
         policy = tx.execute(_SITE, {"site": sender.site_id}).one().policy

@@ -118,6 +118,7 @@ class Resumable:
                 try:
                     async with aclosing(pieces(request, settings=self._settings, max_bytes=most)) as body:
                         async for piece in body:
+                            self._intake.check_room()
                             await asyncio.to_thread(growing.write, piece)
                 except (BodyRefused, SenderLeft) as ended:
                     failure = ended

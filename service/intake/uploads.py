@@ -41,7 +41,7 @@ async def upload(request: Request, *, intake: Intake, settings: Settings, sender
         async with aclosing(pieces(request, settings=settings, max_bytes=settings.max_stow_bytes)) as body:
             first = await anext(body, b"")
             if _is_zip(request, first):
-                await _spool_zip(first, body, name, batch, settings)
+                await _spool_zip(_joined(first, body), name, batch, intake=intake, settings=settings)
             else:
                 await _take_file(first, body, name, batch)
     except BodyRefused as refusal:
@@ -104,7 +104,15 @@ async def _take_file(first: bytes, body: AsyncIterator[bytes], name: str, batch:
         splitter.abandon()
 
 
-async def _spool_zip(first: bytes, body: AsyncIterator[bytes], name: str, batch: Batch, settings: Settings) -> None:
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+async def _spool_zip(
+    body: AsyncIterator[bytes], name: str, batch: Batch, *, intake: Intake, settings: Settings
+) -> None:
     """Spool the zip into a file without a name, so that a crash leaves nothing behind, then take its files."""
     try:
         file = tempfile.TemporaryFile(dir=settings.spool_folder, buffering=0)  # noqa: SIM115 - closed below
@@ -112,7 +120,7 @@ async def _spool_zip(first: bytes, body: AsyncIterator[bytes], name: str, batch:
         await batch.refuse(name, IntakeReason.OUT_OF_RESOURCES)
         return
     with file:
-        if not await _spool(first, body, file):
+        if not await _spool(body, file, intake):
             await batch.refuse(name, IntakeReason.OUT_OF_RESOURCES)
             return
         await _take_zip(file, file.tell(), name, batch, settings)
@@ -140,11 +148,12 @@ async def _take_entries(opened: Zip, batch: Batch) -> None:
         await batch.add(entry.filename, file)
 
 
-async def _spool(first: bytes, body: AsyncIterator[bytes], file: BinaryIO) -> bool:
-    """Write the zip to the disk; False when the disk refuses."""
+async def _spool(body: AsyncIterator[bytes], file: BinaryIO, intake: Intake) -> bool:
+    """Write the zip to the disk; False when the disk refuses, or would leave too little room for what else comes."""
     try:
-        await asyncio.to_thread(_write, file, first)
         async for piece in body:
+            if not intake.has_room():
+                return False
             await asyncio.to_thread(_write, file, piece)
     except OSError:
         return False

@@ -39,7 +39,7 @@ def page(results: dict[str, Any], soak: dict[str, Any] | None = None) -> str:
         "![Ratios to the peers, and figures beside their limits](benchmarks.svg)",
     ]
     for name, group in results.items():
-        lines += ["", f"## {TITLES.get(name, name)}", "", f"{group['machine']}; load at the end {group['load']}.", ""]
+        lines += ["", f"## {TITLES.get(name, name)}", "", _where(group), ""]
         lines += ["| work | ours | beside | theirs | ratio or spread | must | |"]
         lines += [
             "| --- | ---: | --- | ---: | ---: | ---: | --- |",
@@ -50,6 +50,11 @@ def page(results: dict[str, Any], soak: dict[str, Any] | None = None) -> str:
     if soak:
         lines += ["", *soak_section(soak)]
     return "\n".join(lines) + "\n"
+
+
+def _where(group: dict[str, Any]) -> str:
+    when = f"{group['ended']}, commit {group['commit']}; " if "commit" in group else ""
+    return f"{group['machine']}; {when}load at the end {group['load']}."
 
 
 def _line(row: Row) -> str:

@@ -8,7 +8,10 @@ import platform
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+
+from tests.commit import commit
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "benchmarks.json"
@@ -122,6 +125,8 @@ def keep(group: str, rows: Sequence[Row]) -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     results[group] = {
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release().split('-')[0]}",
+        "commit": commit(),
+        "ended": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "load": round(os.getloadavg()[0], 1),
         "rows": [asdict(row) for row in rows],
     }

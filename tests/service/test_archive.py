@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.archive import Archive
+from service import archive as stores
+from service.archive import INCOMING, Archive, clear_incoming
 from tests.factories import make_radiograph, part10
 
 SHA256 = "ab" * 32
@@ -94,3 +95,34 @@ def test_a_result_stays_where_a_folder_was_made_for_an_instance_a_moment_ago(
 
     folder = archive.path(1, sha256).parent
     assert synced == [folder, folder.parent, archive.folder, tmp_path]
+
+
+def test_what_a_crash_left_half_stored_goes_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, content = Archive(tmp_path / "archive"), part10(make_radiograph())
+    sha256 = archive.put(1, content)
+    left = archive.folder / INCOMING / "ab.part"
+    left.write_bytes(content[:500])
+
+    clear_incoming(archive.folder)
+    assert left.exists()
+    monkeypatch.setattr(stores, "FORGOTTEN_S", -1.0)
+    clear_incoming(archive.folder)
+
+    assert not left.exists()
+    assert archive.is_intact(1, sha256)
+
+
+def test_a_name_of_the_same_bytes_under_another_syntax_is_not_given_away(tmp_path: Path) -> None:
+    archive, content = Archive(tmp_path / "archive"), part10(make_radiograph())
+    sha256 = archive.put(1, content)
+    other = content.replace(b"1.2.840.10008.1.2.1\x00", b"1.2.840.10008.1.2.5\x00")
+    assert len(other) == len(content)
+    assert other != content
+
+    again = spooled(tmp_path, other)
+    kept = place(archive, again, sha256=sha256)
+    archive.restore(kept, site_id=1, content_sha256=sha256)
+
+    assert archive.path(1, sha256).read_bytes() == content
+    assert not again[0].exists()
+    assert list((archive.folder / INCOMING).iterdir()) == []

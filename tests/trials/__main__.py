@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.commit import commit
 from tests.trials.trial import BROKEN_OFF, Counts, Missing, Trial, add_up, all_trials
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def main() -> int:
     commands.add_parser("report")
     arguments = parser.parse_args()
     if arguments.command == "report":
-        PAGE.write_text(page(all_trials(), rows()))
+        PAGE.write_text(page(all_trials(), rows(), every_row()))
         print(PAGE.relative_to(ROOT))
         return 0
     chosen = [trial for trial in all_trials() if not arguments.numbers or trial.number in arguments.numbers]
@@ -114,26 +114,33 @@ def ends_within(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def commit() -> str:
-    """Return the commit that is tried, marked when the tree differs from it by more than what trials write."""
-    here = _git("describe", "--always").strip() or "unknown"
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
-    return f"{here}-dirty" if changed else here
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout
+def every_row() -> list[dict]:  # type: ignore[type-arg]
+    """Return what was run so far, in its order."""
+    return [json.loads(line) for line in LEDGER.read_text().splitlines()] if LEDGER.is_file() else []
 
 
 def rows() -> list[dict]:  # type: ignore[type-arg]
     """Return what was run so far; of a seed that was run again, what came out last."""
-    lines = LEDGER.read_text().splitlines() if LEDGER.is_file() else []
-    every = [json.loads(line) for line in lines]
-    return list({(row["trial"], row["seed"]): row for row in every}.values())
+    return list({(row["trial"], row["seed"]): row for row in every_row()}.values())
 
 
-def page(trials: list[Trial], done: list[dict]) -> str:  # type: ignore[type-arg]
-    """Return the page of results."""
+def failed_first(trials: list[Trial], every: list[dict]) -> list[str]:  # type: ignore[type-arg]
+    """Return what is to be told of seeds that had a fault and were run again on the same commit: it may come again."""
+    known = {trial.number: trial for trial in trials}
+    last = {(row["trial"], row["seed"]): row for row in every}
+    told = [
+        f"- {row['trial']}, seed {row['seed']}, {row['commit']}: {'; '.join(faults)}"
+        for row in every
+        if row["trial"] in known and (faults := known[row["trial"]].faults(row["counts"]))
+        if (now := last[row["trial"], row["seed"]]) is not row and now["commit"] == row["commit"]
+    ]
+    if not told:
+        return []
+    return ["", "Seeds that failed and were run again on the same commit; the table has what came out last:", "", *told]
+
+
+def page(trials: list[Trial], done: list[dict], every: list[dict]) -> str:  # type: ignore[type-arg]
+    """Return the page of results: of what was done last with each seed, and of every row that was written."""
     lines = [
         "# Trials of reliability",
         "",
@@ -158,7 +165,7 @@ def page(trials: list[Trial], done: list[dict]) -> str:  # type: ignore[type-arg
             f"| {trial.number} | {trial.title} | {_figure(total.get(trial.counted, 0))} {_words(trial.counted)} "
             f"| {trial.full:,} | {verdict(trial, total)} | {told if own else ''} | {hours:.1f} | {', '.join(commits)} |"
         )
-    return "\n".join([*lines, *seeded_bugs(SEEDED_BUGS)]) + "\n"
+    return "\n".join([*lines, *failed_first(trials, every), *seeded_bugs(SEEDED_BUGS)]) + "\n"
 
 
 def seeded_bugs(path: Path) -> list[str]:

@@ -17,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.trials.__main__ import ROOT, SEEDED_BUGS, commit
+from tests.commit import commit
+from tests.trials.__main__ import ROOT, SEEDED_BUGS
 
 WANTED = 0.9
 COMMAND = (

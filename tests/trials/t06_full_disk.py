@@ -65,7 +65,7 @@ def _rounds(place: Place, seed: int, cases: list[tuple[str, int]]) -> Counts:
             counts["signatures_refused"] += place.sign(*second) != 200
             signed += 1
         found = invariants.audit(place.settings, acknowledged)
-        counts.update({name: found[name] for name in invariants.NEVER})
+        counts.update({name: found[name] for name in (*invariants.NEVER, "unreferenced")})
         counts["rounds"] += 1
     counts["signatures_lost"] = signed - _versions(place)
     return {**counts, "recovery_s_max": slowest, "acknowledged": len(acknowledged), "signed": signed}
@@ -136,7 +136,7 @@ def volume(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-NEVER = (*invariants.NEVER, "wrong_codes", "signatures_refused", "signatures_lost", "reads_failed")
+NEVER = (*invariants.NEVER, "unreferenced", "wrong_codes", "signatures_refused", "signatures_lost", "reads_failed")
 
 TRIAL = Trial(
     number="06",

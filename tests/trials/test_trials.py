@@ -109,7 +109,7 @@ def test_sittings_go_on_with_the_seeds_that_are_left(tmp_path: Path, monkeypatch
         done.append(seed)
 
     assert done == [1, 4, 7]
-    assert "| 12 tries | 10 | passed |" in sittings.page([trial], sittings.rows())
+    assert "| 12 tries | 10 | passed |" in sittings.page([trial], sittings.rows(), sittings.every_row())
 
 
 def test_a_seed_that_does_not_end_is_a_fault_until_it_was_run_again(
@@ -125,9 +125,11 @@ def test_a_seed_that_does_not_end_is_a_fault_until_it_was_run_again(
     trial = Trial("99", "nothing", run, "tries", 10, ("lost",), timeout_s=0.05)
 
     assert not sittings.sit(trial, 0)
-    assert "broke off: 1" in sittings.page([trial], sittings.rows())
+    assert "broke off: 1" in sittings.page([trial], sittings.rows(), sittings.every_row())
     assert sittings.sit(trial, 0)
-    assert "| 4 tries | 10 | so far passed |" in sittings.page([trial], sittings.rows())
+    told = sittings.page([trial], sittings.rows(), sittings.every_row())
+    assert "| 4 tries | 10 | so far passed |" in told
+    assert "- 99, seed 0, " in told  # it may come again
 
 
 def test_page_tells_which_seeded_bugs_were_missed(tmp_path: Path) -> None:

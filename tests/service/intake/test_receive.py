@@ -5,11 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import JPEGLosslessSV1
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
@@ -76,6 +80,35 @@ def test_same_uid_with_other_content_is_held_and_the_first_stays(parts: Parts) -
     assert rows(parts, "instance") == [first]
     assert (held["kind"], held["count"], held["reason"]) == ("held", 2, "conflict")
     assert parts.archive.is_intact(parts.site_id, str(held["content_sha256"]))
+
+
+def test_the_same_bytes_under_another_transfer_syntax_are_held_and_the_stored_file_stays(parts: Parts) -> None:
+    film = make_radiograph()
+    parts.send(film)
+    [first] = rows(parts, "instance")
+    path = parts.archive.path(parts.site_id, str(first["content_sha256"]))
+    before = path.read_bytes()
+
+    spooled = parts.intake.open(parts.sender(), transfer_syntax_uid=JPEGLosslessSV1)
+    spooled.write(dataset_bytes(film))
+    outcome = keep(parts.intake, spooled, sop_class_uid=None, sop_instance_uid=None)
+
+    assert outcome.status == 0x0111
+    assert path.read_bytes() == before
+    assert rows(parts, "instance") == [first]
+    assert [row["reason"] for row in rows(parts, "problem")] == ["conflict"]
+    assert list(parts.settings.spool_folder.glob("*.part")) == []
+
+
+def test_a_stored_file_that_was_damaged_is_whole_again_when_its_image_comes_again(parts: Parts) -> None:
+    film = make_radiograph()
+    parts.send(film)
+    [row] = rows(parts, "instance")
+    path = parts.archive.path(parts.site_id, str(row["content_sha256"]))
+    path.write_bytes(b"damaged")
+
+    assert parts.send(film).kind is Kind.DUPLICATE
+    assert parts.archive.is_intact(parts.site_id, str(row["content_sha256"]))
 
 
 def test_site_may_ask_for_a_warning_on_conflict(tmp_path: Path) -> None:
@@ -234,6 +267,32 @@ def test_disk_under_the_tables_that_refuses_is_told_as_full_and_a_refused_sync_i
 
     assert first.status == 0xA700
     assert parts.intake.has_room() is takes_more
+    assert list(parts.archive.folder.rglob("*.dcm")) == []
+
+
+def test_a_file_whose_rows_may_be_there_stays_when_their_commit_fails(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = make_radiograph()
+    with monkeypatch.context() as disk:
+        disk.setattr(parts.database, "transaction", _commits_and_fails(parts.database.transaction))
+        refused = parts.send(film)
+
+    [row] = rows(parts, "instance")
+    assert refused.kind is Kind.REFUSED
+    assert parts.archive.is_intact(parts.site_id, str(row["content_sha256"]))
+    assert parts.send(film).kind is Kind.DUPLICATE
+
+
+def _commits_and_fails(transaction: Callable[..., AbstractContextManager[Any]]) -> Callable[..., Any]:
+    @contextmanager
+    def failing(**asked: bool) -> Iterator[Any]:
+        with transaction(**asked) as tx:
+            yield tx
+        if not asked.get("is_durable", True):  # the commit of instances, not the row of a problem
+            raise OperationalError("COMMIT", None, sqlite3.OperationalError("lost the connection"))
+
+    return failing
 
 
 @pytest.mark.parametrize("keyword", ["InstanceNumber", "SeriesNumber"])
