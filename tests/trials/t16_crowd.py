@@ -213,7 +213,7 @@ def run(seed: int, folder: Path) -> Counts:
             "deaths": not listener.is_alive,
             "honest_refused": during["refused"],
             "unexpected_errors": listener.log_count("association failed"),
-            "echo_p99_s_max": round(percentile_99(during["echoes_s"]), 3),
+            "echo_p99_s_max": round(percentile_99(during["echoes_s"] or [seconds]), 3),
             "throughput_percent_min": round(100 * during["per_s"] / quiet_per_s, 1),
             "quiet_per_s_min": round(quiet_per_s, 1),
             "burnt_percent_max": round(100 * burnt, 1),
