@@ -5,22 +5,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fastapi import FastAPI
-from pydicom.uid import UID, EncapsulatedPDFStorage
+from pydicom.uid import EncapsulatedPDFStorage
 
-from preprocessing.decoders import LOSSY_TRANSFER_SYNTAXES, SUPPORTED_TRANSFER_SYNTAXES, decoder_name
+from preprocessing.decoders import SUPPORTED_TRANSFER_SYNTAXES
 from preprocessing.pictures import PICTURE_TYPES
 from preprocessing.text import CHARACTER_SETS
+from service.conformance_networking import commitment, listener, name_of, networking, statuses, table
+from service.intake.commitments import PUSH_MODEL
 from service.intake.dimse import capabilities
-from service.intake.dimse.negotiation import APPLICATION_CONTEXT, MAX_CONTEXTS, Rejection
 from service.intake.metadata_parts import MAX_METADATA_BYTES
-from service.intake.outcomes import IntakeReason
 from service.intake.spool import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from service.intake.stow import ACCEPTED
-from service.intake.verify import LABEL_MAP_SEGMENTATION, storage_classes
+from service.intake.verify import storage_classes
 from service.media_types import MEDIA_TYPES
 from service.results import dicom_object
 from service.results.dicomweb import qido, rendered
@@ -33,26 +32,6 @@ from service.settings import Settings
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "conformance.md"
 
-_TIMES = (
-    ("tls_handshake_timeout_s", "TLS handshake"),
-    ("first_pdu_timeout_s", "A-ASSOCIATE-RQ after the connection"),
-    ("association_idle_timeout_s", "next PDU, or next bytes of a request's body"),
-    ("slow_rate_window_s", "window over which a sender's rate is taken"),
-)
-_LIMITS = (
-    ("max_pdu_bytes", "bytes of a P-DATA PDU"),
-    ("max_associate_rq_bytes", "bytes of an A-ASSOCIATE-RQ"),
-    ("max_connections", "connections"),
-    ("max_connections_per_address", "connections of one address"),
-    ("max_associations", "associations, and bodies of requests, at once"),
-    ("max_associations_per_peer", "associations, and bodies of requests, of one peer"),
-    ("max_dataset_bytes", "bytes of a data set"),
-    ("max_stow_bytes", "bytes of a STOW-RS request"),
-    ("max_stow_parts", "parts of a STOW-RS request"),
-    ("max_instances_per_study", "instances of a study"),
-    ("slow_rate_bytes_per_s", "bytes a second, the slowest that a sender may be"),
-)
-
 
 def page(app: FastAPI) -> str:
     """Return the statement.
@@ -60,8 +39,9 @@ def page(app: FastAPI) -> str:
     Args:
         app: The web process' application, for its addresses.
     """
-    parts = (_introduction(), _networking(), _listener(), _statuses(), _web(app), _search(), _media(), _objects())
-    return "\n\n".join((*parts, _text(), _security())) + "\n"
+    network = (networking(), listener(), statuses(), commitment())
+    parts = (_introduction(), *network, _web(app), _search(), _media(), _objects(), _text(), _security())
+    return "\n\n".join(parts) + "\n"
 
 
 def _introduction() -> str:
@@ -75,68 +55,16 @@ setting decides.
 | --- | --- |
 | SCP | {", ".join(_services())} |
 | origin server | STOW-RS, QIDO-RS, WADO-RS, over HTTP/1.1 |
-| SCU, FSC, UPS-RS | none |
+| SCU | none; as SCP we start associations to tell the outcome of a storage commitment |
+| FSC, UPS-RS | none |
 
 Implementation Class UID `{IMPLEMENTATION_CLASS_UID}`, Implementation Version Name `{IMPLEMENTATION_VERSION_NAME}`."""
 
 
 def _services() -> list[str]:
     stored = storage_classes()
-    others = sorted(_name(uid) for uid in capabilities.ABSTRACT_SYNTAXES - stored)
+    others = sorted(name_of(uid) for uid in capabilities.ABSTRACT_SYNTAXES - stored | {PUSH_MODEL})
     return [*others, f"Storage ({len(capabilities.ABSTRACT_SYNTAXES & stored)} SOP Classes)"]
-
-
-def _networking() -> str:
-    settings = Settings.model_construct()
-    times = [(words, f"{getattr(settings, name):g} s") for name, words in _TIMES]
-    limits = [(words, f"{getattr(settings, name):,}") for name, words in _LIMITS]
-    return "\n\n".join(
-        (
-            "## Networking",
-            f"""The listener takes associations at port {settings.dicom_port} under the AE title
-`{settings.dicom_ae_title}` (settings `dicom_port`, `dicom_ae_title`), with the application context
-`{APPLICATION_CONTEXT}`, up to {MAX_CONTEXTS} presentation contexts, one operation at a time, and no extended
-negotiation. It starts none. Who calls is known by AE title and address, registered for a site.""",
-            _table(("time", "ends after"), times),
-            _table(("limit", "default"), limits),
-            _table(
-                ("an association is rejected", "result", "source", "reason"),
-                [(r.word.replace("_", " "), *map(str, (r.result, r.source, r.reason))) for r in Rejection],
-            ),
-        )
-    )
-
-
-def _listener() -> str:
-    classes = sorted((_name(uid), uid) for uid in capabilities.ABSTRACT_SYNTAXES)
-    syntaxes = [
-        (_name(uid), uid, decoder_name(uid).split(" ")[0], "may be lossy" if uid in LOSSY_TRANSFER_SYNTAXES else "")
-        for uid in SUPPORTED_TRANSFER_SYNTAXES
-        if uid in capabilities.TRANSFER_SYNTAXES
-    ]
-    return "\n\n".join(
-        (
-            "## Transfer syntaxes\n\nTaken by every door, for every Storage SOP Class, and kept as they come.",
-            _table(("transfer syntax", "UID", "decoder", ""), syntaxes),
-            "## Abstract syntaxes",
-            "<details><summary>All of them</summary>\n\n" + _table(("SOP Class", "UID"), classes) + "\n\n</details>",
-        )
-    )
-
-
-def _statuses() -> str:
-    rows = [(f"0x{r.status:04X}", str(r.status), r.word.replace("_", " "), r.comment) for r in IntakeReason if r.status]
-    return "\n\n".join(
-        (
-            """## What a sender is told
-
-C-STORE Status, and Failure or Warning Reason of the Store Instances Response. Success means that no loss of power takes
-the instance any more: its file is on the disk, and its rows are written again if they were not. The same instance again
-is a success; another content under its UID is held for an operator. Nothing that is kept is changed, except group 2 and
-a zero preamble: there is no coercion.""",
-            _table(("status", "decimal", "why", "words"), rows),
-        )
-    )
 
 
 def _web(app: FastAPI) -> str:
@@ -154,7 +82,7 @@ def _web(app: FastAPI) -> str:
 Below `/dicomweb`, for callers with a site's key (`Authorization: Bearer`) or a session. A person of no single site
 names one with `?site=CODE` where a study is at several. `Accept` and its parameters `q`, `type` and `transfer-syntax`
 are read; the query parameter `accept` stands for the header.""",
-            _table(("resource", "gives"), rows),
+            table(("resource", "gives"), rows),
             f"""STOW-RS takes `multipart/related` of {", ".join(f"`{name}`" for name in ACCEPTED)}. Metadata (PS3.18 F,
 at most {MAX_METADATA_BYTES:,} bytes in a request) name bulk values by the Content-Location of their parts;
 pixels are `application/octet-stream`, or one part for each compressed frame with its media type and `transfer-syntax`.
@@ -200,14 +128,14 @@ Keys by keyword or by eight hexadecimal digits, into sequences with a dot. Dates
 read; `fuzzymatching` is answered with a Warning and matched literally. At most {caps} results in an answer; a Warning
 299 tells how many are left. A key that is known to DICOM and not below is not searched by, and a Warning says so; any
 other is 400. Of Request Attributes Sequence the first item counts.""",
-            _table(("attribute", "tag", "level", "matching", "given"), keys),
+            table(("attribute", "tag", "level", "matching", "given"), keys),
         )
     )
 
 
 def _media() -> str:
     frames = [
-        (_name(uid), uid, MEDIA_TYPES.get(uid, "application/octet-stream")) for uid in SUPPORTED_TRANSFER_SYNTAXES
+        (name_of(uid), uid, MEDIA_TYPES.get(uid, "application/octet-stream")) for uid in SUPPORTED_TRANSFER_SYNTAXES
     ]
     return "\n\n".join(
         (
@@ -218,7 +146,7 @@ Without a word about the transfer syntax an instance comes in Explicit VR Little
 process, lossy ones and those that cannot be unpacked given as they are stored. `transfer-syntax=*` gives every
 instance as it is stored. Frames come as they are stored, or unpacked as `application/octet-stream`; at most
 {MAX_FRAMES:,} in a request.""",
-            _table(("stored as", "UID", "frames"), frames),
+            table(("stored as", "UID", "frames"), frames),
             f"""Pictures are {", ".join(f"`{name}`" for name in PICTURE_TYPES)}: modality LUT or rescale, VOI LUT or
 window, palette, YBR and RGB, inversion last; `window` (linear, linear-exact, sigmoid), `viewport` up to
 {rendered.MAX_SIDE:,} pixels on a side, `quality`, and `annotation` ({", ".join(rendered.ANNOTATIONS)}). Pixels of 32
@@ -234,11 +162,11 @@ def _objects() -> str:
     from service.results.structured_report import REPORT_CLASS
 
     rows = [
-        ("AI result", _name(REPORT_CLASS), REPORT_CLASS, "TID 1500, preliminary, beside the study's images"),
-        ("heat map", _name(OVERLAY_CLASS), OVERLAY_CLASS, "RGB picture of the image with the activation over it"),
+        ("AI result", name_of(REPORT_CLASS), REPORT_CLASS, "TID 1500, preliminary, beside the study's images"),
+        ("heat map", name_of(OVERLAY_CLASS), OVERLAY_CLASS, "RGB picture of the image with the activation over it"),
         (
             "signed report",
-            _name(EncapsulatedPDFStorage),
+            name_of(EncapsulatedPDFStorage),
             str(EncapsulatedPDFStorage),
             "a version of a report, as signed",
         ),
@@ -251,7 +179,7 @@ In Explicit VR Little Endian and ISO_IR 192. Their UIDs are `2.25.` and a UUID o
 `{dicom_object.UID_NAMESPACE}`: the same result has the same UID. Implementation Class UID
 `{dicom_object.IMPLEMENTATION_CLASS_UID}`. Who may see a result depends on the role, and a reader sees it after their
 own first impression only.""",
-            _table(("object", "SOP Class", "UID", "content"), rows),
+            table(("object", "SOP Class", "UID", "content"), rows),
         )
     )
 
@@ -276,18 +204,6 @@ def _security() -> str:
 TLS 1.2 and 1.3 for DICOM (settings {", ".join(f"`{name}`" for name in tls)}) and for HTTP (`web_certificate`,
 `web_key`); without TLS the defaults listen at `{settings.web_host}` alone. Every access to a study is noted in an
 audit trail. Nothing is anonymised on the way in or out."""
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
-
-
-def _name(uid: str) -> str:
-    """Return a UID's name as the dictionary has it."""
-    if uid == LABEL_MAP_SEGMENTATION:
-        return "Label Map Segmentation Storage"
-    return str(UID(uid).name)
 
 
 def main() -> None:

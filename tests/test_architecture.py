@@ -21,7 +21,8 @@ ROOMS = ("intake", "inference", "results", "worklist", "reading", "reports", "ce
 
 JOINERS = {
     "app", "cli", "cli_accounts", "cli_audit", "cli_cases", "cli_check", "cli_rules", "cli_studies", "conformance",
-    "demo", "health", "interventions", "parts", "pipeline", "receiving", "rounds", "serve", "worker",
+    "conformance_networking", "demo", "health", "interventions", "parts", "pipeline", "receiving", "rounds", "serve",
+    "worker",
 }  # fmt: skip
 """They may import every room; no room imports them."""
 

@@ -36,6 +36,14 @@ def test_the_statement_is_current(page: str) -> None:
         "| signed report | Encapsulated PDF Storage |",
         "`ISO 2022 IR 149`",
         "| 0xC122 | 49442 |",
+        "| SCP | Storage Commitment Push Model SOP Class, Verification SOP Class, Storage (",
+        "| Storage Commitment Request Complete - Failures Exist | 2 |",
+        "| 0x0131 | duplicate transaction |",
+        "Associations are started for the outcome of a storage commitment alone.",
+        "SCP/SCU Role Selection",
+        "after 30 s at most (`answer_retry_s`), then twice as long each time, up to\n3,600 s",
+        "over TLS with a client certificate by that certificate too",
+        "has up to 256 presentation data values",
     ],
 )
 def test_the_statement_says(page: str, words: str) -> None:

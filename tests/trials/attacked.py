@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from sqlalchemy import insert, select
+from sqlalchemy import Column, ColumnElement, insert, select
 
 from service import tables
 from service.intake.dimse.listener import run_listener
@@ -80,11 +80,18 @@ class Attacked:
 
     def stored(self) -> set[str]:
         """Return the SOP Instance UIDs that the tables have."""
+        return self._texts(tables.instance.c.sop_instance_uid)
+
+    def broken_off(self) -> set[str]:
+        """Return the AE titles whose associations ended inside an image."""
+        return self._texts(tables.problem.c.sender, tables.problem.c.kind == "aborted")
+
+    def _texts(self, column: Column[str], *where: ColumnElement[bool]) -> set[str]:
         from service.database import Database
 
         database = Database(f"sqlite:///{self.folder / 'data' / 'pandok.db'}")
         with database.reading() as rx:
-            found = set(rx.execute(select(tables.instance.c.sop_instance_uid)).scalars())
+            found = set(rx.execute(select(column).where(*where)).scalars())
         database.close()
         return found
 

@@ -35,6 +35,8 @@ class Trial:
         never: Counts that must stay 0.
         at_most: Counts that have a limit.
         at_least: Counts that have a floor.
+        quick_bounds: What the test command, where other work shares the machine, asks of counts of time and of rates
+            instead of their limits and floors; those without one are only told there.
         quick: Seeds that the test command runs: the part that every change must pass, or about half a minute.
         timeout_s: After this long one seed has failed.
     """
@@ -47,6 +49,7 @@ class Trial:
     never: tuple[str, ...]
     at_most: Mapping[str, float] = field(default_factory=dict)
     at_least: Mapping[str, float] = field(default_factory=dict)
+    quick_bounds: Mapping[str, float] = field(default_factory=dict)
     quick: tuple[int, ...] = (0,)
     timeout_s: float = 300.0
 
@@ -55,23 +58,32 @@ class Trial:
 
         Args:
             counts: What came out.
-            is_timed: Judge how long things took; not where other work shares the machine.
+            is_timed: Judge how long things took by the real limits; where other work shares the machine, by
+                `quick_bounds` alone.
         """
+        at_most, at_least = (self._bounds(bounds, is_timed=is_timed) for bounds in (self.at_most, self.at_least))
         return [
             *(f"{name} is {counts.get(name, 'missing')}, not 0" for name in self.never if counts.get(name) != 0),
             *(
                 f"{name} is {counts.get(name, 'missing')}, more than {limit}"
-                for name, limit in self.at_most.items()
-                if name not in counts or (counts[name] > limit and (is_timed or not _tells_time(name)))
+                for name, limit in at_most.items()
+                if name not in counts or (limit is not None and counts[name] > limit)
             ),
             *(
                 f"{name} is {counts.get(name, 'missing')}, less than {floor}"
-                for name, floor in self.at_least.items()
-                if name not in counts or (counts[name] < floor and (is_timed or not _tells_time(name)))
+                for name, floor in at_least.items()
+                if name not in counts or (floor is not None and counts[name] < floor)
             ),
             *([f"{self.counted} is {counts.get(self.counted)}"] if not counts.get(self.counted) else []),
             *([f"broke off: {counts[BROKEN_OFF]:.0f}"] if counts.get(BROKEN_OFF) else []),
         ]
+
+    def _bounds(self, bounds: Mapping[str, float], *, is_timed: bool) -> dict[str, float | None]:
+        """Return what each count is judged by; None is not at all."""
+        return {
+            name: bound if is_timed or not _tells_time(name) else self.quick_bounds.get(name)
+            for name, bound in bounds.items()
+        }
 
 
 def _tells_time(name: str) -> bool:

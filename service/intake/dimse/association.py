@@ -40,6 +40,7 @@ from service.intake.dimse.records import Peer, Stranger
 from service.intake.dimse.reports import WAITS_AFTER_S, Reports
 from service.intake.dimse.seats import Seats
 from service.intake.dimse.store import Store
+from service.intake.dimse.turns import Turns
 from service.intake.outcomes import Door, Sender
 from service.intake.receive import Intake
 from service.intake.settling import StudyKey
@@ -77,7 +78,7 @@ class Association:
     """
 
     def __init__(self, connection: Connection, parts: Parts) -> None:
-        self._connection = connection
+        self._connection, self._turns = connection, Turns(connection)
         self._parts = parts
         self._peer: Peer | None = None
         self._sender: Sender | None = None
@@ -205,6 +206,7 @@ class Association:
             if kind == PduType.DATA:
                 for fragment in fragments(body):
                     await self._take(fragment)
+                    await self._turns.took(fragment)
             elif kind == PduType.ABORT:
                 raise Ended(End.ABORTED)
             elif self._connection.is_in_message:

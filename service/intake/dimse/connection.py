@@ -168,6 +168,15 @@ class Connection(asyncio.BufferedProtocol):
         while self._is_write_paused:
             await self._wait()
 
+    async def rest(self, seconds: float) -> None:
+        """Let the others work, for so long at least. Raises Ended when the association must end.
+
+        What a peer sent before it closed is still dealt with, as long as that needs no waiting.
+        """
+        await asyncio.sleep(seconds)
+        if self._ended is not None and (seconds or self._ended is not End.CLOSED):
+            raise Ended(self._ended)
+
     def say(self, data: bytes) -> None:
         """Send without waiting, from outside the association's own task; for bounded data to a peer that is quiet."""
         if self._transport is not None and not self._transport.is_closing():

@@ -10,6 +10,9 @@ from typing import NamedTuple
 HEADER_BYTES = 6
 """Every PDU: type, a reserved byte, 32-bit big endian length of what follows."""
 
+MAX_VALUES = 256
+"""Presentation data values in one PDU. Usual senders put one or two into it: a command, data, or one of each."""
+
 _PDV_HEADER = struct.Struct(">LBB")
 _PDV_OVERHEAD = _PDV_HEADER.size
 _SHORT_PDU = struct.Struct(">BxL4B")
@@ -58,11 +61,17 @@ class Fragment(NamedTuple):
 
 
 def fragments(body: memoryview) -> Iterator[Fragment]:
-    """Yield the presentation data values of a P-DATA-TF body. Raises Malformed when lengths do not add up."""
-    offset, end = 0, len(body)
+    """Yield the presentation data values of a P-DATA-TF body.
+
+    Raises Malformed when lengths do not add up, and past `MAX_VALUES`.
+    """
+    offset, end, left = 0, len(body), MAX_VALUES
     if not end:
         raise Malformed(AbortReason.INVALID_PARAMETER, "P-DATA without a value")
     while offset < end:
+        if not left:
+            raise Malformed(AbortReason.INVALID_PARAMETER, "too many values in a PDU")
+        left -= 1
         if end - offset < _PDV_OVERHEAD:
             raise Malformed(AbortReason.INVALID_PARAMETER, "presentation data value too short")
         length, context_id, control = _PDV_HEADER.unpack_from(body, offset)

@@ -18,6 +18,10 @@ DRAIN_FACTOR = 2
 """A data set that is refused is read to its end, so that its sender hears why; up to so many times the limit."""
 
 
+GATHERED_BYTES = 8 << 10
+"""Shorter pieces are gathered until they are so many bytes, and written together."""
+
+
 class Store:
     """Receives one data set.
 
@@ -40,6 +44,7 @@ class Store:
         self._intake, self._sender = intake, sender
         self._max_dataset_bytes = max_dataset_bytes
         self._spooled: Spooled | None = None
+        self._gathered = bytearray()
         self._refusal = _refusal(command, context)
         if self._refusal is None:
             self._open(context.transfer_syntax)
@@ -60,8 +65,21 @@ class Store:
             if self.size_bytes > DRAIN_FACTOR * self._max_dataset_bytes:
                 raise Malformed(AbortReason.NOT_SPECIFIED, "data set does not end")
             return
+        if self._gathered or len(fragment) < GATHERED_BYTES:
+            self._gathered += fragment
+            if len(self._gathered) >= GATHERED_BYTES:
+                self._spool_gathered()
+        else:
+            self._spool(fragment)
+
+    def _spool_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, bytearray()
+        self._spool(gathered)
+
+    def _spool(self, data: bytearray | memoryview) -> None:
+        assert self._spooled is not None  # noqa: S101 - what is refused gathers nothing
         try:
-            self._spooled.write(fragment)
+            self._spooled.write(data)
         except DatasetTooLarge:
             self._refuse(IntakeReason.TOO_LARGE)
         except OSError as failure:
@@ -76,6 +94,8 @@ class Store:
 
     async def _outcome(self) -> Outcome:
         sop_class_uid, sop_instance_uid = self.command.sop_class_uid, self.command.sop_instance_uid
+        if self._gathered:
+            self._spool_gathered()
         if self._spooled is not None:
             spooled, self._spooled = self._spooled, None  # consumed from here on
             return await self._intake.keep(spooled, sop_class_uid=sop_class_uid, sop_instance_uid=sop_instance_uid)

@@ -378,11 +378,13 @@ IN_MESSAGE = [COMMAND_PDU, data_pdu(pdv(CR_ID, 0, b"data"))]
         ([struct.pack(">BxL", 0x04, 0)], AbortReason.INVALID_PARAMETER),
         ([struct.pack(">BxL", 0x04, 262_145)], AbortReason.INVALID_PARAMETER),
         ([struct.pack(">BxL", 0x05, 5)], AbortReason.INVALID_PARAMETER),
+        ([COMMAND_PDU, data_pdu(*[pdv(CR_ID, 0, b"x")] * 257)], AbortReason.INVALID_PARAMETER),
     ],
     ids=[
         "data without a command", "unknown context", "no command set", "endless command", "two contexts in a command",
         "command in a data set", "other context in a data set", "release in a message", "second request",
         "an acceptance", "unknown PDU", "empty P-DATA", "P-DATA too long", "release too long",
+        "many values in a PDU",
     ],
 )  # fmt: skip
 def test_a_broken_rule_ends_the_association_with_its_reason(

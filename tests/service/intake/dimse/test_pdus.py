@@ -11,6 +11,7 @@ from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RJ, A_RELEASE_RP, P_DATA_TF
 from pynetdicom.pdu_primitives import P_DATA
 
 from service.intake.dimse.pdus import (
+    MAX_VALUES,
     AbortReason,
     Malformed,
     abort_pdu,
@@ -80,6 +81,16 @@ def test_several_values_in_one_pdu_are_told_apart() -> None:
 def test_lengths_that_do_not_add_up_are_malformed(body: bytes) -> None:
     with pytest.raises(Malformed) as malformed:
         list(fragments(memoryview(body)))
+
+    assert malformed.value.reason is AbortReason.INVALID_PARAMETER
+
+
+def test_so_many_values_in_one_pdu_and_no_more() -> None:
+    most = memoryview(pdv(3, 0, b"x") * MAX_VALUES)
+
+    assert len(list(fragments(most))) == MAX_VALUES
+    with pytest.raises(Malformed) as malformed:
+        list(fragments(memoryview(bytes(most) + pdv(3, LAST, b""))))
 
     assert malformed.value.reason is AbortReason.INVALID_PARAMETER
 
