@@ -82,6 +82,10 @@ class Attacked:
         """Return the SOP Instance UIDs that the tables have."""
         return self._texts(tables.instance.c.sop_instance_uid)
 
+    def asked_to_commit(self) -> set[str]:
+        """Return the transactions of storage commitment that were taken."""
+        return self._texts(tables.commitment.c.transaction_uid)
+
     def broken_off(self) -> set[str]:
         """Return the AE titles whose associations ended inside an image."""
         return self._texts(tables.problem.c.sender, tables.problem.c.kind == "aborted")

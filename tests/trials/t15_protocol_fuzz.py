@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.uid import generate_uid
-from pynetdicom.dsutils import decode
+from pynetdicom.dsutils import decode, encode
 
 from tests.factories import make_ct_slice
 from tests.service.intake.dimse.sender import (
@@ -25,8 +25,10 @@ from tests.service.intake.dimse.sender import (
     EXPLICIT,
     IMPLICIT,
     LAST,
+    PUSH_MODEL,
     RELEASE_RQ,
     VERIFICATION,
+    action_command,
     associate_rq,
     data_pdu,
     echo_command,
@@ -44,8 +46,7 @@ AT_ONCE = 32
 ADDRESSES = [f"127.0.1.{number}" for number in range(1, 33)]
 """More than one: a single one may have 16 connections."""
 END_S = 15.0
-COMMITMENT = "1.2.840.10008.1.20.1"
-CONTEXTS = ((VERIFICATION, (IMPLICIT,)), (CR, (EXPLICIT, IMPLICIT)), (CT, (EXPLICIT,)), (COMMITMENT, (IMPLICIT,)))
+CONTEXTS = ((VERIFICATION, (IMPLICIT,)), (CR, (EXPLICIT, IMPLICIT)), (CT, (EXPLICIT,)), (PUSH_MODEL, (IMPLICIT,)))
 CT_ID, COMMITMENT_ID = 5, 7
 NASTY = (0, 1, 2, 4, 0x7F, 0x80, 0xFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 
@@ -64,7 +65,26 @@ def association(sent: list[Dataset], *, piece: int) -> list[bytes]:
     pdus = [associate_rq(CONTEXTS), data_pdu(pdv(ECHO_ID, COMMAND | LAST, echo_command()))]
     for number, dataset in enumerate(sent):
         pdus += store_pdus(dataset, CT_ID, piece=piece, message_id=number + 1)
-    return [*pdus, RELEASE_RQ]
+    return [*pdus, *commit_pdus(sent, piece=piece), RELEASE_RQ]
+
+
+def commit_pdus(sent: list[Dataset], *, piece: int) -> list[bytes]:
+    """Return the question whether images are kept for good."""
+    asked = Dataset()
+    asked.TransactionUID = generate_uid(entropy_srcs=["commitment", *(dataset.SOPInstanceUID for dataset in sent)])
+    asked.ReferencedSOPSequence = [_reference(dataset) for dataset in sent]
+    data = encode(asked, True, True)
+    assert data is not None
+    pieces = [data[start : start + piece] for start in range(0, len(data), piece)]
+    values = [pdv(COMMITMENT_ID, LAST if data is pieces[-1] else 0, data) for data in pieces]
+    command = data_pdu(pdv(COMMITMENT_ID, COMMAND | LAST, action_command(len(sent) + 1)))
+    return [command, *(data_pdu(value) for value in values)]
+
+
+def _reference(dataset: Dataset) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = dataset.SOPClassUID, dataset.SOPInstanceUID
+    return item
 
 
 def images(chance: random.Random, count: int) -> list[Dataset]:
@@ -195,6 +215,7 @@ def _warm(listener: Attacked) -> None:
     work = [(b"".join(pdus), False) for pdus in pool(random.Random("15/warm"))] * 6
     asyncio.run(_exchange_all(listener.port, work, seen))
     assert len(seen.acknowledged) >= POOL, "the listener does not take valid images"
+    assert len(listener.asked_to_commit()) >= POOL, "the listener does not take valid requests for commitment"
 
 
 def run(seed: int, folder: Path) -> Counts:
@@ -211,6 +232,7 @@ def run(seed: int, folder: Path) -> Counts:
         return {
             "exchanges": seen.exchanges,
             "acknowledged": len(seen.acknowledged),
+            "asked_to_commit": len(listener.asked_to_commit()),
             "deaths": not listener.is_alive,
             "unended": seen.unended,
             "lost": len(seen.acknowledged - stored),

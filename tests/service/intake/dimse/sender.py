@@ -11,8 +11,8 @@ from typing import Any
 
 from pydicom import Dataset
 from pynetdicom import build_context
-from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ, DIMSEMessage
-from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ, N_ACTION_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_ACTION
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
@@ -22,6 +22,7 @@ from tests.factories import dataset_bytes
 CR = "1.2.840.10008.5.1.4.1.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
+PUSH_MODEL, PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 
 RELEASE_RQ = struct.pack(">BxLL", 5, 4, 0)
@@ -85,6 +86,15 @@ def echo_command(message_id: int = 1) -> bytes:
     primitive = C_ECHO()
     primitive.MessageID = message_id
     return command_bytes(C_ECHO_RQ(), primitive)
+
+
+def action_command(message_id: int = 1) -> bytes:
+    """Return the command that asks for storage commitment (PS3.4 J.3.2)."""
+    primitive = N_ACTION()
+    primitive.MessageID, primitive.ActionTypeID = message_id, 1
+    primitive.RequestedSOPClassUID, primitive.RequestedSOPInstanceUID = PUSH_MODEL, PUSH_MODEL_INSTANCE
+    primitive.ActionInformation = io.BytesIO(b"\0\0")
+    return command_bytes(N_ACTION_RQ(), primitive)
 
 
 def pdv(context_id: int, control: int, data: bytes) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import io
 import json
 import queue
 import socket
@@ -21,8 +20,6 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
-from pynetdicom.dimse_messages import N_ACTION_RQ
-from pynetdicom.dimse_primitives import N_ACTION
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import CTImageStorage, Verification
 from sqlalchemy import select
@@ -33,7 +30,7 @@ from service.intake.commitments import ASKER_S, GIVE_UP_AFTER_S, PUSH_MODEL, PUS
 from tests.driver import free_port, wait_until
 from tests.factories import Clock, make_ct_slice, part10
 from tests.service.intake.dimse.conftest import Listening, OpenListener
-from tests.service.intake.dimse.sender import COMMAND, IMPLICIT, LAST, command_bytes, data_pdu, pdv
+from tests.service.intake.dimse.sender import COMMAND, IMPLICIT, LAST, action_command, data_pdu, pdv
 
 # pynetdicom leaves the socket of a refused call to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -338,15 +335,9 @@ def test_what_hides_behind_pixels_in_action_information_is_not_read(asked_at: Li
     told = encode(information([(str(CTImageStorage), generate_uid())]), True, True)
     pixels = struct.pack("<HHLH", 0x7FE0, 0x0010, 2, 0)
     nested = struct.pack("<HHLHHL", 0x0008, 0x1115, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF) * 3_000
-    primitive = N_ACTION()
-    primitive.MessageID, primitive.ActionTypeID = 1, 1
-    primitive.RequestedSOPClassUID, primitive.RequestedSOPInstanceUID = PUSH_MODEL, PUSH_MODEL_INSTANCE
-    primitive.ActionInformation = io.BytesIO(b"\0\0")
-    command = command_bytes(N_ACTION_RQ(), primitive)
-
     with asked_at.call() as sender:
         sender.associate([(PUSH_MODEL, (IMPLICIT,))])
-        sender.send(data_pdu(pdv(1, COMMAND | LAST, command)), data_pdu(pdv(1, LAST, told + pixels + nested)))
+        sender.send(data_pdu(pdv(1, COMMAND | LAST, action_command())), data_pdu(pdv(1, LAST, told + pixels + nested)))
         answer = sender.answer()
 
     assert answer.Status == 0x0000
