@@ -23,7 +23,7 @@ from preprocessing.text import defined_terms
 from preprocessing.walk import Frame, Walk
 from preprocessing.windows import HeaderRefused, Window, open_window
 
-MAX_COST_BYTES: Final = 64 << 20
+MAX_COST_BYTES: Final = 160 << 20
 """What the items, the elements and the values that pydicom converts may take in memory, at most."""
 _ITEM_COST_BYTES: Final = 700
 _ELEMENT_COST_BYTES: Final = 700

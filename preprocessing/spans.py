@@ -52,6 +52,8 @@ def _by_offsets(starts: Sequence[int], fragments: Spans) -> list[Spans]:
 
 def _by_ends(window: Window, fragments: Spans, frames: int) -> list[Spans]:
     """Tell frames apart by the marker that ends a JPEG, JPEG-LS or JPEG 2000 stream."""
+    while fragments and not fragments[-1][1]:  # some encoders end with an empty one
+        fragments = fragments[:-1]
     found: list[Spans] = []
     first = 0
     for last, (position, length) in enumerate(fragments, start=1):

@@ -92,6 +92,18 @@ class Archive:
         temporary.unlink(missing_ok=True)  # two names of one file: nothing was replaced (rename(2))
         _sync_names(target, self.folder)
 
+    def claim(self, kept: Path, *, descriptor: int, site_id: int, content_sha256: str) -> None:
+        """Let a name stand for this file, whose rows are the ones that count. Raises OSError.
+
+        The same bytes under another file meta may have come first and be refused later.
+        """
+        target = self.path(site_id, content_sha256)
+        with _alone(target.parent):
+            if self._stands_for_another(target, descriptor):
+                temporary = _incoming(self.folder)
+                os.link(kept, temporary)
+                temporary.replace(target)
+
     def _stands_for_another(self, target: Path, descriptor: int) -> bool:
         """Tell whether a name stands for the same data set, whole, under another file meta: another transfer syntax.
 

@@ -11,6 +11,7 @@ from service.intake import commitments
 from service.intake.dimse import capabilities, commit_request, reports
 from service.intake.dimse.negotiation import APPLICATION_CONTEXT, MAX_CONTEXTS, Rejection
 from service.intake.dimse.pdus import MAX_VALUES
+from service.intake.dimse.turns import CRUMB_BYTES, MAX_CRUMB_TURNS, TURN_VALUES
 from service.intake.outcomes import IntakeReason
 from service.intake.verify import LABEL_MAP_SEGMENTATION
 from service.settings import Settings
@@ -49,7 +50,9 @@ def networking() -> str:
 `{APPLICATION_CONTEXT}`, up to {MAX_CONTEXTS} presentation contexts, one operation at a time, and no extended
 negotiation. Associations are started for the outcome of a storage commitment alone. Who calls is known by AE title and
 address, registered for a site, and over TLS with a client certificate by that certificate too, which must be registered
-with them, itself or by its subject and issuer. A P-DATA PDU has up to {MAX_VALUES} presentation data values.""",
+with them, itself or by its subject and issuer. A P-DATA PDU has up to {MAX_VALUES} presentation data values; an
+association that sends more than {MAX_CRUMB_TURNS * TURN_VALUES:,} in a row, most of them below {CRUMB_BYTES} bytes and
+not the last of their command or data set, is aborted.""",
             table(("time", "ends after"), times),
             table(("limit", "default"), limits),
             table(

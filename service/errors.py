@@ -20,6 +20,7 @@ class ServiceError(Exception):
         message: One or two sentences for people, without any patient attribute and without what the caller sent.
         retry_after_s: When to come back, for a refusal that passes by itself.
         detail: What a page needs to say it in its reader's language; it stands in the answer beside the message.
+        headers: What a protocol wants to be told besides.
     """
 
     def __init__(
@@ -30,8 +31,10 @@ class ServiceError(Exception):
         *,
         retry_after_s: int | None = None,
         detail: Mapping[str, str | None] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
+        self.headers = dict(headers or {})
         self.status = status
         self.code = code
         self.message = message
@@ -104,7 +107,7 @@ def error_body(code: str, message: str) -> dict[str, str]:
 
 def service_error_answer(error: ServiceError) -> JSONResponse:
     """Return the answer that a ServiceError asks for."""
-    headers = {}
+    headers = dict(error.headers)
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="pandok"'
     if error.retry_after_s is not None:

@@ -158,6 +158,14 @@ class Committer:
             content_sha256=pending.arrival.content_sha256,
         )
 
+    def _claim(self, pending: Pending) -> None:
+        self._archive.claim(
+            pending.kept,
+            descriptor=pending.spooled.descriptor,
+            site_id=pending.arrival.sender.site_id,
+            content_sha256=pending.arrival.content_sha256,
+        )
+
     def _finish_syncs(self, batch: Sequence[Pending]) -> None:
         """Return when files and names of all are on the disk. Raises _NotSynced, and each knows whether it failed."""
         waiting = [pending for pending in batch if pending.steps_left]
@@ -193,7 +201,9 @@ class Committer:
         with self._database.transaction(is_durable=False) as tx:
             endings = [records.keep(tx, pending.arrival, self._rules, now) for pending in batch]
             self._finish_syncs(batch)
-            for pending in batch:
+            for pending, (kind, _) in zip(batch, endings, strict=True):
+                if kind is Kind.STORED and not pending.is_new:
+                    self._claim(pending)
                 pending.is_in_doubt = True
         for pending, (kind, _) in zip(batch, endings, strict=True):
             if kind is Kind.REFUSED:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
-from service.archive import make_durable_folder
+from service.archive import make_durable_folder, sync_folders
 from service.database import Database
 from service.intake import resumable_records as records
 from service.intake.outcomes import Door, IntakeReason
@@ -37,9 +37,10 @@ def path_in(spool_folder: Path, public_id: str) -> Path:
 
 
 def make_part_file(path: Path) -> None:
-    """Make an upload's empty file. Raises OSError."""
+    """Make an upload's empty file; its name is on the disk on return. Raises OSError."""
     make_durable_folder(path.parent)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    sync_folders([path.parent])
 
 
 @contextmanager
@@ -56,9 +57,13 @@ def clear_part_files(spool_folder: Path, database: Database, *, now: float) -> N
     with database.reading() as rx:
         expired = records.list_expired(rx, now)
     for one in expired:
-        with contextlib.suppress(FileNotFoundError, BlockingIOError), held(path_in(spool_folder, one.public_id)):
+        path = path_in(spool_folder, one.public_id)
+        try:
+            with contextlib.suppress(BlockingIOError), held(path):
+                if _forget(database, one, now):
+                    path.unlink()
+        except FileNotFoundError:
             _forget(database, one, now)
-            path_in(spool_folder, one.public_id).unlink()
     for path in folder_in(spool_folder).glob(f"*{SUFFIX}"):
         with contextlib.suppress(FileNotFoundError, BlockingIOError), held(path):
             if time.time() - path.stat().st_mtime > STRAY_S and not _is_known(database, path.stem):
@@ -70,10 +75,13 @@ def _is_known(database: Database, public_id: str) -> bool:
         return records.find(rx, public_id) is not None
 
 
-def _forget(database: Database, one: Unfinished, now: float) -> None:
+def _forget(database: Database, one: Unfinished, now: float) -> bool:
+    """Remove the row, and tell of one that was not taken; False when somebody has gone on with it meanwhile."""
     with database.transaction() as tx:
-        if not records.remove(tx, one.public_id) or one.taken_at is not None:
-            return
+        if not records.remove_expired(tx, one.public_id, now=now):
+            return False
+        if one.taken_at is not None:
+            return True
         note_problem(
             tx,
             kind="aborted",
@@ -85,3 +93,4 @@ def _forget(database: Database, one: Unfinished, now: float) -> None:
             now=now,
         )
     log.warning("upload not finished", extra={"site_id": one.site_id})
+    return True

@@ -37,6 +37,8 @@ class Pressure:
     level: Level
     free_bytes: int
     waiting_s: float
+    spare_bytes: int = 0
+    """Free bytes above the hard mark."""
 
     @property
     def words(self) -> str:
@@ -67,13 +69,14 @@ def measure(settings: Settings, database: Database | None, now: float) -> Pressu
     volume = shutil.disk_usage(settings.data_folder)
     waiting_s = _waiting_s(database, now) if database is not None else 0.0
     level = Level.NONE
-    if volume.free < min(settings.min_free_bytes, settings.min_free_share * volume.total):
+    spare_bytes = int(volume.free - min(settings.min_free_bytes, settings.min_free_share * volume.total))
+    if spare_bytes < 0:
         level = Level.FULL
     elif waiting_s > settings.max_waiting_s:
         level = Level.OVERLOADED
     elif volume.free < min(settings.low_free_bytes, settings.low_free_share * volume.total):
         level = Level.LOW
-    return Pressure(level, volume.free, waiting_s)
+    return Pressure(level, volume.free, waiting_s, spare_bytes)
 
 
 def _waiting_s(database: Database, now: float) -> float:

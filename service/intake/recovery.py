@@ -15,6 +15,7 @@ from service.archive import PREAMBLE, Archive
 from service.database import Database
 from service.intake import records
 from service.intake.commit import ROW_FAILURES
+from service.intake.outcomes import Kind
 from service.intake.spool import DATASET_OFFSET, KEPT, file_meta, read_kept
 
 log = logging.getLogger("pandok.intake")
@@ -70,7 +71,10 @@ def _store_again(path: Path, database: Database, archive: Archive, *, rules: rec
         size_bytes = os.fstat(file.fileno()).st_size - DATASET_OFFSET
     archive.restore(path, site_id=sender.site_id, content_sha256=content_sha256)
     with database.transaction() as tx:
-        records.keep(tx, records.Arrival(sender, header, content_sha256, size_bytes), rules, now)
+        kind, _ = records.keep(tx, records.Arrival(sender, header, content_sha256, size_bytes), rules, now)
+    if kind in (Kind.STORED, Kind.DUPLICATE):
+        with path.open("rb") as file:
+            archive.claim(path, descriptor=file.fileno(), site_id=sender.site_id, content_sha256=content_sha256)
     return True
 
 

@@ -22,23 +22,24 @@ from pathlib import Path
 from fastapi import Request
 from starlette.responses import Response
 
-from service.archive import sync_folders
 from service.database import Database
 from service.errors import Busy, Conflict, NotFound, ServiceError, StorageFull
 from service.intake import resumable_records as records
 from service.intake.body import BodyRefused, SenderLeft, pieces, too_large
-from service.intake.outcomes import Sender
+from service.intake.outcomes import IntakeReason, Sender
 from service.intake.part_files import held, make_part_file, path_in
 from service.intake.receive import Intake
 from service.intake.resumable_records import Unfinished
 from service.intake.stow import CLIENT_CLOSED
-from service.intake.uploads import take_whole
+from service.intake.uploads import report, take_whole
 from service.settings import Settings
 
 NOTE_S = 5.0
 """How often what has come is synced and noted, so that a crash costs a slow link no more than that."""
 TAKEN_KEEP_S = 3_600.0
 """So long the outcomes of a file that was taken may be asked for again."""
+PASSING = frozenset({IntakeReason.OUT_OF_RESOURCES, IntakeReason.OVERLOADED, IntakeReason.PROCESSING_FAILURE})
+"""Refusals that say nothing of a file: while there is one, the whole stays, to be taken again."""
 
 
 class Resumable:
@@ -58,10 +59,11 @@ class Resumable:
         self._clock = clock
 
     def begin(self, sender: Sender, *, size_bytes: int, content_sha256: str | None) -> Unfinished:
-        """Make room for a file. Raises ServiceError: 413 too large, 503 too many, 507 no room."""
+        """Make room for a file. Raises ServiceError: 413 too large, 503 too many, 507 no room for what was promised."""
         if size_bytes > self._settings.max_stow_bytes:
             raise ServiceError(413, "too_large", too_large(self._settings.max_stow_bytes))
         self._intake.check_room()
+        self._check_promises(size_bytes)
         one = Unfinished(
             secrets.token_hex(16), sender.site_id, sender.name, size_bytes, 0, content_sha256, self._until()
         )
@@ -75,6 +77,13 @@ class Resumable:
             self._path(one.public_id).unlink()
             raise
         return one
+
+    def _check_promises(self, size_bytes: int) -> None:
+        """Other doors must not be closed by what uploads may still bring. Raises StorageFull."""
+        with self._database.reading() as rx:
+            promised = size_bytes + records.promised_bytes(rx)
+        if self._intake.pressure().spare_bytes < promised:
+            raise StorageFull
 
     def _note_new(self, one: Unfinished) -> None:
         with self._database.transaction() as tx:
@@ -148,11 +157,12 @@ class Resumable:
                 words = "What arrived is not what its SHA-256 says; delete this upload and send the file again."
                 raise Conflict(words, code="hash_differs")
             file.seek(0)
-            answer = await take_whole(
+            answers = await take_whole(
                 file, one.size_bytes, request, intake=self._intake, settings=self._settings, sender=sender
             )
-            await asyncio.to_thread(self._mark_taken, public_id)
-        return answer
+            if not any(answer.outcome.reason in PASSING for answer in answers):
+                await asyncio.to_thread(self._mark_taken, public_id)
+        return report(answers)
 
     def drop(self, public_id: str) -> None:
         """Forget an upload and its bytes. Raises NotFound, ServiceError (423)."""
@@ -167,8 +177,6 @@ class Resumable:
         """Sync what has come of an upload, then write down how much that is."""
         offset_bytes = file.tell()
         os.fdatasync(file.fileno())
-        if one.offset_bytes == 0:
-            sync_folders([self._path(one.public_id).parent])
         one = replace(one, offset_bytes=offset_bytes, expires_at=self._until())
         with self._database.transaction() as tx:
             records.advance(tx, one.public_id, offset_bytes=offset_bytes, expires_at=one.expires_at)

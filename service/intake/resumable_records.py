@@ -52,6 +52,11 @@ def count(rx: Connection, site_id: int) -> int:
     return int(rx.execute(select(func.count()).where(_c.site_id == site_id)).scalar_one())
 
 
+def promised_bytes(rx: Connection) -> int:
+    """Return how many bytes open uploads may still bring."""
+    return int(rx.execute(select(func.coalesce(func.sum(_c.size_bytes - _c.offset_bytes), 0))).scalar_one())
+
+
 def find(rx: Connection, public_id: str) -> Unfinished | None:
     """Return an upload, None when there is no such one."""
     row = rx.execute(_EVERYTHING.where(_c.public_id == public_id)).one_or_none()
@@ -79,6 +84,12 @@ def mark_taken(tx: Connection, public_id: str, *, now: float, expires_at: float)
     )
 
 
-def remove(tx: Connection, public_id: str) -> bool:
-    """Forget an upload; False when somebody else did."""
-    return bool(tx.execute(delete(tables.resumable_upload).where(_c.public_id == public_id)).rowcount)
+def remove(tx: Connection, public_id: str) -> None:
+    """Forget an upload."""
+    tx.execute(delete(tables.resumable_upload).where(_c.public_id == public_id))
+
+
+def remove_expired(tx: Connection, public_id: str, *, now: float) -> bool:
+    """Forget an upload whose time is over; False when somebody has gone on with it, or was quicker."""
+    t = tables.resumable_upload
+    return bool(tx.execute(delete(t).where(_c.public_id == public_id, _c.expires_at < now)).rowcount)

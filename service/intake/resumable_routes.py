@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, Header, Path, Request
 from fastapi.responses import Response
 
 from service.errors import Invalid, NotFound, ServiceError
-from service.intake.body import one_more_body
+from service.intake.body import check_before_body, one_more_body
 from service.intake.openapi import UPLOAD
 from service.intake.outcomes import Door, Sender
 from service.intake.resumable import Resumable
@@ -40,7 +40,7 @@ Metadata = Annotated[str, Header(alias="Upload-Metadata", max_length=4_000)]
 async def speaks_tus(tus_resumable: Annotated[str, Header()]) -> None:
     """Let in who speaks this version. Raises ServiceError: 412."""
     if tus_resumable != VERSION:
-        raise ServiceError(412, "tus_version", f"This service speaks tus {VERSION}.")
+        raise ServiceError(412, "tus_version", f"This service speaks tus {VERSION}.", headers={"Tus-Version": VERSION})
 
 
 SpeaksTus = Depends(speaks_tus)
@@ -130,6 +130,7 @@ async def go_on(request: Request, uploads: Uploads, who: MaySend, one: ThisUploa
     """Write the body behind what is here. What came before a break stays: ask for the offset and go on there."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != STREAM:
         raise ServiceError(415, "media_type", f"Send the bytes as {STREAM}.")
+    check_before_body(request, intake=request.app.state.intake, max_bytes=one.size_bytes)
     with one_more_body(request.app.state, request.app.state.settings, (one.site_id, who.name)):
         written = await uploads.append(request, one.public_id, at=upload_offset)
     return written if isinstance(written, Response) else Response(status_code=204, headers=_told(written))

@@ -56,8 +56,8 @@ async def upload(request: Request, *, intake: Intake, settings: Settings, sender
 
 async def take_whole(
     file: BinaryIO, size_bytes: int, request: Request, *, intake: Intake, settings: Settings, sender: Sender
-) -> Response:
-    """Keep what a file brings that is wholly here; it stays where it is.
+) -> list[Answer]:
+    """Keep what a file brings that is wholly here; it stays where it is. Return an answer for each file in it.
 
     Args:
         file: Stands at its beginning.
@@ -74,7 +74,7 @@ async def take_whole(
         await _take_zip(file, size_bytes, name, batch, settings)
     else:
         await _take_file(first, body, name, batch)
-    return report(await batch.answers())
+    return await batch.answers()
 
 
 async def _pieces_of(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -46,6 +46,12 @@ def test_frames_are_told_apart(table: Sequence[int], fragments: list[bytes], siz
     assert len({place for frame in found for place in frame}) == len(fragments)
 
 
+def test_an_empty_fragment_at_the_end_is_nobodys() -> None:
+    found = spans((), [PLAIN, LAST, LAST, b""], 2)
+
+    assert [len(frame) for frame in found] == [2, 1]
+
+
 @pytest.mark.parametrize(
     ("table", "fragments", "frames"),
     [

@@ -126,3 +126,17 @@ def test_a_name_of_the_same_bytes_under_another_syntax_is_not_given_away(tmp_pat
     assert archive.path(1, sha256).read_bytes() == content
     assert not again[0].exists()
     assert list((archive.folder / INCOMING).iterdir()) == []
+
+
+def test_the_file_whose_rows_count_takes_the_name_from_the_same_bytes_under_another_syntax(tmp_path: Path) -> None:
+    archive, content = Archive(tmp_path / "archive"), part10(make_radiograph())
+    sha256 = hashlib.sha256(content[archive.dataset_offset(io.BytesIO(content)) :]).hexdigest()
+    other = content.replace(b"1.2.840.10008.1.2.1\x00", b"1.2.840.10008.1.2.5\x00")
+    place(archive, spooled(tmp_path, other), sha256=sha256)
+    late = spooled(tmp_path, content)
+    kept = place(archive, late, sha256=sha256)
+    assert archive.path(1, sha256).read_bytes() == other
+
+    archive.claim(kept, descriptor=late[1], site_id=1, content_sha256=sha256)
+
+    assert archive.path(1, sha256).read_bytes() == content

@@ -29,7 +29,7 @@ REQUEST_COMMITMENT = 1
 MAX_REQUEST_BYTES = 8 << 20
 """Two to four times what 20,000 references take."""
 DRAIN_FACTOR = 2
-_NO_BULK = Keeping(bulk_bytes=0, longest_bulk_bytes=0, with_pixels=False, cost_bytes=160 << 20)
+_NO_BULK = Keeping(bulk_bytes=0, longest_bulk_bytes=0, with_pixels=False)
 """Room for as many references as a message of this size can hold, at some 3,000 bytes each."""
 
 

@@ -11,12 +11,12 @@ from service.intake.dimse.pdus import AbortReason, Fragment, Malformed
 
 TURN_VALUES = 32
 """Values of one turn: of usual ones, what the buffer holds anyway."""
-CRUMB_BYTES = 512
+CRUMB_BYTES = 128
 """A value that is shorter, and not the last of its command or data set, is a crumb: nobody needs to send such."""
 CRUMBS_REST_S = 0.02
 """How long an association waits after a turn of mostly crumbs: 1,600 values a second are left to it."""
 MAX_CRUMB_TURNS = 500
-"""After so many such turns, which take ten seconds, an association is ended: its seat is worth more."""
+"""After so many such turns, one behind the other, an association is ended: its seat is worth more."""
 
 
 class Turns:
@@ -40,7 +40,7 @@ class Turns:
         if self._values == TURN_VALUES:
             is_crumbly = 2 * self._crumbs > TURN_VALUES
             self._values = self._crumbs = 0
-            self._crumb_turns += is_crumbly
+            self._crumb_turns = self._crumb_turns + 1 if is_crumbly else 0
             if self._crumb_turns > MAX_CRUMB_TURNS:
                 raise Malformed(AbortReason.NOT_SPECIFIED, "nothing but crumbs")
             await self._connection.rest(CRUMBS_REST_S if is_crumbly else 0.0)

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pydicom import Dataset, dcmwrite
+from pydicom.charset import convert_encodings
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -57,7 +60,7 @@ def to_explicit(path: Path, *, transfer_syntax_uid: str, size_bytes: int) -> Ite
             _swap(dataset)
         if pixels is None:
             return iter((_head(dataset),))
-        before, behind = _head(dataset[: pixels.tag]), _written(dataset[pixels.tag :])
+        before, behind = _head(dataset[: pixels.tag]), _behind(dataset, pixels.tag)
     except PYDICOM_ERRORS:
         return None
     return _around(before, _pixels(path, transfer_syntax_uid, pixels), behind)
@@ -100,6 +103,17 @@ def _head(dataset: Dataset) -> bytes:
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.preamble = bytes(128)
     return _written(dataset, is_file=True)
+
+
+def _behind(dataset: Dataset, tag: int) -> bytes:
+    """Return what follows an element, its texts in the character set that stands before."""
+    behind = Dataset()
+    for own in [own for own in list(dataset.keys()) if own > tag]:
+        behind[own] = dataset[own]  # read in the data set's character set, which a slice would not know
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = False, True
+    write_dataset(buffer, behind, parent_encoding=convert_encodings(dataset.get("SpecificCharacterSet")))
+    return bytes(buffer.getvalue())
 
 
 def _written(dataset: Dataset, *, is_file: bool = False) -> bytes:

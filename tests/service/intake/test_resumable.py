@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from sqlalchemy import update
 from service import tables
 from service.access import new_key
 from service.intake import part_files, resumable
+from service.intake import resumable_records as records
+from service.intake.outcomes import IntakeReason, NoRoom
 from service.intake.part_files import clear_part_files, folder_in
 from tests.factories import Clock, Parts, add_site, open_parts
 from tests.service.intake.doors import Door, open_door, poll
@@ -238,6 +241,7 @@ def test_an_upload_is_its_sites_alone(door: Door) -> None:
         ("POST", {"Upload-Metadata": "sha256 !!"}, 400),
         ("POST", {"Upload-Metadata": "sha256"}, 400),
         ("PATCH", {"Content-Type": "application/dicom"}, 415),
+        ("PATCH", {"Content-Encoding": "gzip"}, 415),
         ("PATCH", {"Upload-Offset": "x"}, 400),
     ],
 )
@@ -245,7 +249,10 @@ def test_nonsense_is_refused(door: Door, method: str, changed: dict[str, str], s
     place = ROOM if method == "POST" else begin(door, 100)
     told = {**TUS, "Upload-Length": "9", "Upload-Offset": "0", "Content-Type": resumable_stream(), **changed}
 
-    assert door.client.request(method, place, headers=told).status_code == status
+    answer = door.client.request(method, place, headers=told)
+
+    assert answer.status_code == status
+    assert (answer.headers.get("Tus-Version") == "1.0.0") is (status == 412)
 
 
 def test_a_client_learns_what_is_spoken(door: Door) -> None:
@@ -319,6 +326,58 @@ def test_an_upload_that_comes_is_never_removed(door: Door, clock: Clock) -> None
         sweep(door, clock.now + 1e9)
 
     poll(lambda: offset(door, place) == 10)
+
+
+def test_an_upload_that_was_gone_on_with_meanwhile_stays(
+    door: Door, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = begin(door, 100)
+    with door.parts.database.reading() as rx:
+        stale = records.find(rx, place.rpartition("/")[2])
+    monkeypatch.setattr(part_files.records, "list_expired", lambda *_: [stale])
+
+    sweep(door, clock.now + 3_600)
+
+    assert offset(door, place) == 0
+
+
+def test_an_upload_whose_file_is_gone_does_not_stay_for_ever(door: Door, clock: Clock) -> None:
+    place = begin(door, 100)
+    part_file(door, place).unlink()
+
+    assert door.client.head(place, headers=TUS).status_code == 404
+    sweep(door, clock.now + 73 * 3_600)
+
+    assert door.rows("resumable_upload") == []
+
+
+def test_what_the_service_cannot_take_just_now_stays_to_be_taken(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = film()
+    place = begin(door, len(content))
+    go_on(door, place, 0, content)
+
+    def overloaded(*_: Any, **__: Any) -> None:
+        raise NoRoom(IntakeReason.OVERLOADED)
+
+    with monkeypatch.context() as pressed:
+        pressed.setattr(door.parts.intake, "open", overloaded)
+        refused = take(door, place)
+
+    [row] = door.rows("resumable_upload")
+    assert refused.status_code == 503
+    assert row["taken_at"] is None
+    assert take(door, place).json()["totals"]["stored"] == 1
+    assert door.rows("resumable_upload")[0]["taken_at"] is not None
+
+
+def test_no_more_is_promised_than_there_is_room_for(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    pressure = replace(door.parts.intake.pressure(), spare_bytes=1_000)
+    monkeypatch.setattr(door.parts.intake, "pressure", lambda **_: pressure)
+    first = begin(door, 600)
+
+    assert door.client.post(ROOM, headers={**TUS, "Upload-Length": "600"}).status_code == 507
+    go_on(door, first, 0, bytes(300))
+    begin(door, 600)
 
 
 def test_files_that_belong_to_no_upload_go_after_a_while(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

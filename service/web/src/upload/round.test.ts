@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { useOrder } from "./order.ts";
-import type { Answer, Sending } from "./send.ts";
+import type { Answer, Sending } from "./post.ts";
 
 const asked: [string, unknown][] = [];
 let isDown = false;

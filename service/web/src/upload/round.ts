@@ -3,7 +3,8 @@ import { create } from "zustand";
 import { ask, listeners } from "../api.ts";
 import { type Found, kindOf } from "./files.ts";
 import { currentOrder, keepOrder, type Order, takeOrder } from "./order.ts";
-import { type FileOutcome, type Sending, send } from "./send.ts";
+import { type FileOutcome, NO_ANSWER, type Sending } from "./post.ts";
+import { send } from "./send.ts";
 
 const PARALLEL = 4;
 const NO_IMAGE = new Set(["not_dicom", "dicomdir"]); // refused, and yet no image of a study is missing
@@ -122,7 +123,7 @@ async function sendOne(one: Sending): Promise<void> {
       wait(false);
     },
     waiting: () => wait(true),
-  });
+  }).catch(() => NO_ANSWER);
   wait(false);
   sent.delete(one);
   bytesDone += one.file.size;

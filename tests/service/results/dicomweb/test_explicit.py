@@ -27,6 +27,9 @@ def film(side: int) -> tuple[Dataset, np.ndarray]:  # type: ignore[type-arg]
     dataset = make_radiograph(pixels, Rows=side, Columns=side)
     dataset.WindowCenter = ["40", "50.5"]
     dataset.DataSetTrailingPadding = b"behind"
+    dataset.SpecificCharacterSet = "ISO_IR 144"
+    dataset.add_new(0x7FE10010, "LO", "Станция")  # a maker's own group stands behind the pixels
+    dataset.add_new(0x7FE11002, "LO", "Привет")
     return dataset, pixels
 
 
@@ -51,6 +54,9 @@ def test_a_file_is_recoded_with_what_is_behind_its_pixels(tmp_path: Path, syntax
     assert given.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     assert given.WindowCenter == [40, 50.5]
     assert given.DataSetTrailingPadding == b"behind"
+    assert given[0x7FE10010].value == "Станция"
+    if syntax == ExplicitVRBigEndian:  # where VRs are told, a maker's too
+        assert given[0x7FE11002].value == "Привет"
     np.testing.assert_array_equal(given.pixel_array, pixels)
 
 
