@@ -128,7 +128,7 @@ def test_inflated_pixels_are_the_pixels() -> None:
         element(0x00091010, "SQ", item(b"") * 60_000),
         element(0x00091010, "LO", b"") * 210_000,
         element(0x00091010, "UT", bytes((1 << 20) + 2)),
-        b"".join(element(0x00090000 + n, "US", bytes(60_000)) for n in range(0x1000, 0x1040)),
+        b"".join(element(0x00090000 + n, "US", bytes(60_000)) for n in range(0x1000, 0x10A0)),
         b"".join(element(0x00090000 + n, "DS", b"1\\" * 30_000) for n in range(0x1000, 0x1040)),
         (struct.pack("<HH2sxxI", 9, 0x1010, b"SQ", UNDEFINED) + OPEN_ITEM) * 200,
     ],
