@@ -33,6 +33,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_open(port: int) -> bool:
+    """Tell whether something listens at a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_until(what: str, ask: Callable[[], Any], timeout_s: float = 60.0, *, every_s: float = 0.05) -> Any:
     """Ask until the answer is not None or False; fail with `what` after the deadline."""
     deadline = time.monotonic() + timeout_s

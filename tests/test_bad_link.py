@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import signal
-import socket
 import threading
 import time
 import zipfile
@@ -17,7 +16,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.driver import Service, running, wait_until
+from tests.driver import Service, is_open, running, wait_until
 from tests.factories import make_radiograph, part10
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -87,13 +86,8 @@ def kill(service: Service) -> None:
     assert service.process is not None
     os.killpg(service.process.pid, signal.SIGKILL)
     service.process.wait()
-    wait_until("the port is free", lambda: not _is_open(service.web_port))
+    wait_until("the port is free", lambda: not is_open(service.web_port))
     service.start()
-
-
-def _is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_what_came_before_a_kill_is_not_sent_again(tmp_path: Path, study: bytes) -> None:

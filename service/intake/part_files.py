@@ -65,9 +65,10 @@ def clear_part_files(spool_folder: Path, database: Database, *, now: float) -> N
         except FileNotFoundError:
             _forget(database, one, now)
     for path in folder_in(spool_folder).glob(f"*{SUFFIX}"):
-        with contextlib.suppress(FileNotFoundError, BlockingIOError), held(path):
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):
             if time.time() - path.stat().st_mtime > STRAY_S and not _is_known(database, path.stem):
-                path.unlink()
+                with held(path):  # only now: a sender who comes at this moment would be told that it is in use
+                    path.unlink()
 
 
 def _is_known(database: Database, public_id: str) -> bool:

@@ -107,7 +107,7 @@ class Resumable:
         """Write a request's body behind what is here; return the upload as it stands then.
 
         Args:
-            request: Its body, not yet read, is the rest of the file or a part of it.
+            request: Its body, not yet read (`check_before_body`), is the rest of the file or a part of it.
             public_id: The upload.
             at: Where the sender believes that the body belongs.
 
@@ -115,7 +115,6 @@ class Resumable:
             ServiceError: 404; 409 it belongs elsewhere; 423 another request is writing; 408, 413, 507 the body was not
                 taken to its end. What came before is kept: ask for the offset and go on there.
         """
-        self._intake.check_room()
         with _alone(self._path(public_id)) as file:
             one = await asyncio.to_thread(self.find, public_id)
             if at != one.offset_bytes:

@@ -43,7 +43,7 @@ async def upload(request: Request, *, intake: Intake, settings: Settings, sender
             if _is_zip(request, first):
                 await _spool_zip(_joined(first, body), name, batch, intake=intake, settings=settings)
             else:
-                await _take_file(first, body, name, batch)
+                await _take_file(_joined(first, body), name, batch)
     except BodyRefused as refusal:
         status = refusal.status
         reason = IntakeReason.TOO_LARGE if status == 413 else IntakeReason.TRUNCATED
@@ -73,7 +73,7 @@ async def take_whole(
     if _is_zip(request, first):
         await _take_zip(file, size_bytes, name, batch, settings)
     else:
-        await _take_file(first, body, name, batch)
+        await _take_file(_joined(first, body), name, batch)
     return await batch.answers()
 
 
@@ -93,10 +93,9 @@ def _is_zip(request: Request, first: bytes) -> bool:
     return first.startswith(ZIP_MAGICS) or request.headers.get("content-type", "").startswith("application/zip")
 
 
-async def _take_file(first: bytes, body: AsyncIterator[bytes], name: str, batch: Batch) -> None:
+async def _take_file(body: AsyncIterator[bytes], name: str, batch: Batch) -> None:
     splitter = await batch.splitter()
     try:
-        await asyncio.to_thread(splitter.feed, first)
         async for piece in body:
             await asyncio.to_thread(splitter.feed, piece)
         await batch.add(name, splitter.finish())

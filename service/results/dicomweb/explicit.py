@@ -108,7 +108,7 @@ def _head(dataset: Dataset) -> bytes:
 def _behind(dataset: Dataset, tag: int) -> bytes:
     """Return what follows an element, its texts in the character set that stands before."""
     behind = Dataset()
-    for own in [own for own in list(dataset.keys()) if own > tag]:
+    for own in filter(tag.__lt__, list(dataset.keys())):
         behind[own] = dataset[own]  # read in the data set's character set, which a slice would not know
     buffer = DicomBytesIO()
     buffer.is_implicit_VR, buffer.is_little_endian = False, True
