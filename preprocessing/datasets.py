@@ -6,6 +6,7 @@ walk of `preprocessing.elements` finds the elements, and pydicom only converts s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
@@ -25,6 +26,8 @@ from preprocessing.windows import HeaderRefused, Window, open_window
 
 MAX_COST_BYTES: Final = 160 << 20
 """What the items, the elements and the values that pydicom converts may take in memory, at most."""
+PIECE_BYTES: Final = 1 << 20
+"""Of a value that is left in the file, so much is read at once; a multiple of every word."""
 _ITEM_COST_BYTES: Final = 700
 _ELEMENT_COST_BYTES: Final = 700
 _TEXT_COST: Final = 3
@@ -88,13 +91,13 @@ def build_dataset(window: Window, *, transfer_syntax_uid: str, keeping: Keeping)
     return _Build(window, transfer_syntax_uid, keeping).dataset()
 
 
-def read_left_out(file: BinaryIO, *, transfer_syntax_uid: str, element: RawDataElement, max_bytes: int) -> bytes:
-    """Read a binary value that `read_dataset` left in the file. Raises HeaderRefused, also beyond `max_bytes`."""
-    if element.length > max_bytes:
-        raise HeaderRefused("limit")
+def left_out(file: BinaryIO, *, transfer_syntax_uid: str, element: RawDataElement) -> Iterator[bytes]:
+    """Give a binary value that `read_dataset` left in the file, in pieces, as it stands there. Raises HeaderRefused."""
     window = open_data_set(file, transfer_syntax_uid=transfer_syntax_uid)
     window.require(element.value_tell)
-    return window.read(element.value_tell, element.length)
+    end = element.value_tell + element.length
+    for start in range(element.value_tell, end, PIECE_BYTES):
+        yield window.read(start, min(PIECE_BYTES, end - start))
 
 
 @dataclass(frozen=True, slots=True)

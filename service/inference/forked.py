@@ -16,7 +16,7 @@ from typing import Final
 START_TIMEOUT_S = 60.0
 """How long the program may take to load what it shares, before its first child."""
 FORK_TIMEOUT_S = 10.0
-SHARED: Final = ("service.inference.decode_child", "models.package")
+SHARED: Final = ("service.inference.decode_child", "service.inference.early", "models.package")
 """What is loaded before the children are forked. Nothing that starts a thread, so nothing of ONNX Runtime."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, false, func, literal, or_, select, true
@@ -92,8 +93,12 @@ def sees(sight: Sight, study_id: ColumnElement[Any], revision: ColumnElement[Any
             return or_(own.correlate_except(first_impression), _is_reported(study_id, revision))
 
 
+@lru_cache(maxsize=256)
 def sees_instance(sight: Sight) -> ColumnElement[bool]:
-    """Keep to images, to signed reports, and to results that the caller may know of; needs the table `instance`."""
+    """Keep to images, to signed reports, and to results that the caller may know of; needs the table `instance`.
+
+    Kept for each sight: to build it anew costs a search more than to run it.
+    """
     i = instance.c
     is_report = i.sop_class_uid == ENCAPSULATED_PDF
     if sight.rule is Rule.AFTER_IMPRESSION:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from typing import Any, Literal
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
@@ -131,16 +132,22 @@ def tag_of(name: str) -> int | None:
     return None if found is None else int(found)
 
 
+@cache
+def named(keyword: str) -> tuple[str, str]:
+    """Return an attribute's tag, as the DICOM JSON model writes it, and its value representation."""
+    tag = tag_for_keyword(keyword) or 0
+    return f"{tag:08X}", dictionary_VR(tag)
+
+
 def element(keyword: str, value: object) -> tuple[str, Json]:
     """Return one attribute as (tag, element) of the DICOM JSON model; an absent value is an element without one."""
-    tag = tag_for_keyword(keyword) or 0
-    return f"{tag:08X}", json_element(dictionary_VR(tag), value)
+    tag, vr = named(keyword)
+    return tag, json_element(vr, value)
 
 
 def json_element(vr: str, value: object) -> Json:
     """Return a value as an element of the DICOM JSON model (PS3.18 F.2.2); a tuple or list is several values."""
-    values = list(value) if isinstance(value, tuple | list) else [value]
-    values = [part for part in values if part is not None and part != ""]
+    values = [part for part in (value if isinstance(value, tuple | list) else (value,)) if part not in (None, "")]
     if not values:
         return {"vr": vr}
     if vr == "PN":
@@ -150,5 +157,7 @@ def json_element(vr: str, value: object) -> Json:
 
 def person_name(text: str) -> dict[str, str]:
     """Return a person name's component groups by their JSON names."""
+    if text and "=" not in text:
+        return {"Alphabetic": text}
     groups = zip(("Alphabetic", "Ideographic", "Phonetic"), text.split("="), strict=False)
     return {group: part for group, part in groups if part}

@@ -21,7 +21,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from preprocessing.datasets import Keeping, open_data_set, read_dataset
+from preprocessing.datasets import Keeping, left_out, read_dataset
 from preprocessing.windows import HeaderRefused
 
 CONVERTIBLE = frozenset({str(ImplicitVRLittleEndian), str(ExplicitVRBigEndian), str(DeflatedExplicitVRLittleEndian)})
@@ -30,7 +30,6 @@ MAX_CONVERTED_BYTES = 256 << 20
 """A larger file is sent as it is stored."""
 _HELD = Keeping(bulk_bytes=32 << 20, longest_bulk_bytes=32 << 20, with_pixels=True, leaves_pixels=True)
 """The pixels are sent from the file; other binary values are held in memory, some times over while they are coded."""
-_PIECE_BYTES = 1 << 20
 
 PYDICOM_ERRORS = (
     ArithmeticError, AttributeError, BytesLengthException, EOFError, HeaderRefused, InvalidDicomError, LookupError,
@@ -39,7 +38,7 @@ PYDICOM_ERRORS = (
 """What pydicom is known to raise on values that a sender made: it has no error of its own for most of them."""
 
 _PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
-_WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
+WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 
 def to_explicit(path: Path, *, transfer_syntax_uid: str, size_bytes: int) -> Iterator[bytes] | None:
@@ -68,6 +67,8 @@ def to_explicit(path: Path, *, transfer_syntax_uid: str, size_bytes: int) -> Ite
 
 def turned(words: bytes, width: int) -> bytes:
     """Big endian words → little endian; what is less than a word stays."""
+    if width == 1:
+        return words
     whole = len(words) // width * width
     little = bytearray(words)
     for index in range(width):
@@ -91,7 +92,7 @@ def _swap(dataset: Dataset) -> None:
         if element.VR == "SQ":
             for item in element.value:
                 _swap(item)
-        elif (width := _WORD_BYTES.get(element.VR)) and isinstance(element.value, bytes):
+        elif (width := WORD_BYTES.get(element.VR)) and isinstance(element.value, bytes):
             element.value = turned(element.value[: len(element.value) // width * width], width)
 
 
@@ -126,16 +127,17 @@ def _written(dataset: Dataset, *, is_file: bool = False) -> bytes:
 def _pixels(path: Path, transfer_syntax_uid: str, pixels: RawDataElement) -> Iterator[bytes]:
     """Give the element of the pixels, its value from the file."""
     vr = pixels.VR or "OW"
-    width = _WORD_BYTES.get(vr, 1) if transfer_syntax_uid == str(ExplicitVRBigEndian) else 1
-    length = pixels.length // width * width
-    yield struct.pack("<HH2sxxI", pixels.tag.group, pixels.tag.element, vr.encode(), length + length % 2)
+    yield struct.pack("<HH2sxxI", pixels.tag.group, pixels.tag.element, vr.encode(), pixels.length + pixels.length % 2)
+    yield from value_pieces(path, transfer_syntax_uid, pixels, vr)
+    yield bytes(pixels.length % 2)
+
+
+def value_pieces(path: Path, transfer_syntax_uid: str, element: RawDataElement, vr: str) -> Iterator[bytes]:
+    """Give a value that was left in the file, in pieces and in little endian; a last part of a word stays as it is."""
+    width = WORD_BYTES.get(vr, 1) if transfer_syntax_uid == str(ExplicitVRBigEndian) else 1
     with path.open("rb") as file:
-        window = open_data_set(file, transfer_syntax_uid=transfer_syntax_uid)
-        window.require(pixels.value_tell)
-        for start in range(0, length, _PIECE_BYTES):
-            piece = window.read(pixels.value_tell + start, min(_PIECE_BYTES, length - start))
-            yield turned(piece, width) if width > 1 else piece
-    yield bytes(length % 2)
+        for piece in left_out(file, transfer_syntax_uid=transfer_syntax_uid, element=element):
+            yield turned(piece, width)
 
 
 def _around(before: bytes, pixels: Iterator[bytes], behind: bytes) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,14 @@ from pydicom.dataelem import RawDataElement
 from pydicom.multival import MultiValue
 from pydicom.valuerep import VR
 
-from preprocessing.datasets import Keeping, read_dataset, read_left_out
+from preprocessing.datasets import Keeping, read_dataset
 from preprocessing.header import InstanceHeader
 from service.results.dicomweb.attributes import Json, element, json_element, person_name
-from service.results.dicomweb.explicit import MAX_CONVERTED_BYTES, PYDICOM_ERRORS
+from service.results.dicomweb.explicit import PYDICOM_ERRORS, WORD_BYTES, turned
 
 INLINE_BYTES = 1_024
 """Longer binary values are left to their own address."""
-_KEEPING = Keeping(bulk_bytes=16 << 20, longest_bulk_bytes=INLINE_BYTES, with_pixels=False)
+KEEPING = Keeping(bulk_bytes=16 << 20, longest_bulk_bytes=INLINE_BYTES, with_pixels=False)
 _BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _TEXT = frozenset({"AE", "AS", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
 _WHOLE = frozenset({"IS", "SL", "SS", "SV", "UL", "US", "UV"})
@@ -50,7 +50,7 @@ def read_metadata(path: Path, header: InstanceHeader, bulk_address: str) -> Json
     """
     try:
         with path.open("rb") as file:
-            dataset = read_dataset(file, transfer_syntax_uid=header.transfer_syntax_uid, keeping=_KEEPING)
+            dataset = read_dataset(file, transfer_syntax_uid=header.transfer_syntax_uid, keeping=KEEPING)
         found = _dataset(dataset, bulk_address)
     except PYDICOM_ERRORS:
         found = {}
@@ -88,23 +88,23 @@ def _dataset(dataset: Dataset, bulk_address: str) -> Json:
 def _element(dataset: Dataset, tag: Any, bulk_address: str) -> Json:
     raw = dataset.get_item(tag, keep_deferred=True)
     # A long binary value is told by its length, not read; an implicit data set's elements get their VR here.
-    if isinstance(raw, RawDataElement) and raw.length > INLINE_BYTES and (vr := _vr(raw)) in _BULK:
+    if isinstance(raw, RawDataElement) and raw.length > INLINE_BYTES and (vr := written_vr(raw)) in _BULK:
         return {"vr": vr, "BulkDataURI": bulk_address}
     read = dataset[tag]
     if read.VR == VR.SQ:
         items = [_dataset(item, f"{bulk_address}/{index}") for index, item in enumerate(read.value)]
         return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
-    return _value(read, bulk_address)
+    return _value(read, bulk_address, is_turned=isinstance(raw, RawDataElement) and not raw.is_little_endian)
 
 
-def _vr(raw: RawDataElement) -> str:
+def written_vr(raw: RawDataElement) -> str:
     """Return the VR as written, or as the dictionary has it; of two that it allows the first."""
     if raw.VR is not None:
         return str(raw.VR)
     return str(dictionary_VR(raw.tag)).split(" or ")[0] if dictionary_has_tag(raw.tag) else "UN"
 
 
-def _value(read: DataElement, bulk_address: str) -> Json:
+def _value(read: DataElement, bulk_address: str, *, is_turned: bool) -> Json:
     vr = str(read.VR)
     if vr in _BULK:
         content = read.value or b""
@@ -112,6 +112,7 @@ def _value(read: DataElement, bulk_address: str) -> Json:
             raise TypeError("binary value that is not bytes")
         if len(content) > INLINE_BYTES:
             return {"vr": vr, "BulkDataURI": bulk_address}
+        content = turned(content, WORD_BYTES.get(vr, 1)) if is_turned else content
         return {"vr": vr, "InlineBinary": base64.b64encode(content).decode()} if content else {"vr": vr}
     values: Iterable[Any] = read.value if isinstance(read.value, MultiValue | list) else [read.value]
     if vr == "PN":
@@ -136,27 +137,3 @@ def pixel_element(header: InstanceHeader) -> tuple[str, str]:
     if header.bits_stored is None and header.bits_allocated in (32, 64):
         return ("7FE00008", "OF") if header.bits_allocated == 32 else ("7FE00009", "OD")
     return "7FE00010", "OW"
-
-
-def read_bulk(path: Path, transfer_syntax_uid: str, steps: Sequence[str]) -> bytes | None:
-    """Return one binary value of a stored file; None when there is none at this path.
-
-    Args:
-        path: A file of the archive.
-        transfer_syntax_uid: As it is stored.
-        steps: Tags of eight hexadecimal digits, an item's index from 0 after that of each sequence.
-    """
-    try:
-        with path.open("rb") as file:
-            dataset = read_dataset(file, transfer_syntax_uid=transfer_syntax_uid, keeping=_KEEPING)
-            for tag, index in zip(steps[:-1:2], steps[1:-1:2], strict=True):
-                dataset = dataset[int(tag, 16)].value[int(index)]
-            raw = dataset.get_item(int(steps[-1], 16), keep_deferred=True)
-            if isinstance(raw, RawDataElement) and raw.value is None:
-                return read_left_out(
-                    file, transfer_syntax_uid=transfer_syntax_uid, element=raw, max_bytes=MAX_CONVERTED_BYTES
-                )
-            value = dataset[int(steps[-1], 16)].value
-    except PYDICOM_ERRORS:
-        return None
-    return value if isinstance(value, bytes) else None

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from service.errors import Invalid
 from service.intake.verify import is_valid_uid
-from service.results.dicomweb.attributes import ATTRIBUTES, BY_TAGS, Attribute, Json, Level, element, tag_of
+from service.results.dicomweb.attributes import (
+    ATTRIBUTES,
+    BY_TAGS,
+    Attribute,
+    Json,
+    Level,
+    element,
+    json_element,
+    named,
+    tag_of,
+)
 
 MAX_RESULTS: Mapping[Level, int] = {Level.STUDY: 1_000, Level.SERIES: 5_000, Level.INSTANCE: 5_000}
 """More in one answer is for the next page: `offset`."""
@@ -145,22 +155,30 @@ def answer(search: Search, rows: Iterable[Mapping[str, object]], base: str) -> l
         rows: By column name, for each attribute that the search returns, and the UIDs down to its level.
         base: The address of the DICOMweb service, for the retrieve addresses.
     """
-    return [_item(search, row, base) for row in rows]
+    plain = [(*named(a.keyword), a.column) for a in search.attributes if not a.sequence]
+    sequences = {
+        sequence: [(a.keyword, a.column) for a in search.attributes if a.sequence == sequence]
+        for sequence in {a.sequence for a in search.attributes if a.sequence}
+    }
+
+    def item(row: Mapping[str, object]) -> Json:
+        found = {tag: json_element(vr, row.get(column)) for tag, vr, column in plain}
+        for sequence, inner in sequences.items():
+            held = dict(element(keyword, row[column]) for keyword, column in inner if row.get(column) is not None)
+            found |= dict([element(sequence, [held] if held else None)])
+        found |= dict([element("RetrieveURL", _address(search.level, row, base))])
+        return dict(sorted(found.items()))
+
+    return [item(row) for row in rows]
 
 
-def _item(search: Search, row: Mapping[str, object], base: str) -> Json:
-    item = dict(element(a.keyword, row.get(a.column)) for a in search.attributes if not a.sequence)
-    for sequence in {a.sequence for a in search.attributes if a.sequence}:
-        inner = [(a.keyword, row.get(a.column)) for a in search.attributes if a.sequence == sequence]
-        found = dict(element(keyword, value) for keyword, value in inner if value is not None)
-        item |= dict([element(sequence, [found] if found else None)])
+def _address(level: Level, row: Mapping[str, object], base: str) -> str:
     url = f"{base}/studies/{row['study_instance_uid']}"
-    if search.level >= Level.SERIES:
+    if level >= Level.SERIES:
         url += f"/series/{row['series_instance_uid']}"
-    if search.level >= Level.INSTANCE:
+    if level >= Level.INSTANCE:
         url += f"/instances/{row['sop_instance_uid']}"
-    item |= dict([element("RetrieveURL", url)])
-    return dict(sorted(item.items()))
+    return url
 
 
 def _returned(

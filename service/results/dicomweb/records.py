@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindparam, func, select
 
 from preprocessing.header import InstanceHeader, from_json
 from service import tables
@@ -92,7 +92,7 @@ def search(rx: Connection, scope: Scope, place: Place, query: Search) -> Page:
         is_order = is_walk and query.level is Level.STUDY and condition.attribute.column == "study_date"
         found = found.where(matching(condition, scope.sight, is_indexed=is_order))
     page = found.order_by(*order).limit(query.limit + 1).offset(query.offset)
-    rows = [dict(row) for row in rx.execute(page).mappings()]
+    rows = [dict(row) for row in rx.execute(page).mappings().all()]
     remaining, is_at_least = 0, False
     if len(rows) > query.limit and is_walk and query.conditions:
         remaining, is_at_least = 1, True  # to count more would be to walk on for nothing else
@@ -167,12 +167,12 @@ def _held(level: Level, by: Level) -> ColumnElement[Any]:
 
 def _add_counts(rx: Connection, rows: list[dict[str, Any]], sight: Sight) -> None:
     """Add what a study holds, results included: all that the caller can retrieve counts."""
-    study_ids = sorted({row["study_id"] for row in rows})
+    study_ids: BindParameter[int] = bindparam("study_ids", sorted({row["study_id"] for row in rows}), expanding=True)
     held: dict[int, list[tuple[str | None, int]]] = {}
     query = select(_SERIES.study_id, _SERIES.modality, _SERIES.instance_count).where(
         _SERIES.study_id.in_(study_ids), sees_series(sight)
     )
-    for study_id, modality, count in rx.execute(query):
+    for study_id, modality, count in rx.execute(query).all():
         held.setdefault(study_id, []).append((modality, count))
     for row in rows:
         series = held.get(row["study_id"], [])

@@ -34,9 +34,9 @@ from service.results.dicomweb.answers import (
     multipart_answer,
     not_acceptable,
 )
-from service.results.dicomweb.attributes import Json
+from service.results.dicomweb.bulk import open_bulk
 from service.results.dicomweb.frames import FrameForm, Frames, NoSuchFrame, frame_form
-from service.results.dicomweb.metadata import pixel_element, read_bulk, read_metadata
+from service.results.dicomweb.metadata import pixel_element, read_metadata
 from service.results.dicomweb.pictures import MAX_RESULT_BYTES, NotDrawn, Pictures, decoded_bytes
 from service.results.dicomweb.records import Place, StoredInstance
 from service.results.dicomweb.saving import has_already, not_changed, tag_of_bytes, value_answer
@@ -124,16 +124,18 @@ async def retrieve_instance_metadata(
 async def _metadata(request: Request, scope: Scope, accepts: Sequence[Accepted], place: Place) -> Response:
     form = item_form(accepts)
     archive: Archive = request.app.state.archive
-    instances, base = await run_in_threadpool(instances_at, request, scope, place), base_of(request)
-
-    def items() -> Iterator[Json]:
-        for instance in instances:
-            path = archive.path(instance.site_id, instance.content_sha256)
-            yield read_metadata(path, instance.header, f"{wado.address(base, instance)}/bulkdata")
-
     # A hostile header takes a second and some 100 MiB: those who wait for their turn hold no thread.
     readers = request.app.state.pictures.readers
-    answer = partial(items_answer, request, items(), form, {}, limiter=readers)
+
+    def answer() -> Response:
+        instances, base = instances_at(request, scope, place), base_of(request)
+        paths = (archive.path(one.site_id, one.content_sha256) for one in instances)
+        items = (
+            read_metadata(path, one.header, f"{wado.address(base, one)}/bulkdata")
+            for path, one in zip(paths, instances, strict=True)
+        )
+        return items_answer(request, items, form, {}, limiter=readers)
+
     return await to_thread.run_sync(answer, limiter=readers)
 
 
@@ -152,18 +154,26 @@ def retrieve_frames(
 
 
 @router.get(InstancePath + "/bulkdata/{path:path}", **openapi.BULK)
-def retrieve_bulk(
+async def retrieve_bulk(
     request: Request, scope: Scoped, accepts: Accepts, place: InstancePlace, path: openapi.BulkPath
 ) -> Response:
     """WADO-RS: give a binary value by the address that the metadata name."""
-    [instance] = instances_at(request, scope, place)
-    archive: Archive = request.app.state.archive
+    [instance] = await run_in_threadpool(instances_at, request, scope, place)
     if path.upper() == pixel_element(instance.header)[0]:
-        try:
-            frames = Frames(archive, instance)
-            return _frames(request, instance, accepts, frames, range(1, frames.count + 1))
-        except NoSuchFrame as error:
-            raise NotFound("The instance has no pixel data, or it is not whole.") from error
+        return await run_in_threadpool(_pixels, request, accepts, instance)
+    readers = request.app.state.pictures.readers  # as for metadata
+    return await to_thread.run_sync(partial(_bulk, request, accepts, instance, path), limiter=readers)
+
+
+def _pixels(request: Request, accepts: Sequence[Accepted], instance: StoredInstance) -> Response:
+    try:
+        frames = Frames(request.app.state.archive, instance)
+        return _frames(request, instance, accepts, frames, range(1, frames.count + 1))
+    except NoSuchFrame as error:
+        raise NotFound("The instance has no pixel data, or it is not whole.") from error
+
+
+def _bulk(request: Request, accepts: Sequence[Accepted], instance: StoredInstance, path: str) -> Response:
     taken = next((one for one in accepts if one.takes(OCTETS)), None)
     if taken is None:
         raise not_acceptable("Binary values are application/octet-stream.")
@@ -171,11 +181,12 @@ def retrieve_bulk(
     tag = tag_of_bytes([instance], form, path.upper())
     if has_already(request, tag):
         return not_changed(tag)
+    archive: Archive = request.app.state.archive
     stored = archive.path(instance.site_id, instance.content_sha256)
-    value = read_bulk(stored, instance.transfer_syntax_uid, path.split("/"))
+    value = open_bulk(stored, instance.transfer_syntax_uid, path.split("/"))
     if value is None:
         raise NotFound("The instance has no such binary value.")
-    return _frames_answer(request, [iter([value])], form, tag=tag, size_bytes=len(value))
+    return _frames_answer(request, [value.pieces], form, tag=tag, size_bytes=value.size_bytes)
 
 
 def _frames(

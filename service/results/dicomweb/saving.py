@@ -15,6 +15,8 @@ from service.results.dicomweb.records import StoredInstance
 
 PACKED_FROM_BYTES = 16_384
 """A shorter answer is as soon there unpacked."""
+WHOLE_UP_TO_BYTES = 262_144
+"""So much of an answer is made before its first byte is sent."""
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 
@@ -60,19 +62,25 @@ def json_answer(
     *,
     limiter: CapacityLimiter | None = None,
 ) -> Response:
-    """Answer with JSON as it is made, packed when the client takes that and it is worth it."""
+    """Answer with JSON as it is made, packed when the client takes that and it is worth it.
+
+    A short answer goes whole: each piece of a stream costs a change of threads.
+    """
     body = iter(pieces)
     headers = {**headers, "Vary": "Accept, Accept-Encoding"}
     begun: list[bytes] = []
-    while sum(map(len, begun)) < PACKED_FROM_BYTES:
+    size_bytes, is_whole = 0, False
+    while size_bytes < WHOLE_UP_TO_BYTES and not is_whole:
         piece = next(body, None)
-        if piece is None:
-            return Response(b"".join(begun), media_type=media_type, headers=headers)
-        begun.append(piece)
+        is_whole = piece is None
+        begun.append(piece or b"")
+        size_bytes += len(begun[-1])
     whole = _after(begun, body)
-    if takes_packed(request):
+    if takes_packed(request) and size_bytes >= PACKED_FROM_BYTES:
         whole = packed(whole)
         headers["Content-Encoding"] = "gzip"
+    if is_whole:
+        return Response(b"".join(whole), media_type=media_type, headers=headers)
     return StreamingResponse(streamed(whole, limiter), media_type=media_type, headers=headers)
 
 

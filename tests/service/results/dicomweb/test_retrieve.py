@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from email import message_from_bytes
 from email.message import Message
@@ -297,6 +298,27 @@ def test_long_binary_values_have_their_own_address(web: Web) -> None:
 
     assert private.content == b"private" * 1000
     assert bytes_of(parts_of(profile)[0]) == b"icc profile" * 200
+
+
+@pytest.mark.parametrize("stored", [ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
+def test_binary_values_come_in_little_endian_and_a_long_one_in_pieces(web: Web, stored: str) -> None:
+    words = np.arange(1_500_000, dtype="<u2")
+    as_written = words.byteswap() if stored == ExplicitVRBigEndian else words
+    dataset = stored_as(make_radiograph(), stored)
+    dataset.add_new(0x00090010, "LO", "PRIVATE")
+    dataset.add_new(0x00091001, "OW", as_written[:100].tobytes())
+    dataset.add_new(0x00091002, "OW", as_written.tobytes())
+    web.send(dataset)
+
+    [metadata] = get(web, f"{address(dataset)}/metadata").json()
+    octets = {"Accept": "application/octet-stream"}
+    with web.client() as client:
+        long = client.get(metadata["00091002"]["BulkDataURI"], headers=octets)
+        part = client.get(metadata["00091002"]["BulkDataURI"], headers={**octets, "Range": "bytes=2097150-2097153"})
+
+    assert base64.b64decode(metadata["00091001"]["InlineBinary"]) == words[:100].tobytes()
+    assert long.content == words.tobytes()
+    assert part.content == words[1_048_575:1_048_577].tobytes()
 
 
 @pytest.mark.parametrize(
