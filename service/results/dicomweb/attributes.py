@@ -132,6 +132,9 @@ def tag_of(name: str) -> int | None:
     return None if found is None else int(found)
 
 
+_SEVERAL = (tuple, list)
+
+
 @cache
 def named(keyword: str) -> tuple[str, str]:
     """Return an attribute's tag, as the DICOM JSON model writes it, and its value representation."""
@@ -147,7 +150,10 @@ def element(keyword: str, value: object) -> tuple[str, Json]:
 
 def json_element(vr: str, value: object) -> Json:
     """Return a value as an element of the DICOM JSON model (PS3.18 F.2.2); a tuple or list is several values."""
-    values = [part for part in (value if isinstance(value, tuple | list) else (value,)) if part not in (None, "")]
+    if isinstance(value, _SEVERAL):
+        values = [part for part in value if part is not None and part != ""]
+    else:
+        values = [] if value is None or value == "" else [value]
     if not values:
         return {"vr": vr}
     if vr == "PN":
