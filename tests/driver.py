@@ -59,6 +59,8 @@ class Service:
     dicom_port: int = field(default_factory=free_port)
     authority: Path | None = None
     """Who signed the web server's certificate; None is plain HTTP on loopback."""
+    python: str = sys.executable
+    """The environment that the service runs in: the tests' own has more packages than a service's."""
     process: subprocess.Popen[bytes] | None = None
     client: httpx.Client | None = None
 
@@ -90,7 +92,7 @@ class Service:
     def pandok(self, *arguments: str) -> str:
         """Run one command of the operator; a failing one fails the test with its words."""
         done = subprocess.run(
-            [sys.executable, "-m", "service.cli", *arguments],
+            [self.python, "-m", "service.cli", *arguments],
             env=self.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode:
@@ -116,7 +118,7 @@ class Service:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder.parent / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service.cli", "serve"],
+                [self.python, "-m", "service.cli", "serve"],
                 env=self.environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
@@ -228,9 +230,11 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, *, site: bool = True, authority: Path | None = None, **settings: str) -> Iterator[Service]:
+def running(
+    folder: Path, *, site: bool = True, authority: Path | None = None, python: str = sys.executable, **settings: str
+) -> Iterator[Service]:
     """Run the real service on a folder until the block ends."""
-    service = Service(folder / "data", settings, authority=authority)
+    service = Service(folder / "data", settings, authority=authority, python=python)
     service.folder.mkdir(parents=True)
     if site:
         service.add_site()

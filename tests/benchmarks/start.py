@@ -1,7 +1,8 @@
 """Seconds from the command to a ready service, and its memory (python -m tests.benchmarks.start).
 
 Memory is the proportional set size (PSS) of all the service's processes together, so that what they share counts once:
-after the start, and while four senders keep it busy with radiographs that are scored.
+after the start, and while four senders keep it busy with radiographs that are scored. The service runs in the
+environment that `python3 -m service` makes: the tests' own brings libraries that pydicom loads where it finds them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from service.environment import ROOT, prepare
 from tests.benchmarks.films import chest_film
 from tests.benchmarks.rows import Row, limit, report
 from tests.benchmarks.soak_samples import pss_mb
@@ -38,9 +40,9 @@ def _is_ready(service: Service) -> bool:
     return False
 
 
-def start_seconds(folder: Path) -> tuple[float, float]:
+def start_seconds(folder: Path, python: str) -> tuple[float, float]:
     """Start the service on tables that are up to date; return seconds until it is ready, and its memory then."""
-    with running(folder, PANDOK_METRICS_TOKEN=TOKEN) as service:
+    with running(folder, python=python, PANDOK_METRICS_TOKEN=TOKEN) as service:
         service.stop()
         started = time.perf_counter()
         service.start()
@@ -50,9 +52,9 @@ def start_seconds(folder: Path) -> tuple[float, float]:
         return ready_s, memory_mb(service)
 
 
-def loaded_mb(folder: Path, studies: int) -> float:
+def loaded_mb(folder: Path, python: str, studies: int) -> float:
     """Return the most memory that was seen while studies came in and were scored."""
-    with running(folder) as service:
+    with running(folder, python=python) as service:
         films = [chest_film(seed) for seed in range(studies)]
         senders = [
             threading.Thread(target=c_store, args=(service.dicom_port, films[share::SENDERS]))
@@ -74,13 +76,13 @@ def loaded_mb(folder: Path, studies: int) -> float:
 
 def measure(rounds: int = 5, studies: int = 24) -> list[Row]:
     """Start several times, then load once."""
-    starts = []
+    starts, python = [], str(prepare(ROOT / ".venv-serve", ("cpu", "demo")))
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
-            starts.append(start_seconds(Path(folder)))
+            starts.append(start_seconds(Path(folder), python))
     ready, idle = zip(*starts, strict=True)
     with tempfile.TemporaryDirectory() as folder:
-        loaded = loaded_mb(Path(folder), studies)
+        loaded = loaded_mb(Path(folder), python, studies)
     return [
         limit("command → ready", ready, unit="s", must=READY_MUST_S),
         limit("memory, idle (PSS of all processes)", idle, unit="MB", must=MEMORY_MUST_MB),
