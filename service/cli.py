@@ -33,6 +33,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "cases": ("signed verdicts as cases for training", "service.cli_cases:add_commands"),
     "audit": ("who did what: prove it is whole, export it", "service.cli_audit:add_commands"),
     "studies": ("restart or cancel the scoring of a study", "service.cli_studies:add_study_commands"),
+    "uploads": ("what is on its way in pieces, and making room", "service.cli_uploads:add_commands"),
     "problems": ("what was refused, held aside or given up", "service.cli_studies:add_problem_commands"),
 }
 """Commands of other files: what they are for, and what adds their options once they are asked for."""

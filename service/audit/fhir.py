@@ -48,7 +48,7 @@ ACTIONS: Mapping[str, Coded] = {
         ),
         _ORDER: (
             "case_claimed case_released case_taken claim_expired priority_set study_restarted study_canceled "
-            "problem_resolved"
+            "problem_resolved upload_removed"
         ),
         _SECURITY: (
             "account_added account_changed account_disabled account_enabled account_reset link_made "

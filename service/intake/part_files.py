@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from service.archive import make_durable_folder, sync_folders
 from service.database import Database
 from service.intake import resumable_records as records
@@ -76,22 +78,44 @@ def _is_known(database: Database, public_id: str) -> bool:
         return records.find(rx, public_id) is not None
 
 
+def remove_part_file(spool_folder: Path, database: Database, one: Unfinished, *, now: float) -> bool:
+    """Take an upload away from its sender, who is told among the problems; False when it is gone already.
+
+    Raises:
+        BlockingIOError: A request is at it.
+    """
+    path = path_in(spool_folder, one.public_id)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(FileNotFoundError):
+            stack.enter_context(held(path))
+        with database.transaction() as tx:
+            if not records.remove(tx, one.public_id):
+                return False
+            _tell(tx, one, now, "an upload was removed by the operator before it was finished")
+        path.unlink(missing_ok=True)
+    return True
+
+
 def _forget(database: Database, one: Unfinished, now: float) -> bool:
     """Remove the row, and tell of one that was not taken; False when somebody has gone on with it meanwhile."""
     with database.transaction() as tx:
         if not records.remove_expired(tx, one.public_id, now=now):
             return False
-        if one.taken_at is not None:
-            return True
-        note_problem(
-            tx,
-            kind="aborted",
-            reason=IntakeReason.ABORTED,
-            site_id=one.site_id,
-            door=Door.UPLOAD,
-            sender=one.sender,
-            detail=f"an upload was not finished in time: {one.offset_bytes:,} of {one.size_bytes:,} bytes came",
-            now=now,
-        )
-    log.warning("upload not finished", extra={"site_id": one.site_id})
+        if one.taken_at is None:
+            _tell(tx, one, now, "an upload was not finished in time")
     return True
+
+
+def _tell(tx: Connection, one: Unfinished, now: float, what: str) -> None:
+    """Put an upload that never became images among its site's problems."""
+    note_problem(
+        tx,
+        kind="aborted",
+        reason=IntakeReason.ABORTED,
+        site_id=one.site_id,
+        door=Door.UPLOAD,
+        sender=one.sender,
+        detail=f"{what}: {one.offset_bytes:,} of {one.size_bytes:,} bytes came",
+        now=now,
+    )
+    log.warning("upload not finished", extra={"site_id": one.site_id})

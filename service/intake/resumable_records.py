@@ -68,6 +68,14 @@ def list_expired(rx: Connection, now: float) -> list[Unfinished]:
     return [Unfinished(*row) for row in rx.execute(_EVERYTHING.where(_c.expires_at < now))]
 
 
+def list_open(rx: Connection, site_id: int | None) -> list[Unfinished]:
+    """Return the uploads of a site, or of every site, that were not taken, the one that began first at the top."""
+    open_ones = _EVERYTHING.where(_c.taken_at.is_(None)).order_by(_c.created_at, _c.public_id)
+    if site_id is not None:
+        open_ones = open_ones.where(_c.site_id == site_id)
+    return [Unfinished(*row) for row in rx.execute(open_ones)]
+
+
 def advance(tx: Connection, public_id: str, *, offset_bytes: int, expires_at: float) -> None:
     """Note how much of an upload stands on the disk now."""
     tx.execute(
@@ -84,9 +92,9 @@ def mark_taken(tx: Connection, public_id: str, *, now: float, expires_at: float)
     )
 
 
-def remove(tx: Connection, public_id: str) -> None:
-    """Forget an upload."""
-    tx.execute(delete(tables.resumable_upload).where(_c.public_id == public_id))
+def remove(tx: Connection, public_id: str) -> bool:
+    """Forget an upload; False when there is no such one."""
+    return bool(tx.execute(delete(tables.resumable_upload).where(_c.public_id == public_id)).rowcount)
 
 
 def remove_expired(tx: Connection, public_id: str, *, now: float) -> bool:

@@ -19,10 +19,12 @@ from sqlalchemy import update
 
 from service import tables
 from service.access import new_key
+from service.cli import main
 from service.intake import part_files, resumable
 from service.intake import resumable_records as records
 from service.intake.outcomes import IntakeReason, NoRoom
 from service.intake.part_files import clear_part_files, folder_in
+from service.part import EXIT_REFUSED
 from tests.factories import Clock, Parts, add_site, open_parts
 from tests.service.intake.doors import Door, open_door, poll
 from tests.service.intake.test_uploads import film, zipped
@@ -414,3 +416,38 @@ def test_many_senders_at_once_lose_nothing(door: Door) -> None:
 
     assert failed == []
     assert len(door.rows("instance")) == 6
+
+
+def test_the_operator_sees_what_is_on_its_way_and_makes_room(
+    door: Door, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = film()
+    place, taken = begin(door, 5_000), begin(door, len(content))
+    go_on(door, place, 0, b"x" * 2_000)
+    go_on(door, taken, 0, content)
+    assert take(door, taken).status_code == 200
+    monkeypatch.setenv("PANDOK_DATA_FOLDER", str(door.parts.settings.data_folder))
+    public_id = place.rpartition("/")[2]
+
+    assert main(["uploads", "list", "--site", "test"]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{public_id}  test  ")
+    assert "  2,000 of 5,000 bytes  until 20" in line
+
+    with broken_off(door, place, 2_000, b"x" * 500, 3_000):
+        poll(lambda: go_on(door, place, 2_000, b"").status_code == 423)
+        assert main(["uploads", "remove", public_id]) == EXIT_REFUSED
+        assert "its sender is at it" in capsys.readouterr().err
+    poll(lambda: main(["uploads", "remove", public_id]) == 0)
+
+    assert door.client.head(place, headers=TUS).status_code == 404
+    assert not part_file(door, place).exists()
+    capsys.readouterr()
+    assert main(["uploads", "list"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["uploads", "remove", public_id]) == EXIT_REFUSED
+    [problem] = [row for row in door.rows("problem") if row["reason"] == "aborted"]
+    assert (
+        problem["detail"] == "an upload was removed by the operator before it was finished: 2,500 of 5,000 bytes came"
+    )
+    assert "upload_removed" in [row["action"] for row in door.rows("audit_event")]
