@@ -94,6 +94,7 @@ def create_app(
     app.state.clock = clock
     app.state.access = access
     app.state.provider = Provider(settings, clock) if settings.oidc_issuer else None
+    app.state.searchers = CapacityLimiter(settings.search_threads)
     app.state.sign_in_seats = CapacityLimiter(SIGN_INS_AT_ONCE)
     app.state.sign_in = SignIn(tables, settings, clock)
     app.state.reads = audit.Reads(tables, clock)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -18,10 +20,17 @@ _SYNC_REFUSED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_
 _PRIMARY_CODE = 0xFF
 _DISK_FULL_SQLSTATE = "53100"
 """PostgreSQL's disk_full. When its own disk refuses a sync, its server stops by itself."""
+_QUERY_CANCELED_SQLSTATE = "57014"
+_STEPS_BETWEEN_LOOKS = 50_000
+"""Of SQLite's machine: some milliseconds, and no look at the clock in a search by an index."""
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process' writer on SQLite before it gives up."""
 SQLITE_CONNECTIONS = 64
 """How many may be open at once in a process: more than requests can be at work, so that none waits for one."""
+
+
+class TakesTooLong(Exception):
+    """What was asked would have to read too much."""
 
 
 class Database:
@@ -75,12 +84,20 @@ class Database:
                 connection.exec_driver_sql("PRAGMA user_version=0")  # writes a page: a commit of nothing syncs nothing
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Open a reading transaction: one consistent view, no lock on writers."""
+    def reading(self, *, longest_s: float | None = None) -> Iterator[Connection]:
+        """Open a reading transaction: one consistent view, no lock on writers.
+
+        Args:
+            longest_s: After so many seconds what is being read is broken off; None for no end.
+
+        Raises:
+            TakesTooLong: It was broken off.
+        """
         with self.engine.connect() as connection:
             if self.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("BEGIN")
-            yield connection
+            with contextlib.nullcontext() if longest_s is None else _within(connection, longest_s):
+                yield connection
             connection.rollback()
 
     def migrate(self) -> None:
@@ -97,6 +114,31 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+@contextmanager
+def _within(connection: Connection, longest_s: float) -> Iterator[None]:
+    """Break off what a connection reads when its time is over. Raises TakesTooLong."""
+    raw: object = connection.connection.dbapi_connection
+    if isinstance(raw, sqlite3.Connection):
+        end = time.monotonic() + longest_s
+        raw.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+    else:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {longest_s * 1000:.0f}")
+    try:
+        yield
+    except DBAPIError as failure:
+        if _is_broken_off(failure.orig):
+            raise TakesTooLong from None
+        raise
+    finally:
+        if isinstance(raw, sqlite3.Connection):
+            raw.set_progress_handler(None, 0)
+
+
+def _is_broken_off(cause: BaseException | None) -> bool:
+    code, state = getattr(cause, "sqlite_errorcode", None), getattr(cause, "sqlstate", None)
+    return code == sqlite3.SQLITE_INTERRUPT or state == _QUERY_CANCELED_SQLSTATE
 
 
 def migration_of(connection: Connection) -> str | None:

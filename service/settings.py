@@ -116,6 +116,10 @@ class Settings(BaseSettings):
     """Decode children that the web process may have for rendered pictures; they start with the first one."""
     picture_queue: int = 16
     """Requests that may wait for them; more hear 503."""
+    search_s: float = 10.0
+    """A search of the archive that reads longer hears 413, and is to be narrowed."""
+    search_threads: int = 8
+    """Searches that are answered at the same time; others wait, and hold nobody else up."""
     scoring_timeout_s: float = 60.0
     models_folder: Path | None = None
     """Model packages beside the shipped ones."""

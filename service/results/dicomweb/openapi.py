@@ -39,6 +39,7 @@ def search(level: Level) -> Said:
     responses: dict[int, Said] = {
         200: _gives({"application/dicom+json": _ITEMS, **_MULTIPART}, "Matches, as DICOM JSON or the Native Model."),
         204: {"description": "Nothing matches."},
+        413: {"description": "The search would read too much; narrow it."},
     }
     extra = {"parameters": [*map(_key, keys), *_options(level)]}
     return {"response_class": Response, "responses": responses, "openapi_extra": extra}

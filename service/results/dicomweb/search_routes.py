@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.accept import Accepted
 from service.audit import Reads
-from service.database import Database
+from service.database import Database, TakesTooLong
+from service.errors import ServiceError
 from service.results.dicomweb import openapi, qido, records
 from service.results.dicomweb.answers import (
     DICOM_JSON,
@@ -32,52 +35,63 @@ router = APIRouter(prefix="/dicomweb", tags=["dicomweb"])
 
 
 @router.get("/studies", **openapi.search(Level.STUDY))
-def search_studies(request: Request, scope: Scoped, accepts: Accepts) -> Response:
+async def search_studies(request: Request, scope: Scoped, accepts: Accepts) -> Response:
     """QIDO-RS: find studies."""
-    return _search(request, scope, accepts, Level.STUDY, Place())
+    return await _search(request, scope, accepts, Level.STUDY, Place())
 
 
 @router.get("/series", **openapi.search(Level.SERIES))
-def search_all_series(request: Request, scope: Scoped, accepts: Accepts) -> Response:
+async def search_all_series(request: Request, scope: Scoped, accepts: Accepts) -> Response:
     """QIDO-RS: find series of any study."""
-    return _search(request, scope, accepts, Level.SERIES, Place())
+    return await _search(request, scope, accepts, Level.SERIES, Place())
 
 
 @router.get("/instances", **openapi.search(Level.INSTANCE))
-def search_all_instances(request: Request, scope: Scoped, accepts: Accepts) -> Response:
+async def search_all_instances(request: Request, scope: Scoped, accepts: Accepts) -> Response:
     """QIDO-RS: find instances of any study."""
-    return _search(request, scope, accepts, Level.INSTANCE, Place())
+    return await _search(request, scope, accepts, Level.INSTANCE, Place())
 
 
 @router.get(StudyPath + "/series", **openapi.search(Level.SERIES))
-def search_series(request: Request, scope: Scoped, accepts: Accepts, study_instance_uid: Uid) -> Response:
+async def search_series(request: Request, scope: Scoped, accepts: Accepts, study_instance_uid: Uid) -> Response:
     """QIDO-RS: find series of a study."""
-    return _search(request, scope, accepts, Level.SERIES, Place(study_instance_uid))
+    return await _search(request, scope, accepts, Level.SERIES, Place(study_instance_uid))
 
 
 @router.get(StudyPath + "/instances", **openapi.search(Level.INSTANCE))
-def search_instances_of_study(request: Request, scope: Scoped, accepts: Accepts, study_instance_uid: Uid) -> Response:
+async def search_instances_of_study(
+    request: Request, scope: Scoped, accepts: Accepts, study_instance_uid: Uid
+) -> Response:
     """QIDO-RS: find instances of a study."""
-    return _search(request, scope, accepts, Level.INSTANCE, Place(study_instance_uid))
+    return await _search(request, scope, accepts, Level.INSTANCE, Place(study_instance_uid))
 
 
 @router.get(SeriesPath + "/instances", **openapi.search(Level.INSTANCE))
-def search_instances_of_series(
+async def search_instances_of_series(
     request: Request, scope: Scoped, accepts: Accepts, study_instance_uid: Uid, series_instance_uid: Uid
 ) -> Response:
     """QIDO-RS: find instances of a series."""
-    return _search(request, scope, accepts, Level.INSTANCE, Place(study_instance_uid, series_instance_uid))
+    return await _search(request, scope, accepts, Level.INSTANCE, Place(study_instance_uid, series_instance_uid))
 
 
-def _search(request: Request, scope: Scope, accepts: Sequence[Accepted], level: Level, place: Place) -> Response:
+async def _search(request: Request, scope: Scope, accepts: Sequence[Accepted], level: Level, place: Place) -> Response:
     form = item_form(accepts)
     within = Level.SERIES if place.series_instance_uid else Level.STUDY if place.study_instance_uid else None
     query = qido.parse_search(level, within, request.query_params.multi_items())
+    answer = partial(_answer, request, scope, place, query, form)
+    return await to_thread.run_sync(answer, limiter=request.app.state.searchers)
+
+
+def _answer(request: Request, scope: Scope, place: Place, query: qido.Search, form: str) -> Response:
     database: Database = request.app.state.database
     reads: Reads = request.app.state.reads
     reads.looked(scope.caller, "searched", site_id=scope.caller.site_id, object_type="studies", object_id=None)
-    with database.reading() as rx:
-        page = records.search(rx, scope, place, query)
+    try:
+        with database.reading(longest_s=request.app.state.settings.search_s) as rx:
+            page = records.search(rx, scope, place, query)
+    except TakesTooLong:
+        words = "The search would read too much; name a patient, an accession number, a UID or a range of study dates."
+        raise ServiceError(413, "too_broad", words) from None
     warnings = qido.warning_headers(query, page.remaining, is_at_least=page.remaining_is_at_least)
     headers = {"Warning": ", ".join(warnings)} if warnings else {}
     if not page.rows:

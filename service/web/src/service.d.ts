@@ -6063,6 +6063,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The search would read too much; narrow it. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Refused: the status tells how, the body why. */
             default: {
                 headers: {
@@ -6153,6 +6160,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The search would read too much; narrow it. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Refused: the status tells how, the body why. */
             default: {
                 headers: {
@@ -6220,6 +6234,13 @@ export interface operations {
             };
             /** @description Nothing matches. */
             204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The search would read too much; narrow it. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6481,6 +6502,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The search would read too much; narrow it. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Refused: the status tells how, the body why. */
             default: {
                 headers: {
@@ -6668,6 +6696,13 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The search would read too much; narrow it. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description Refused: the status tells how, the body why. */
             default: {
                 headers: {
@@ -6821,6 +6856,13 @@ export interface operations {
             };
             /** @description Nothing matches. */
             204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The search would read too much; narrow it. */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from xml.etree import ElementTree as Xml
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
+from sqlalchemy import Connection
 
+from service.results.dicomweb import records
 from tests.factories import make_ct_slice, make_radiograph
 from tests.service.results.dicomweb.conftest import Web
 
@@ -383,3 +388,33 @@ def test_no_query_breaks_the_service(web: Web, query: list[tuple[str, str]], wha
 
 def test_a_study_that_nobody_has_has_no_series(web: Web) -> None:
     assert found(web, f"/studies/{generate_uid()}/series") == []
+
+
+def test_a_search_that_reads_too_much_is_refused_and_holds_nobody_else_up(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    begun = threading.Semaphore(0)
+
+    def search(rx: Connection, *_query: object) -> None:
+        begun.release()
+        rx.exec_driver_sql(endless)
+
+    def ask() -> httpx.Response:
+        with web.client() as client:
+            return client.get("/studies?StudyDescription=nowhere")
+
+    with ThreadPoolExecutor(64) as asking, monkeypatch.context() as patch:
+        patch.setattr(records, "search", search)
+        patch.setattr(web.app.state, "settings", web.settings.model_copy(update={"search_s": 2.0}))
+        slow = [asking.submit(ask) for _ in range(web.settings.search_threads)]
+        for _ in slow:
+            begun.acquire()
+        with web.client() as client:
+            assert client.get(f"/studies/{KIM}/metadata").status_code == 200
+        assert not any(one.done() for one in slow)
+        answers = [one.result() for one in slow]
+
+    assert {answer.status_code for answer in answers} == {413}
+    assert answers[0].json()["error"] == "too_broad"
+    assert "name a patient" in answers[0].json()["message"]
