@@ -20,9 +20,9 @@ ROOMS = ("intake", "inference", "results", "worklist", "reading", "reports", "ce
 """On the study's path: a room may import earlier rooms only."""
 
 JOINERS = {
-    "app", "cli", "cli_accounts", "cli_audit", "cli_cases", "cli_check", "cli_rules", "cli_studies", "conformance",
-    "conformance_networking", "demo", "health", "interventions", "parts", "pipeline", "receiving", "rounds", "serve",
-    "worker",
+    "app", "cli", "cli_accounts", "cli_audit", "cli_cases", "cli_check", "cli_rules", "cli_studies", "cli_uploads",
+    "conformance", "conformance_networking", "demo", "health", "interventions", "parts", "pipeline", "receiving",
+    "rounds", "serve", "worker",
 }  # fmt: skip
 """They may import every room; no room imports them."""
 
