@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.commit import commit
 from tests.trials.__main__ import ROOT, SEEDED_BUGS
@@ -282,7 +283,7 @@ def judged_before(path: Path, sources: str) -> tuple[dict[str, bool], float]:
     return {key: caught for key, caught in known["judged"].items() if key in wanted}, known["hours"]
 
 
-def told(judged: dict[str, bool], hours: float, sources: str) -> dict[str, object]:
+def told(judged: dict[str, bool], hours: float, sources: str) -> dict[str, Any]:
     """Return what the file of results holds."""
     missed = [bug for bug in BUGS if judged.get(key_of(bug)) is False]
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import event
@@ -29,6 +30,10 @@ class FakeArchive:
     def is_intact(self, site_id: int, content_sha256: str) -> bool:
         return (site_id, content_sha256) in self.placed
 
+    def path(self, _site_id: int, content_sha256: str) -> Path:
+        """Return where nothing is: slices that have places of their own are never compared."""
+        return Path("/nowhere", content_sha256)
+
 
 @dataclass
 class FakeEngine:
@@ -36,6 +41,8 @@ class FakeEngine:
 
     path: Callable[..., None] | None = None
     attempts: dict[Attempt, State] = field(default_factory=dict)
+    asked: dict[Attempt, int] = field(default_factory=dict)
+    """The class that was asked for each."""
     kept: dict[Attempt, list[tuple[str, Any]]] = field(default_factory=dict)
     forgotten: set[Attempt] = field(default_factory=set)
     """What was deleted here, rightly or not, and did not come again."""
@@ -48,6 +55,7 @@ class FakeEngine:
             raise Crash
         self.enqueues_left = None if self.enqueues_left is None else self.enqueues_left - 1
         self.attempts.setdefault(attempt, State.WAITING)
+        self.asked[attempt] = asked_class
         self.forgotten.discard(attempt)
 
     def cancel(self, attempts: Iterable[Attempt]) -> None:

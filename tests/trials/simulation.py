@@ -14,12 +14,15 @@ from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from service.engine import State
-from service.intake import settling
 from tests.trials.simulated_engine import Crash
+from tests.trials.simulated_images import QUIET_TIMES_S, Image
 from tests.trials.simulated_service import SimulatedService
+from tests.trials.simulated_study import PARTIAL_AFTER_S
 
 STUDIES = some.integers(0, 2)
 IMAGES = some.integers(0, 30)
+CONTENTS = some.sampled_from("aabcA")
+"""The capital is the same in another transfer syntax."""
 STEPS = some.sampled_from((*range(8), 5, 5))
 """Of the path without a package; the sixth publishes."""
 WHICH = some.integers(0, 5)
@@ -44,22 +47,39 @@ class Simulation(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ what may happen
 
-    @rule(study=STUDIES, image=IMAGES, content=some.sampled_from("aabc"), dies=some.sampled_from((False, False, True)))
+    @rule(study=STUDIES, image=IMAGES, content=CONTENTS, dies=some.sampled_from((False, False, True)))
     def arrives(self, study: int, image: int, content: str, dies: bool) -> None:
         """An instance comes in; now and then its process dies between the file and the rows."""
-        self.life.arrive(self.tables.here, study, image, content=content, dies=dies)
+        self.life.arrive(self.tables.here, Image(study, image), content=content, dies=dies)
 
-    @precondition(lambda self: self.expected.kept)
-    @rule(which=IMAGES, content=some.sampled_from("abc"))
+    @precondition(lambda self: self.expected.arrivals.kept)
+    @rule(which=IMAGES, content=CONTENTS)
     def arrives_again(self, which: int, content: str) -> None:
         """An instance that is there comes once more, with the same content or other."""
-        uid = sorted(self.expected.kept)[which % len(self.expected.kept)]
-        _, _, study, _, image = uid.split(".")
-        self.life.arrive(self.tables.here, int(study), int(image), content=content)
+        image = sorted(self.expected.arrivals.kept)[which % len(self.expected.arrivals.kept)]
+        self.life.arrive(self.tables.here, image, content=content)
 
     @rule(seconds=some.sampled_from((1, 10, 29, 31, 61, 301, 1_801)))
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds)
+
+    @precondition(lambda self: self.expected.studies)
+    @rule(which=IMAGES, looks=some.booleans())
+    def time_passes_to_a_border(self, which: int, looks: bool) -> None:
+        """To the very moment at which a study is due, the limit is one quiet time away, or an attempt can be missed."""
+        moments = self.expected.missed_after()
+        for study in self.expected.studies.values():
+            moments |= {study.due_at, *(study.arriving_since + PARTIAL_AFTER_S - quiet_s for quiet_s in QUIET_TIMES_S)}
+        later = sorted(moment for moment in moments if moment > self.clock())
+        if later:
+            self.clock.advance(later[which % len(later)] - self.clock())
+        if looks:
+            self.worker_reconciles()
+            self.worker_looks_round(None)
+
+    @rule(seconds=some.sampled_from((1, 50, 61, 3_600)))
+    def the_clock_is_set_back(self, seconds: int) -> None:
+        self.clock.advance(-seconds)
 
     @precondition(lambda self: self.expected.studies)
     @rule(study=STUDIES, more=some.none() | some.integers(-1, 3))
@@ -67,12 +87,12 @@ class Simulation(RuleBasedStateMachine):
         """The sender says how many images there are, fewer or more than came, or that these are all."""
         known = self.expected.studies.get(study)
         expected = None if more is None else max(1, more + (known.images if known else 0))
-        with self.tables.here.transaction() as tx:
-            is_known = settling.mark_done(tx, site_id=self.life.site_id, study_instance_uid=f"1.2.{study}",
-                                          expected_instances=expected, now=self.clock())  # fmt: skip
-        assert is_known == (study in self.expected.studies)
-        if is_known:
-            self.expected.studies[study].is_said_to_be_done(expected, self.clock())
+        self.life.say_done(study, expected)
+
+    @precondition(lambda self: self.expected.studies)
+    @rule(which=WHICH, priority=some.integers(1, 3))
+    def center_asks_for_a_class(self, which: int, priority: int) -> None:
+        self.life.ask_for(sorted(self.expected.studies)[which % len(self.expected.studies)], priority)
 
     @precondition(lambda self: self.expected.studies)
     @rule(study=STUDIES, image=IMAGES, more=some.integers(1, 2))
@@ -80,7 +100,7 @@ class Simulation(RuleBasedStateMachine):
         """The sender says how many are left, and sends as many, of which some may be there already."""
         self.sender_says_done(study, more)
         for each in range(more):
-            self.life.arrive(self.tables.here, study, image + each)
+            self.life.arrive(self.tables.here, Image(study, image + each))
 
     @precondition(lambda self: self.expected.studies)
     @rule()
@@ -120,7 +140,12 @@ class Simulation(RuleBasedStateMachine):
         self.life.run(which)
 
     @precondition(lambda self: self.engine.waiting())
-    @rule(which=WHICH, border=BORDERS, what=some.sampled_from(("restart", "begin", "cancel", "image")), image=IMAGES)
+    @rule(
+        which=WHICH,
+        border=BORDERS,
+        what=some.sampled_from(("restart", "begin", "cancel", "image")),
+        image=IMAGES,
+    )
     def others_step_in_while_it_is_scored(self, which: int, border: int, what: str, image: int) -> None:
         """Between two transactions of a workflow another process writes."""
         attempt = self.life.waiting(which)
@@ -129,14 +154,22 @@ class Simulation(RuleBasedStateMachine):
         if what == "begin":
             deed = functools.partial(self.life.restart_and_begin, attempt)
         elif what == "image":
-            deed = functools.partial(self.life.arrive, self.tables.elsewhere, study, image)
+            deed = functools.partial(self.life.arrive, self.tables.elsewhere, Image(study, image))
         else:
             deed = functools.partial(self.life.step_in, self.tables.elsewhere, study, restarts=what == "restart")
         with self.between.after(border, deed):
             self.life.run(which)
 
     @precondition(lambda self: self.engine.waiting())
-    @rule(which=WHICH, how=some.sampled_from((State.DEAD, State.DONE, None)))
+    @rule(which=WHICH, border=some.sampled_from((12, *range(16))), image=IMAGES)
+    def a_later_revision_settles_while_it_is_scored(self, which: int, border: int, image: int) -> None:
+        """Without damage the thirteenth border stands before the transaction that ends a revision."""
+        study = self.expected.study_of(self.life.waiting(which))
+        with self.between.after(border, functools.partial(self.life.overtake, study, image)):
+            self.life.run(which)
+
+    @precondition(lambda self: self.engine.waiting())
+    @rule(which=WHICH, how=some.sampled_from((State.DEAD, State.DONE, State.CANCELED, None)))
     def engine_gives_up_or_forgets(self, which: int, how: State | None) -> None:
         attempt = self.life.waiting(which)
         if how is None:
@@ -149,7 +182,7 @@ class Simulation(RuleBasedStateMachine):
     def a_later_image_overtakes(self, which: int, image: int, gives_up: bool) -> None:
         """While a revision waits the next one of its study settles; the engine may give the old one up."""
         attempt = self.life.waiting(which)
-        self.life.arrive(self.tables.here, self.expected.study_of(attempt), image)
+        self.life.arrive(self.tables.here, Image(self.expected.study_of(attempt), image))
         self.a_quiet_minute_passes()
         if gives_up and self.engine.attempts.get(attempt) is State.WAITING:
             self.engine.attempts[attempt] = State.DEAD
@@ -167,12 +200,24 @@ class Simulation(RuleBasedStateMachine):
         if then != "nothing":
             self.worker_looks_round(None)
 
-    @precondition(lambda self: self.expected.kept)
+    @precondition(lambda self: self.expected.arrivals.kept)
     @rule(which=IMAGES)
     def a_stored_file_is_damaged(self, which: int) -> None:
-        self.archive.placed.discard(
-            (self.life.site_id, list(self.expected.kept.values())[which % len(self.expected.kept)])
-        )
+        self.life.damage(which)
+
+    @precondition(lambda self: self.expected.arrivals.kept)
+    @rule(which=IMAGES, is_sent_again=some.booleans())
+    def operator_has_a_study_scored_again_after_damage(self, which: int, is_sent_again: bool) -> None:
+        image, content = self.life.damage(which)
+        self.worker_scores_all()
+        if is_sent_again:
+            self.life.arrive(self.tables.here, image, content=content)
+        self.life.step_in(self.tables.here, image.study, restarts=True)
+        self.worker_scores_all()
+
+    @rule()
+    def operator_puts_things_right(self) -> None:
+        self.life.put_right()
 
     @precondition(lambda self: self.engine.attempts)
     @rule(study=STUDIES, border=BORDERS, restarts=some.booleans(), forgets=some.booleans())
@@ -195,8 +240,9 @@ class Simulation(RuleBasedStateMachine):
     @precondition(lambda self: self.engine.attempts)
     @rule()
     def worker_reconciles(self) -> None:
+        before = dict(self.engine.attempts)
         self.rounds.tell_canceled()
-        self.expected.check_told()
+        self.expected.check_told(before)
         with self.expected.reconciled():
             self.rounds.reconcile()
 
@@ -205,11 +251,17 @@ class Simulation(RuleBasedStateMachine):
     def operator_steps_in(self, study: int, restarts: bool) -> None:
         self.life.step_in(self.tables.here, study, restarts=restarts)
 
+    def worker_scores_all(self) -> None:
+        """Give the engine what waits, and walk everything that it has."""
+        self.worker_looks_round(None)
+        for _ in self.engine.waiting():
+            self.life.run(0)
+
     # ------------------------------------------------------------ what must hold
 
     @invariant()
     def nothing_acknowledged_is_lost(self) -> None:
-        self.expected.check_kept()
+        self.expected.arrivals.check()
 
     @invariant()
     def every_study_is_in_one_state_that_its_rows_bear_out(self) -> None:
@@ -219,13 +271,11 @@ class Simulation(RuleBasedStateMachine):
         """When nothing more comes, every study ends, and the engine has nothing left."""
         for _ in range(DRAIN_ROUNDS):
             self.clock.advance(2_000)
-            self.worker_looks_round(None)
-            for _ in self.engine.waiting():
-                self.life.run(0)
+            self.worker_scores_all()
             self.rounds.tell_canceled()
             self.rounds.reconcile()
+            self.every_study_is_in_one_state_that_its_rows_bear_out()
         self.nothing_acknowledged_is_lost()
-        self.every_study_is_in_one_state_that_its_rows_bear_out()
         self.expected.check_ended()
 
 
