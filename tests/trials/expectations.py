@@ -12,12 +12,20 @@ from service.engine import State
 from tests.trials.simulated_arrivals import ExpectedArrivals
 from tests.trials.simulated_engine import FakeArchive, FakeEngine
 from tests.trials.simulated_images import site_id_of, study_number, study_uid
-from tests.trials.simulated_outcome import Kept, check_damaged, check_outcome, has_letter, missing_files, revision_of
+from tests.trials.simulated_outcome import (
+    ENDED,
+    UNFINISHED,
+    Kept,
+    check_damaged,
+    check_ends,
+    check_outcome,
+    has_letter,
+    missing_files,
+    revision_of,
+)
 from tests.trials.simulated_study import DUE_S, ExpectedStudy
 from tests.trials.simulated_tables import Tables
 
-ENDED = ("scored", "unscored")
-UNFINISHED = ("settled", "running")
 MISSING_AFTER_S = 30.0
 """An attempt that was queued for so long is asked after (DECISIONS: what the engine forgot is queued again)."""
 
@@ -69,7 +77,7 @@ class Expectations:
             assert [one["number"] for one in own] == list(range(1, row["revision"] + (not is_arriving)))
             self._check_counts(row, expected)
             self._check_item(row, expected)
-            _check_ends(row, own)
+            check_ends(row, own)
         for one in revisions:
             self._check_revision(one)
         self._checked_at = self._clock()
@@ -102,7 +110,7 @@ class Expectations:
         assert one["attempt"] == 1 + self._restarts[one["id"]]
         assert one["state"] not in UNFINISHED or one["finished_at"] is None
         assert one["state"] not in (*ENDED, "superseded") or one["finished_at"] is not None
-        assert one["state"] != "running" or one["started_at"] is not None
+        assert one["state"] != "running" or None not in (one["started_at"], one["queued_at"])
         assert one["state"] != "scored" or self._tables.rows(
             "SELECT 1 FROM run WHERE revision_id = ? AND outcome = 'done'", one["id"]
         )
@@ -220,11 +228,19 @@ class Expectations:
     def _check_steps(self, attempt: Attempt, before: Any, kept: Kept, *, fresh: Kept, missing: Collection[int]) -> None:
         """What the steps of this walk said is so."""
         after = revision_of(self._tables, attempt)
+        begun = [(attempt.number, state) for state in ("running", *ENDED)]
         for name, answer in fresh:
             if name == "verify" and answer is not StepFailed and "value" in answer:
                 still = missing_files(self._tables, attempt, self._archive.placed)
                 assert set(answer["value"]) <= set(missing)
                 check_damaged(self._tables, attempt, answer["value"], still)
+            if (
+                name == "begin"
+                and answer is not StepFailed
+                and "value" in answer
+                and (after["attempt"], after["state"]) in begun
+            ):
+                assert after["queued_at"] is not None  # or nobody would ask after it
             if name == "note_unpublished" and "value" in answer:
                 assert has_letter(self._tables, attempt.study_id)
         is_ended = ("finish", {"value": None}) in fresh and after["attempt"] == before["attempt"]
@@ -282,18 +298,6 @@ class Expectations:
 
     def _by_study(self, query: str) -> dict[int, int]:
         return {row[0]: row[1] for row in self._tables.rows(query)}
-
-
-def _check_ends(study: Any, own: list[Any]) -> None:
-    """An ended study has an ended newest revision and says why it is not scored; one that waits does not."""
-    if study["state"] in ENDED:
-        assert own[-1]["state"] in (*ENDED, "canceled"), own[-1]["state"]
-        assert (study["reason"] is None) == (study["state"] == "scored")
-        assert study["reason"] in (None, own[-1]["reason"])
-    if study["state"] == "settled":
-        assert (own[-1]["state"] in UNFINISHED, study["reason"]) == (True, None)
-    if study["state"] != "arriving":
-        assert study["settled_at"] == own[-1]["settled_at"]
 
 
 def _attempt(revision: Any) -> Attempt:

@@ -28,7 +28,7 @@ from tests.trials.__main__ import ROOT, SEEDED_BUGS
 WANTED = 0.9
 COMMAND = (
     "import logging; logging.disable(50); from tests.trials.simulation import simulate; "
-    "simulate(1, runs=40, steps=150, explains=False)"
+    "simulate(1, runs=80, steps=150, explains=False)"
 )
 ENDLESS_S = 600.0
 """A simulation takes a minute at most; one that does not end has noticed."""

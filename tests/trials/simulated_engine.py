@@ -86,6 +86,7 @@ class FakeEngine:
         crash_at: int = -1,
         is_done_first: bool = False,
         fail_at: int = -1,
+        meanwhile: tuple[int, Callable[[], None]] | None = None,
         path: Callable[..., None] | None = None,
     ) -> None:
         """Walk the path of an attempt; die at a step, before or after its work, or let one fail for good.
@@ -95,6 +96,7 @@ class FakeEngine:
             crash_at: Number of the step at which the worker dies.
             is_done_first: It dies after the step's work and before its answer is kept.
             fail_at: Number of the step that fails in every try.
+            meanwhile: Number of the step before which something else is made ready.
             path: Another worker's.
         """
         path = path or self.path
@@ -114,6 +116,8 @@ class FakeEngine:
                 raise StepFailed(name)
             if place == crash_at and not is_done_first:
                 raise Crash
+            if meanwhile is not None and place == meanwhile[0]:
+                meanwhile[1]()
             answer = function()
             if place == crash_at:
                 raise Crash
@@ -150,10 +154,13 @@ class Between:
                 deed()
             self._left -= 1
 
-    @contextlib.contextmanager
-    def after(self, transactions: int, deed: Callable[[], None] | None) -> Iterator[None]:
-        """Do the deed once so many transactions have ended in this block; where there are fewer, not at all."""
+    def wait(self, transactions: int, deed: Callable[[], None]) -> None:
+        """Do the deed once so many transactions have ended from now on."""
         self._left, self._deed = transactions, deed
+
+    @contextlib.contextmanager
+    def within(self) -> Iterator[None]:
+        """What waits when this block ends is not done."""
         try:
             yield
         finally:

@@ -12,7 +12,6 @@ from tests.factories import dataset_bytes, make_ct_slice, make_radiograph, phant
 
 QUIET_S = {"CT": 45.0, "default": 60.0}
 OTHER_QUIET_S = 30.0
-QUIET_TIMES_S = (*QUIET_S.values(), OTHER_QUIET_S)
 SITES: Mapping[str, Mapping[str, object]] = {
     "test": {},
     "other": {"quiet_s": {"default": OTHER_QUIET_S}, "conflict_answer": "warn"},

@@ -14,6 +14,9 @@ DAMAGED = ("failed", "stored_file_damaged")
 NO_RELEASE = ("not_applicable", "no_release")
 NO_VOLUME_PACKAGE = ("not_applicable", "no_volume_package")
 
+ENDED = ("scored", "unscored")
+UNFINISHED = ("settled", "running")
+
 Kept = Sequence[tuple[str, Any]]
 """Answers of steps, in their order."""
 
@@ -41,6 +44,18 @@ def check_outcome(tables: Tables, attempt: Attempt, kept: Kept) -> None:
     told = [reason for reason in (DAMAGED, NO_RELEASE, NO_VOLUME_PACKAGE) if reason in expected.values()]
     assert (revision["state"], revision["reason"]) == ("unscored", told[0][1])
     _check_geometry(tables, attempt, slices)
+
+
+def check_ends(study: Any, own: Sequence[Any]) -> None:
+    """An ended study has an ended newest revision and says why it is not scored; one that waits does not."""
+    if study["state"] in ENDED:
+        assert own[-1]["state"] in (*ENDED, "canceled"), own[-1]["state"]
+        assert (study["reason"] is None) == (study["state"] == "scored")
+        assert study["reason"] in (None, own[-1]["reason"])
+    if study["state"] == "settled":
+        assert (own[-1]["state"] in UNFINISHED, study["reason"]) == (True, None)
+    if study["state"] != "arriving":
+        assert study["settled_at"] == own[-1]["settled_at"]
 
 
 def check_damaged(tables: Tables, attempt: Attempt, seen: Collection[int], missing: Collection[int]) -> None:
