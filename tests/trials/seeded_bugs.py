@@ -242,10 +242,11 @@ BUGS: tuple[Bug, ...] = (
     ("worklist/items.py", "due_minutes[priority.word] * 60.0", "due_minutes[priority.word]"),
     ("database.py", "                connection.rollback()\n                raise", "                connection.commit()\n                raise"),
 )  # fmt: skip
-"""File of the service, its text, and what stands there instead.
+"""File of the service, its text, and what stands there instead; chosen before it was known which are noticed.
 
-One changes nothing that can be seen, and counts as missed all the same: `end_canceled` names the attempt, and a canceled
-attempt never has another state again, since a restart makes the next one.
+Two change nothing that the simulation could see, and count as missed all the same: `end_canceled` names the attempt, and
+a canceled attempt never has another state again, since a restart makes the next one; and `all` for `any` differs only
+where a package has scored something, which no package does there.
 """
 
 
