@@ -54,6 +54,7 @@ class Expectations:
         self._canceled: set[Attempt] = set()
         self._restarts: Counter[int] = Counter()
         self._queued_at: dict[Attempt, float] = {}
+        self._runs: dict[Attempt, list[tuple[Any, ...]]] = {}
         self._times: dict[tuple[Attempt, str], float] = {}
         self._told: dict[int, tuple[str, str | None]] = {}
         self._checked_at = clock()
@@ -110,6 +111,7 @@ class Expectations:
         assert one["attempt"] == 1 + self._restarts[one["id"]]
         assert one["state"] not in UNFINISHED or one["finished_at"] is None
         assert one["state"] not in (*ENDED, "superseded") or one["finished_at"] is not None
+        assert self._runs.get(attempt) in (None, self._runs_of(one))  # a later revision's own stand beside them
         assert one["state"] != "running" or None not in (one["started_at"], one["queued_at"])
         assert one["state"] != "scored" or self._tables.rows(
             "SELECT 1 FROM run WHERE revision_id = ? AND outcome = 'done'", one["id"]
@@ -246,6 +248,7 @@ class Expectations:
         is_ended = ("finish", {"value": None}) in fresh and after["attempt"] == before["attempt"]
         if is_ended and after["state"] not in ("canceled", "superseded"):
             check_outcome(self._tables, attempt, kept)
+            self._runs[attempt] = self._runs_of(after)
 
     @contextlib.contextmanager
     def stepped_in(self, study: int, *, restarts: bool) -> Iterator[Callable[[bool], None]]:
@@ -285,6 +288,9 @@ class Expectations:
     def _study(self, study: int) -> Any:
         query = "SELECT * FROM study WHERE site_id = ? AND study_instance_uid = ?"
         return self._tables.rows(query, site_id_of(study), study_uid(study))[0]
+
+    def _runs_of(self, revision: Any) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in self._tables.rows("SELECT * FROM run WHERE revision_id = ?", revision["id"])]
 
     def _revisions(self) -> list[Any]:
         return self._tables.rows("SELECT * FROM revision ORDER BY study_id, number")
