@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import event
@@ -29,6 +30,10 @@ class FakeArchive:
     def is_intact(self, site_id: int, content_sha256: str) -> bool:
         return (site_id, content_sha256) in self.placed
 
+    def path(self, _site_id: int, content_sha256: str) -> Path:
+        """Return where nothing is: slices that have places of their own are never compared."""
+        return Path("/nowhere", content_sha256)
+
 
 @dataclass
 class FakeEngine:
@@ -36,6 +41,8 @@ class FakeEngine:
 
     path: Callable[..., None] | None = None
     attempts: dict[Attempt, State] = field(default_factory=dict)
+    asked: dict[Attempt, int] = field(default_factory=dict)
+    """The class that was asked for each."""
     kept: dict[Attempt, list[tuple[str, Any]]] = field(default_factory=dict)
     forgotten: set[Attempt] = field(default_factory=set)
     """What was deleted here, rightly or not, and did not come again."""
@@ -48,6 +55,7 @@ class FakeEngine:
             raise Crash
         self.enqueues_left = None if self.enqueues_left is None else self.enqueues_left - 1
         self.attempts.setdefault(attempt, State.WAITING)
+        self.asked[attempt] = asked_class
         self.forgotten.discard(attempt)
 
     def cancel(self, attempts: Iterable[Attempt]) -> None:
@@ -78,6 +86,7 @@ class FakeEngine:
         crash_at: int = -1,
         is_done_first: bool = False,
         fail_at: int = -1,
+        meanwhile: tuple[int, Callable[[], None]] | None = None,
         path: Callable[..., None] | None = None,
     ) -> None:
         """Walk the path of an attempt; die at a step, before or after its work, or let one fail for good.
@@ -87,6 +96,7 @@ class FakeEngine:
             crash_at: Number of the step at which the worker dies.
             is_done_first: It dies after the step's work and before its answer is kept.
             fail_at: Number of the step that fails in every try.
+            meanwhile: Number of the step before which something else is made ready.
             path: Another worker's.
         """
         path = path or self.path
@@ -106,6 +116,8 @@ class FakeEngine:
                 raise StepFailed(name)
             if place == crash_at and not is_done_first:
                 raise Crash
+            if meanwhile is not None and place == meanwhile[0]:
+                meanwhile[1]()
             answer = function()
             if place == crash_at:
                 raise Crash
@@ -142,10 +154,13 @@ class Between:
                 deed()
             self._left -= 1
 
-    @contextlib.contextmanager
-    def after(self, transactions: int, deed: Callable[[], None] | None) -> Iterator[None]:
-        """Do the deed once so many transactions have ended in this block; where there are fewer, not at all."""
+    def wait(self, transactions: int, deed: Callable[[], None]) -> None:
+        """Do the deed once so many transactions have ended from now on."""
         self._left, self._deed = transactions, deed
+
+    @contextlib.contextmanager
+    def within(self) -> Iterator[None]:
+        """What waits when this block ends is not done."""
         try:
             yield
         finally:

@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from service.database import Database
 from service.settings import Settings
+from tests.trials.simulated_images import QUIET_S
 
 
 class Tables:
@@ -24,7 +25,7 @@ class Tables:
 
     def __init__(self, folder: Path) -> None:
         (folder / "pandok.db").write_bytes(_made())
-        self.settings = Settings(data_folder=folder, min_free_bytes=0)
+        self.settings = Settings(data_folder=folder, min_free_bytes=0, quiet_s=QUIET_S)
         self.here = _hurried(Database(self.settings.sqlalchemy_url))
         self.elsewhere = _hurried(Database(self.settings.sqlalchemy_url))
         self._eyes = sqlite3.connect(folder / "pandok.db", isolation_level=None)

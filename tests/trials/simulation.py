@@ -11,30 +11,23 @@ from collections.abc import Callable
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as some
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
 from service.engine import State
-from service.intake import settling
 from tests.trials.simulated_engine import Crash
-from tests.trials.simulated_service import SimulatedService
+from tests.trials.simulated_images import Image
+from tests.trials.simulated_senders import IMAGES, STUDIES, WHICH, Senders
 
-STUDIES = some.integers(0, 2)
-IMAGES = some.integers(0, 30)
-STEPS = some.sampled_from((*range(8), 5, 5))
-"""Of the path without a package; the sixth publishes."""
-WHICH = some.integers(0, 5)
-BORDERS = some.sampled_from((0, 0, *range(16)))
+STEPS = some.sampled_from((*range(8), 0, 5, 5, 6, 6))
+"""Of the path without a package; the sixth publishes, the seventh ends it."""
+BORDERS = some.sampled_from((0, 0, 0, 1, 1, 2))
+"""Of a step: after it was asked whether the attempt is wanted, and after each transaction of its work."""
+ROUND_BORDERS = some.integers(0, 6)
 DRAIN_ROUNDS = 12
 
 
-class Simulation(RuleBasedStateMachine):
+class Simulation(Senders):
     """What happens to a few studies, in any order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        life = self.life = SimulatedService()
-        self.tables, self.clock, self.archive, self.engine = life.tables, life.clock, life.archive, life.engine
-        self.rounds, self.between, self.expected = life.rounds, life.between, life.expected
 
     def teardown(self) -> None:
         try:
@@ -44,43 +37,17 @@ class Simulation(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ what may happen
 
-    @rule(study=STUDIES, image=IMAGES, content=some.sampled_from("aabc"), dies=some.sampled_from((False, False, True)))
-    def arrives(self, study: int, image: int, content: str, dies: bool) -> None:
-        """An instance comes in; now and then its process dies between the file and the rows."""
-        self.life.arrive(self.tables.here, study, image, content=content, dies=dies)
-
-    @precondition(lambda self: self.expected.kept)
-    @rule(which=IMAGES, content=some.sampled_from("abc"))
-    def arrives_again(self, which: int, content: str) -> None:
-        """An instance that is there comes once more, with the same content or other."""
-        uid = sorted(self.expected.kept)[which % len(self.expected.kept)]
-        _, _, study, _, image = uid.split(".")
-        self.life.arrive(self.tables.here, int(study), int(image), content=content)
-
-    @rule(seconds=some.sampled_from((1, 10, 29, 31, 61, 301, 1_801)))
-    def time_passes(self, seconds: int) -> None:
-        self.clock.advance(seconds)
-
     @precondition(lambda self: self.expected.studies)
-    @rule(study=STUDIES, more=some.none() | some.integers(-1, 3))
-    def sender_says_done(self, study: int, more: int | None) -> None:
-        """The sender says how many images there are, fewer or more than came, or that these are all."""
-        known = self.expected.studies.get(study)
-        expected = None if more is None else max(1, more + (known.images if known else 0))
-        with self.tables.here.transaction() as tx:
-            is_known = settling.mark_done(tx, site_id=self.life.site_id, study_instance_uid=f"1.2.{study}",
-                                          expected_instances=expected, now=self.clock())  # fmt: skip
-        assert is_known == (study in self.expected.studies)
-        if is_known:
-            self.expected.studies[study].is_said_to_be_done(expected, self.clock())
-
-    @precondition(lambda self: self.expected.studies)
-    @rule(study=STUDIES, image=IMAGES, more=some.integers(1, 2))
-    def announced_images_come(self, study: int, image: int, more: int) -> None:
-        """The sender says how many are left, and sends as many, of which some may be there already."""
-        self.sender_says_done(study, more)
-        for each in range(more):
-            self.life.arrive(self.tables.here, study, image + each)
+    @rule(which=IMAGES, looks=some.booleans())
+    def time_passes_to_a_border(self, which: int, looks: bool) -> None:
+        """To the very moment at which a study is due or an attempt can be missed."""
+        moments = self.expected.missed_after() | {study.due_at for study in self.expected.studies.values()}
+        later = sorted(moment for moment in moments if moment > self.clock())
+        if later:
+            self.clock.advance(later[which % len(later)] - self.clock())
+        if looks:
+            self.worker_reconciles()
+            self.worker_looks_round(None)
 
     @precondition(lambda self: self.expected.studies)
     @rule()
@@ -105,9 +72,13 @@ class Simulation(RuleBasedStateMachine):
             self.expected.check_queued(before)
 
     @precondition(lambda self: self.engine.waiting())
-    @rule(which=WHICH, crash_at=STEPS, is_done_first=some.booleans())
-    def worker_dies_in_a_step(self, which: int, crash_at: int, is_done_first: bool) -> None:
+    @rule(which=WHICH, crash_at=STEPS, is_done_first=some.booleans(), goes_on=some.booleans())
+    def worker_dies_in_a_step(self, which: int, crash_at: int, is_done_first: bool, goes_on: bool = False) -> None:
         self.life.run(which, crash_at=crash_at, is_done_first=is_done_first)
+        if goes_on and self.engine.waiting():
+            self.every_study_is_in_one_state_that_its_rows_bear_out()
+            self.clock.advance(10)
+            self.life.run(which)
 
     @precondition(lambda self: self.engine.waiting())
     @rule(which=WHICH, fail_at=STEPS)
@@ -119,37 +90,50 @@ class Simulation(RuleBasedStateMachine):
     def worker_finishes_one(self, which: int) -> None:
         self.life.run(which)
 
-    @precondition(lambda self: self.engine.waiting())
-    @rule(which=WHICH, border=BORDERS, what=some.sampled_from(("restart", "begin", "cancel", "image")), image=IMAGES)
-    def others_step_in_while_it_is_scored(self, which: int, border: int, what: str, image: int) -> None:
-        """Between two transactions of a workflow another process writes."""
+    @precondition(lambda self: self.expected.studies)
+    @rule(
+        which=WHICH,
+        step=STEPS,
+        border=BORDERS,
+        what=some.sampled_from(("restart", "begin", "cancel", "cancel", "image", "overtake")),
+        image=IMAGES,
+    )
+    def others_step_in_while_it_is_scored(self, which: int, step: int, border: int, what: str, image: int) -> None:
+        """Between two transactions of a step another process writes."""
+        if not self._is_at_work():
+            return
         attempt = self.life.waiting(which)
         study = self.expected.study_of(attempt)
         deed: Callable[[], None]
         if what == "begin":
             deed = functools.partial(self.life.restart_and_begin, attempt)
         elif what == "image":
-            deed = functools.partial(self.life.arrive, self.tables.elsewhere, study, image)
+            deed = functools.partial(self.life.arrive, self.tables.elsewhere, Image(study, image))
+        elif what == "overtake":
+            deed = functools.partial(self.life.overtake, study, image)
         else:
             deed = functools.partial(self.life.step_in, self.tables.elsewhere, study, restarts=what == "restart")
-        with self.between.after(border, deed):
-            self.life.run(which)
+        with self.between.within():
+            self.life.run(which, meanwhile=(step, functools.partial(self.between.wait, border, deed)))
 
     @precondition(lambda self: self.engine.waiting())
-    @rule(which=WHICH, how=some.sampled_from((State.DEAD, State.DONE, None)))
-    def engine_gives_up_or_forgets(self, which: int, how: State | None) -> None:
+    @rule(which=WHICH, how=some.sampled_from((State.DEAD, State.DONE, State.CANCELED, None)), is_missed=some.booleans())
+    def engine_gives_up_or_forgets(self, which: int, how: State | None, is_missed: bool) -> None:
         attempt = self.life.waiting(which)
         if how is None:
             self.engine.forget([attempt])
         else:
             self.engine.attempts[attempt] = how
+        if is_missed:
+            self.clock.advance(31)
+            self.worker_reconciles()
 
     @precondition(lambda self: self.engine.waiting())
     @rule(which=WHICH, image=IMAGES, gives_up=some.booleans())
     def a_later_image_overtakes(self, which: int, image: int, gives_up: bool) -> None:
         """While a revision waits the next one of its study settles; the engine may give the old one up."""
         attempt = self.life.waiting(which)
-        self.life.arrive(self.tables.here, self.expected.study_of(attempt), image)
+        self.life.arrive(self.tables.here, Image(self.expected.study_of(attempt), image))
         self.a_quiet_minute_passes()
         if gives_up and self.engine.attempts.get(attempt) is State.WAITING:
             self.engine.attempts[attempt] = State.DEAD
@@ -167,24 +151,49 @@ class Simulation(RuleBasedStateMachine):
         if then != "nothing":
             self.worker_looks_round(None)
 
-    @precondition(lambda self: self.expected.kept)
+    @precondition(lambda self: self.expected.arrivals.kept)
     @rule(which=IMAGES)
     def a_stored_file_is_damaged(self, which: int) -> None:
-        self.archive.placed.discard(
-            (self.life.site_id, list(self.expected.kept.values())[which % len(self.expected.kept)])
-        )
+        self.life.damage(which)
+
+    @precondition(lambda self: self.expected.arrivals.kept)
+    @rule(which=IMAGES, is_sent_again=some.booleans())
+    def operator_has_a_study_scored_again_after_damage(self, which: int, is_sent_again: bool) -> None:
+        image, content = self.life.damage(which)
+        self._worker_scores_all()
+        if is_sent_again:
+            self.life.arrive(self.tables.here, image, content=content)
+        self.life.step_in(self.tables.here, image.study, restarts=True)
+        self._worker_scores_all()
+
+    @rule()
+    def operator_puts_things_right(self) -> None:
+        self.life.put_right()
 
     @precondition(lambda self: self.engine.attempts)
-    @rule(study=STUDIES, border=BORDERS, restarts=some.booleans(), forgets=some.booleans())
+    @rule(
+        study=STUDIES,
+        border=ROUND_BORDERS,
+        restarts=some.booleans(),
+        before=some.sampled_from(("nothing", "quiet", "restarted", "forgotten")),
+    )
     def operator_steps_in_while_a_worker_looks_after_things(
-        self, study: int, border: int, restarts: bool, forgets: bool
+        self, study: int, border: int, restarts: bool, before: str
     ) -> None:
-        """Between two transactions of the rounds; the engine may just have lost all that it had for a while."""
-        if forgets:
+        """Between two transactions of the rounds, which may just have found something to do."""
+        if before == "quiet":
+            self.clock.advance(61)
+        elif before == "restarted":
+            self.life.step_in(self.tables.here, study, restarts=True)
+        elif before == "forgotten" and self._is_at_work():
             self.clock.advance(31)
             self.engine.forget(self.engine.waiting())
-        deed = functools.partial(self.life.step_in, self.tables.elsewhere, study, restarts=restarts)
-        with self.between.after(border, deed):
+        studies = sorted(self.expected.studies)
+        deed = functools.partial(
+            self.life.step_in, self.tables.elsewhere, studies[study % len(studies)], restarts=restarts
+        )
+        with self.between.within():
+            self.between.wait(border, deed)
             self.rounds.settle_and_queue()
             self.rounds.tell_canceled()
             self.rounds.reconcile()
@@ -195,21 +204,39 @@ class Simulation(RuleBasedStateMachine):
     @precondition(lambda self: self.engine.attempts)
     @rule()
     def worker_reconciles(self) -> None:
+        before = dict(self.engine.attempts)
         self.rounds.tell_canceled()
-        self.expected.check_told()
+        self.expected.check_told(before)
         with self.expected.reconciled():
             self.rounds.reconcile()
 
     @precondition(lambda self: self.expected.studies)
-    @rule(study=STUDIES, restarts=some.booleans())
-    def operator_steps_in(self, study: int, restarts: bool) -> None:
+    @rule(study=STUDIES, restarts=some.booleans(), is_told=some.booleans())
+    def operator_steps_in(self, study: int, restarts: bool, is_told: bool) -> None:
+        """A restart or a cancelation, of which the engine may hear at once."""
         self.life.step_in(self.tables.here, study, restarts=restarts)
+        if is_told:
+            self.worker_reconciles()
+
+    def _is_at_work(self) -> bool:
+        """Have everything scored again where nothing waits; tell whether anything does now."""
+        if not self.engine.waiting():
+            for study in self.expected.studies:
+                self.life.step_in(self.tables.here, study, restarts=True)
+            self.worker_looks_round(None)
+        return bool(self.engine.waiting())
+
+    def _worker_scores_all(self) -> None:
+        """Give the engine what waits, and walk everything that it has."""
+        self.worker_looks_round(None)
+        for _ in self.engine.waiting():
+            self.life.run(0)
 
     # ------------------------------------------------------------ what must hold
 
     @invariant()
     def nothing_acknowledged_is_lost(self) -> None:
-        self.expected.check_kept()
+        self.expected.arrivals.check()
 
     @invariant()
     def every_study_is_in_one_state_that_its_rows_bear_out(self) -> None:
@@ -219,13 +246,11 @@ class Simulation(RuleBasedStateMachine):
         """When nothing more comes, every study ends, and the engine has nothing left."""
         for _ in range(DRAIN_ROUNDS):
             self.clock.advance(2_000)
-            self.worker_looks_round(None)
-            for _ in self.engine.waiting():
-                self.life.run(0)
+            self._worker_scores_all()
             self.rounds.tell_canceled()
             self.rounds.reconcile()
+            self.every_study_is_in_one_state_that_its_rows_bear_out()
         self.nothing_acknowledged_is_lost()
-        self.every_study_is_in_one_state_that_its_rows_bear_out()
         self.expected.check_ended()
 
 

@@ -13,8 +13,8 @@ def test_a_study_is_missed_whose_worker_died_before_saying_that_the_engine_has_i
         life.sender_says_done(more=None, study=study)
     life.worker_looks_round(dies_after=1)
     [attempt] = life.engine.waiting()
-    life.worker_dies_in_a_step(crash_at=0, is_done_first=True, which=0)
-    life.engine_gives_up_or_forgets(how=None, which=0)
+    life.worker_dies_in_a_step(crash_at=0, is_done_first=True, goes_on=False, which=0)
+    life.engine_gives_up_or_forgets(how=None, which=0, is_missed=False)
 
     life.teardown()  # everything ends, or this raises
 

@@ -144,6 +144,19 @@ def test_page_tells_which_seeded_bugs_were_missed(tmp_path: Path) -> None:
     assert sittings.seeded_bugs(tmp_path / "none") == []
 
 
+def test_bugs_that_were_tried_on_the_same_sources_are_not_tried_again(tmp_path: Path) -> None:
+    first, second, *_ = (seeded_bugs.key_of(bug) for bug in seeded_bugs.BUGS)
+    path = tmp_path / "bugs.json"
+
+    told = seeded_bugs.told({first: True, second: False}, 0.5, "these")
+    path.write_text(json.dumps(told))
+
+    assert (told["tried"], told["caught"], len(told["missed"])) == (2, 1, 1)
+    assert seeded_bugs.judged_before(path, "these") == ({first: True, second: False}, 0.5)
+    assert seeded_bugs.judged_before(path, "others") == ({}, 0.0)
+    assert seeded_bugs.judged_before(tmp_path / "none", "these") == ({}, 0.0)
+
+
 def test_each_seeded_bug_still_has_its_place() -> None:
     for name, right, wrong in seeded_bugs.BUGS:
         source = (sittings.ROOT / "service" / name).read_text()
