@@ -1,4 +1,4 @@
-"""An honest site: sends images without end over one association, and echoes over new ones (a process of its own).
+"""An honest site: sends studies without end over one association, and echoes over new ones (a process of its own).
 
 python -m tests.trials.honest PORT [SECONDS, ...]     # prints a line of figures for each stretch of time it is told
 """
@@ -26,6 +26,8 @@ from tests.service.intake.dimse.sender import (
 CALLING = "HONEST"
 ECHO_EVERY_S = 0.1
 PIECE_BYTES = 131_066
+SLICES = 500
+"""Of a study: one without end would be full after twenty thousand."""
 
 
 @dataclass
@@ -63,6 +65,8 @@ class Honest:
                 with RawSender(self._port, calling=CALLING) as sender:
                     sender.associate()
                     while not self._stop.is_set():
+                        if number % SLICES == 0:
+                            dataset.StudyInstanceUID = f"1.2.826.0.1.3680043.8.498.{time.time_ns()}"
                         number += 1
                         dataset.SOPInstanceUID = f"1.2.826.0.1.3680043.8.498.{time.time_ns()}.{number}"
                         answer = sender.store(dataset, CT_ID, piece=PIECE_BYTES)
