@@ -40,18 +40,19 @@ def _list(settings: Settings, options: argparse.Namespace) -> int:
 def _remove(settings: Settings, options: argparse.Namespace) -> int:
     with opened(settings) as database:
         try:
-            is_removed = _is_removed(settings, database, options.public_id)
+            is_there = _take_away(settings, database, options.public_id)
         except BlockingIOError:
             print("its sender is at it just now; try again in a few seconds", file=sys.stderr)
             return EXIT_REFUSED
-    if not is_removed:
+    if not is_there:
         print("there is no such upload", file=sys.stderr)
         return EXIT_REFUSED
     print(f"{options.public_id}: removed")
     return 0
 
 
-def _is_removed(settings: Settings, database: Database, public_id: str) -> bool:
+def _take_away(settings: Settings, database: Database, public_id: str) -> bool:
+    """Remove an upload, and note that; False when there is no such one. Raises BlockingIOError while it is in use."""
     now = time.time()
     with database.reading() as rx:
         one = records.find(rx, public_id)
