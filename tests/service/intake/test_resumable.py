@@ -303,10 +303,11 @@ def test_what_a_failed_sync_left_out_is_sent_again(door: Door, monkeypatch: pyte
 
 
 def test_an_upload_that_nobody_goes_on_with_is_told_and_removed(door: Door, clock: Clock) -> None:
-    left, taken, young = begin(door, 100), begin(door, len(film())), begin(door, 100)
-    go_on(door, left, 0, bytes(60))
-    go_on(door, taken, 0, film())
-    take(door, taken)
+    content = film()
+    left, taken, young = begin(door, 100), begin(door, len(content)), begin(door, 100)
+    assert go_on(door, left, 0, bytes(60)).status_code == 204
+    assert go_on(door, taken, 0, content).status_code == 204
+    assert take(door, taken).json()["totals"]["stored"] == 1
     with door.parts.database.transaction() as tx:
         t = tables.resumable_upload
         tx.execute(update(t).where(t.c.public_id == young.rpartition("/")[2]).values(expires_at=clock.now + 1e9))
