@@ -24,6 +24,7 @@ class Senders(RuleBasedStateMachine):
         life = self.life = SimulatedService()
         self.tables, self.clock, self.archive, self.engine = life.tables, life.clock, life.archive, life.engine
         self.rounds, self.between, self.expected = life.rounds, life.between, life.expected
+        self.set_back_s = 0
 
     @rule(study=STUDIES, image=IMAGES, content=CONTENTS, dies=some.sampled_from((False, False, True)))
     def arrives(self, study: int, image: int, content: str, dies: bool) -> None:
@@ -54,6 +55,7 @@ class Senders(RuleBasedStateMachine):
     @rule(seconds=some.sampled_from((1, 50, 61, 3_600)))
     def the_clock_is_set_back(self, seconds: int) -> None:
         self.clock.advance(-seconds)
+        self.set_back_s += seconds
 
     @precondition(lambda self: self.expected.studies)
     @rule(study=STUDIES, more=some.none() | some.integers(-1, 3))

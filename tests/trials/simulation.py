@@ -244,6 +244,7 @@ class Simulation(Senders):
 
     def _drain(self) -> None:
         """When nothing more comes, every study ends, and the engine has nothing left."""
+        self.clock.advance(self.set_back_s)  # what was noted before a clock went back is old when it comes there again
         for _ in range(DRAIN_ROUNDS):
             self.clock.advance(2_000)
             self._worker_scores_all()
