@@ -7,5 +7,5 @@ import numpy.ma  # noqa: F401 - np.percentile asks for it
 from PIL import Image
 
 Image.preinit()
-for _decoder in ("jpeg8", "jpegls", "jpeg2k"):
+for _decoder in ("jpeg8", "jpegls", "jpeg2k", "packbits"):
     getattr(imagecodecs, f"{_decoder}_decode")

@@ -6,11 +6,16 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import imagecodecs
+import pytest
+from numpy.typing import NDArray
+from pydicom import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import JPEG2000Lossless
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
 from preprocessing.header import read_header, to_json
 from service.inference.forked import SHARED
@@ -35,15 +40,31 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 VIEW = {"media_type": "", "quality": 90, "size": [100, 100], "region": None, "window": None, "lines": []}
 
 
-def test_a_child_loads_nothing_at_its_first_image(tmp_path: Path) -> None:
-    dataset = make_radiograph(phantom(300, 260))
-    pixels = dataset.pixel_array
-    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
-    dataset.PixelData = encapsulate([imagecodecs.jpeg2k_encode(pixels, level=0)])
-    dataset["PixelData"].is_undefined_length = True
+ENCODED: dict[str, Callable[[NDArray[Any]], bytes]] = {
+    JPEGLosslessSV1: lambda pixels: imagecodecs.jpeg8_encode(pixels, lossless=True, bitspersample=12),
+    JPEGLSLossless: imagecodecs.jpegls_encode,
+    JPEG2000Lossless: lambda pixels: imagecodecs.jpeg2k_encode(pixels, level=0),
+}
+
+
+def encoded(syntax: str) -> Dataset:
+    """Return a film in a transfer syntax."""
+    dataset = make_radiograph(phantom(300, 260, bits=12))
+    if syntax == RLELossless:
+        dataset.compress(syntax, generate_instance_uid=False)
+    else:
+        dataset.PixelData = encapsulate([ENCODED[syntax](dataset.pixel_array)])
+        dataset.file_meta.TransferSyntaxUID = UID(syntax)
+        dataset["PixelData"].is_undefined_length = True
+    return dataset
+
+
+@pytest.mark.parametrize("syntax", [*ENCODED, RLELossless])
+def test_a_child_loads_nothing_at_its_first_image(tmp_path: Path, syntax: str) -> None:
+    dataset = encoded(syntax)
     content, path = dataset_bytes(dataset), tmp_path / "film.dcm"
     path.write_bytes(part10(dataset))
-    header = read_header(io.BytesIO(content), transfer_syntax_uid=str(JPEG2000Lossless), offset=0, length=len(content))
+    header = read_header(io.BytesIO(content), transfer_syntax_uid=syntax, offset=0, length=len(content))
     [frame] = generate_frames(dataset.PixelData, number_of_frames=1)
     task = {
         "wish": "picture", "path": str(path), "header": to_json(header), "number": 1, "view": VIEW, "typeface": None,
