@@ -25,6 +25,7 @@ from service.center.routes import router as center_router
 from service.database import Database
 from service.errors import add_handlers
 from service.gate import Doorway, Gate
+from service.intake.dimse.seats import Seats
 from service.intake.resumable_routes import router as resumable_router
 from service.intake.routes import router as intake_router
 from service.intake.rule_routes import router as rules_router
@@ -95,6 +96,7 @@ def create_app(
     app.state.access = access
     app.state.provider = Provider(settings, clock) if settings.oidc_issuer else None
     app.state.searchers = CapacityLimiter(settings.search_threads)
+    app.state.search_seats = Seats(total=8 * settings.search_threads, each=2 * settings.search_threads)
     app.state.sign_in_seats = CapacityLimiter(SIGN_INS_AT_ONCE)
     app.state.sign_in = SignIn(tables, settings, clock)
     app.state.reads = audit.Reads(tables, clock)

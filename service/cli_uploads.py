@@ -6,9 +6,8 @@ import argparse
 import sys
 import time
 
-from service import audit, site_records
+from service import site_records
 from service.cli_tables import opened, when
-from service.database import Database
 from service.intake import resumable_records as records
 from service.intake.part_files import remove_part_file
 from service.part import EXIT_REFUSED
@@ -40,7 +39,7 @@ def _list(settings: Settings, options: argparse.Namespace) -> int:
 def _remove(settings: Settings, options: argparse.Namespace) -> int:
     with opened(settings) as database:
         try:
-            is_there = _take_away(settings, database, options.public_id)
+            is_there = remove_part_file(settings.spool_folder, database, options.public_id, now=time.time())
         except BlockingIOError:
             print("its sender is at it just now; try again in a few seconds", file=sys.stderr)
             return EXIT_REFUSED
@@ -49,17 +48,3 @@ def _remove(settings: Settings, options: argparse.Namespace) -> int:
         return EXIT_REFUSED
     print(f"{options.public_id}: removed")
     return 0
-
-
-def _take_away(settings: Settings, database: Database, public_id: str) -> bool:
-    """Remove an upload, and note that; False when there is no such one. Raises BlockingIOError while it is in use."""
-    now = time.time()
-    with database.reading() as rx:
-        one = records.find(rx, public_id)
-    if one is None or not remove_part_file(settings.spool_folder, database, one, now=now):
-        return False
-    with database.transaction() as tx:
-        audit.note(
-            tx, audit.SYSTEM, "upload_removed", now=now, site_id=one.site_id, object_type="upload", object_id=public_id
-        )
-    return True

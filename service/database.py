@@ -25,8 +25,8 @@ _STEPS_BETWEEN_LOOKS = 50_000
 """Of SQLite's machine: some milliseconds, and no look at the clock in a search by an index."""
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another process' writer on SQLite before it gives up."""
-SQLITE_CONNECTIONS = 64
-"""How many may be open at once in a process: more than requests can be at work, so that none waits for one."""
+SQLITE_CONNECTIONS = 128
+"""How many may be open at once in a process: more than threads are at work in it, so that none waits for one."""
 
 
 class TakesTooLong(Exception):
@@ -88,7 +88,8 @@ class Database:
         """Open a reading transaction: one consistent view, no lock on writers.
 
         Args:
-            longest_s: After so many seconds what is being read is broken off; None for no end.
+            longest_s: After so many seconds what is being read is broken off, on PostgreSQL so many for each statement;
+                None for no end.
 
         Raises:
             TakesTooLong: It was broken off.

@@ -119,7 +119,8 @@ class Settings(BaseSettings):
     search_s: float = 10.0
     """A search of the archive that reads longer hears 413, and is to be narrowed."""
     search_threads: int = 8
-    """Searches that are answered at the same time; others wait, and hold nobody else up."""
+    """Searches that are answered at the same time; up to eight times as many, twice as many of one caller, may be on
+    their way or wait, without holding anything else up, and who comes then hears 503."""
     scoring_timeout_s: float = 60.0
     models_folder: Path | None = None
     """Model packages beside the shipped ones."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from service import audit
 from service.archive import make_durable_folder, sync_folders
 from service.database import Database
 from service.intake import resumable_records as records
@@ -78,20 +79,27 @@ def _is_known(database: Database, public_id: str) -> bool:
         return records.find(rx, public_id) is not None
 
 
-def remove_part_file(spool_folder: Path, database: Database, one: Unfinished, *, now: float) -> bool:
-    """Take an upload away from its sender, who is told among the problems; False when it is gone already.
+def remove_part_file(spool_folder: Path, database: Database, public_id: str, *, now: float) -> bool:
+    """Let the operator take an upload away; False when there is none. Its site is told of one that was not taken.
 
     Raises:
         BlockingIOError: A request is at it.
     """
-    path = path_in(spool_folder, one.public_id)
+    path = path_in(spool_folder, public_id)
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(FileNotFoundError):
             stack.enter_context(held(path))
         with database.transaction() as tx:
-            if not records.remove(tx, one.public_id):
+            one = records.find(tx, public_id)  # only now does it stand still
+            if one is None:
                 return False
-            _tell(tx, one, now, "an upload was removed by the operator before it was finished")
+            records.remove(tx, public_id)
+            audit.note(
+                tx, audit.SYSTEM, "upload_removed", now=now, site_id=one.site_id, object_type="upload",
+                object_id=public_id,
+            )  # fmt: skip
+            if one.taken_at is None:
+                _tell(tx, one, now, "an upload was removed by the operator before it was finished")
         path.unlink(missing_ok=True)
     return True
 
@@ -103,6 +111,8 @@ def _forget(database: Database, one: Unfinished, now: float) -> bool:
             return False
         if one.taken_at is None:
             _tell(tx, one, now, "an upload was not finished in time")
+    if one.taken_at is None:
+        log.warning("upload not finished", extra={"site_id": one.site_id})
     return True
 
 
@@ -118,4 +128,3 @@ def _tell(tx: Connection, one: Unfinished, now: float, what: str) -> None:
         detail=f"{what}: {one.offset_bytes:,} of {one.size_bytes:,} bytes came",
         now=now,
     )
-    log.warning("upload not finished", extra={"site_id": one.site_id})

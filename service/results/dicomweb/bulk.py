@@ -10,7 +10,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.uid import ExplicitVRBigEndian
 
 from preprocessing.datasets import read_dataset
-from service.results.dicomweb.explicit import PYDICOM_ERRORS, WORD_BYTES, turned, value_pieces
+from service.results.dicomweb.explicit import PYDICOM_ERRORS, UNDEFINED, WORD_BYTES, turned, value_pieces
 from service.results.dicomweb.metadata import KEEPING, written_vr
 
 
@@ -28,7 +28,7 @@ class Bulk:
 
 
 def open_bulk(path: Path, transfer_syntax_uid: str, steps: Sequence[str]) -> Bulk | None:
-    """Return one binary value of a stored file; None when there is none at this path.
+    """Return one binary value of a stored file; None when there is none at this path, or it stands in fragments.
 
     Args:
         path: A file of the archive.
@@ -41,6 +41,8 @@ def open_bulk(path: Path, transfer_syntax_uid: str, steps: Sequence[str]) -> Bul
         for tag, index in zip(steps[:-1:2], steps[1:-1:2], strict=True):
             dataset = dataset[int(tag, 16)].value[int(index)]
         raw = dataset.get_item(int(steps[-1], 16), keep_deferred=True)
+        if isinstance(raw, RawDataElement) and raw.length == UNDEFINED:
+            return None
         if isinstance(raw, RawDataElement) and raw.value is None:
             return Bulk(raw.length, value_pieces(path, transfer_syntax_uid, raw, written_vr(raw)))
         read = dataset[int(steps[-1], 16)]

@@ -37,6 +37,8 @@ PYDICOM_ERRORS = (
 )  # fmt: skip
 """What pydicom is known to raise on values that a sender made: it has no error of its own for most of them."""
 
+UNDEFINED = 0xFFFFFFFF
+"""The length of a value that stands in fragments."""
 _PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 WORD_BYTES = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 

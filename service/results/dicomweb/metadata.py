@@ -17,7 +17,7 @@ from pydicom.valuerep import VR
 from preprocessing.datasets import Keeping, read_dataset
 from preprocessing.header import InstanceHeader
 from service.results.dicomweb.attributes import Json, element, json_element, person_name
-from service.results.dicomweb.explicit import PYDICOM_ERRORS, WORD_BYTES, turned
+from service.results.dicomweb.explicit import PYDICOM_ERRORS, UNDEFINED, WORD_BYTES, turned
 
 INLINE_BYTES = 1_024
 """Longer binary values are left to their own address."""
@@ -87,6 +87,8 @@ def _dataset(dataset: Dataset, bulk_address: str) -> Json:
 
 def _element(dataset: Dataset, tag: Any, bulk_address: str) -> Json:
     raw = dataset.get_item(tag, keep_deferred=True)
+    if isinstance(raw, RawDataElement) and raw.length == UNDEFINED:
+        raise ValueError("binary value in fragments")
     # A long binary value is told by its length, not read; an implicit data set's elements get their VR here.
     if isinstance(raw, RawDataElement) and raw.length > INLINE_BYTES and (vr := written_vr(raw)) in _BULK:
         return {"vr": vr, "BulkDataURI": bulk_address}

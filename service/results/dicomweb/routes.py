@@ -127,8 +127,9 @@ async def _metadata(request: Request, scope: Scope, accepts: Sequence[Accepted],
     # A hostile header takes a second and some 100 MiB: those who wait for their turn hold no thread.
     readers = request.app.state.pictures.readers
 
+    instances, base = await run_in_threadpool(instances_at, request, scope, place), base_of(request)
+
     def answer() -> Response:
-        instances, base = instances_at(request, scope, place), base_of(request)
         paths = (archive.path(one.site_id, one.content_sha256) for one in instances)
         items = (
             read_metadata(path, one.header, f"{wado.address(base, one)}/bulkdata")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from service.accept import Accepted
 from service.audit import Reads
 from service.database import Database, TakesTooLong
-from service.errors import ServiceError
+from service.errors import Busy, ServiceError
 from service.results.dicomweb import openapi, qido, records
 from service.results.dicomweb.answers import (
     DICOM_JSON,
@@ -79,7 +79,13 @@ async def _search(request: Request, scope: Scope, accepts: Sequence[Accepted], l
     within = Level.SERIES if place.series_instance_uid else Level.STUDY if place.study_instance_uid else None
     query = qido.parse_search(level, within, request.query_params.multi_items())
     answer = partial(_answer, request, scope, place, query, form)
-    return await to_thread.run_sync(answer, limiter=request.app.state.searchers)
+    seats = request.app.state.search_seats
+    if not seats.take(scope.caller.name):
+        raise Busy("Too many searches at once; ask again in a few seconds.")
+    try:
+        return await to_thread.run_sync(answer, limiter=request.app.state.searchers)
+    finally:
+        seats.leave(scope.caller.name)
 
 
 def _answer(request: Request, scope: Scope, place: Place, query: qido.Search, form: str) -> Response:

@@ -451,4 +451,6 @@ def test_the_operator_sees_what_is_on_its_way_and_makes_room(
     assert (
         problem["detail"] == "an upload was removed by the operator before it was finished: 2,500 of 5,000 bytes came"
     )
-    assert "upload_removed" in [row["action"] for row in door.rows("audit_event")]
+    assert [row["action"] for row in door.rows("audit_event")].count("upload_removed") == 1
+    assert main(["uploads", "remove", taken.rpartition("/")[2]]) == 0
+    assert [row for row in door.rows("problem") if row["reason"] == "aborted"] == [problem]  # that one is wholly here

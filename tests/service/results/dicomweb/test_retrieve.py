@@ -321,6 +321,24 @@ def test_binary_values_come_in_little_endian_and_a_long_one_in_pieces(web: Web, 
     assert part.content == words[1_048_575:1_048_577].tobytes()
 
 
+@pytest.mark.parametrize("size_bytes", [100, 4_000, 3_000_000])
+def test_a_binary_value_in_fragments_is_not_given(web: Web, size_bytes: int) -> None:
+    icon = Dataset()
+    icon.add_new(0x7FE00010, "OB", encapsulate([bytes(size_bytes)]))
+    dataset = make_radiograph(IconImageSequence=[icon])
+    dataset.add_new(0x00090010, "LO", "PRIVATE")
+    dataset.add_new(0x00091010, "OB", encapsulate([bytes(size_bytes)]))
+    for value in (icon[0x7FE00010], dataset[0x00091010]):
+        value.is_undefined_length = True
+    web.send(dataset)
+
+    [metadata] = get(web, f"{address(dataset)}/metadata").json()
+
+    assert "00091010" not in metadata
+    for path in ("00091010", "00880200/0/7FE00010"):
+        assert get(web, f"{address(dataset)}/bulkdata/{path}").status_code == 404
+
+
 @pytest.mark.parametrize(
     "path", ["00091001", "x", "", "7FE00008", "00080008", "00480105/9/00282000", "00480105/0", "9" * 99]
 )

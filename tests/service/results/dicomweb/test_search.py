@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from service.results.dicomweb import records
 from tests.factories import make_ct_slice, make_radiograph
+from tests.service.intake.doors import poll
 from tests.service.results.dicomweb.conftest import Web
 
 KIM = "1.2.826.0.1.3680043.10.1"
@@ -404,12 +405,14 @@ def test_a_search_that_reads_too_much_is_refused_and_holds_nobody_else_up(
         with web.client() as client:
             return client.get("/studies?StudyDescription=nowhere")
 
+    most = 2 * web.settings.search_threads
     with ThreadPoolExecutor(64) as asking, monkeypatch.context() as patch:
         patch.setattr(records, "search", search)
         patch.setattr(web.app.state, "settings", web.settings.model_copy(update={"search_s": 2.0}))
-        slow = [asking.submit(ask) for _ in range(web.settings.search_threads)]
-        for _ in slow:
+        slow = [asking.submit(ask) for _ in range(most)]
+        for _ in range(web.settings.search_threads):
             begun.acquire()
+        poll(lambda: ask().status_code == 503)  # no more of this caller wait
         with web.client() as client:
             assert client.get(f"/studies/{KIM}/metadata").status_code == 200
         assert not any(one.done() for one in slow)
