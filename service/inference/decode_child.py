@@ -1,4 +1,4 @@
-"""The zygote that forks a disposable child per image or series: warm imports, hard limits, no network, no harm done.
+"""The zygote that forks a disposable child per image or series: warm imports, hard limits, no network, no other file.
 
 Reads one JSON task a line, a recipe's or (with a `wish`) the web process', answers one JSON line:
 `{"ok": ...}` | `{"refused": reason, "detail": ...}` | `{"died": how, "detail": ...}` | `{"unavailable": why}`.
@@ -25,13 +25,10 @@ from pathlib import Path
 from preprocessing.errors import UnsupportedImage
 from preprocessing.header import from_json
 from preprocessing.recipes import Prepared, PreparedVolume, Recipe, SeriesRecipe
-from service.inference import drawing_child
+from service.inference import confinement, drawing_child
 from service.workspace import Workspace
 
-CLONE_NEWUSER = 0x10000000
-CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
-PR_SET_NO_NEW_PRIVS = 38
 
 MAX_OPEN_FILES = 64
 MAX_TENSOR_FILE_BYTES = 256 * 1024**2
@@ -48,8 +45,8 @@ def main() -> None:
     """Serve tasks until the worker closes the pipe."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--recipes", required=True, help="module that has RECIPES")
-    _leave_network()
-    _libc().prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    confinement.gain_nothing()
+    left = {"network": confinement.leave_network(), "files": confinement.can_confine()}
     module = importlib.import_module(parser.parse_args().recipes)
     recipes: Recipes = {**module.RECIPES, **module.SERIES_RECIPES}
     # A library that prints must not speak on our pipes.
@@ -58,7 +55,7 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     gc.freeze()
-    _send(answers, {"ready": os.getpid()})
+    _send(answers, {"ready": os.getpid(), "open": [what for what, is_closed in left.items() if not is_closed]})
     with os.fdopen(tasks, "rb", buffering=0) as lines:
         while line := lines.readline():
             _send(answers, _serve(json.loads(line), recipes, lines.fileno(), answers))
@@ -134,6 +131,15 @@ def _be_child(task: dict[str, object], recipes: Recipes, writing: int, inherited
     os._exit(0)
 
 
+def _needed(task: dict[str, object]) -> tuple[list[Path], Path]:
+    """Return the files that a task reads, and the folder that it writes into; the folder is there on return."""
+    paths, typeface = task.get("paths", [task.get("path")]), task.get("typeface")
+    files = [*paths, typeface] if isinstance(paths, list) else []
+    folder = Path(str(task["into"])).parent if "into" in task else Path(str(task["workspace"]))
+    folder.mkdir(parents=True, exist_ok=True)
+    return [Path(str(file)) for file in files if file], folder
+
+
 def _limit(memory_bytes: int, cpu_s: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
@@ -144,6 +150,7 @@ def _limit(memory_bytes: int, cpu_s: int) -> None:
 
 def _done(task: dict[str, object], recipes: Recipes) -> dict[str, object]:
     try:
+        confinement.confine(*_needed(task))
         return {"ok": drawing_child.serve(task) if "wish" in task else _prepare(task, recipes)}
     except UnsupportedImage as refusal:
         return {"refused": refusal.reason.value, "detail": refusal.detail}
@@ -184,13 +191,6 @@ def _prepare_series(task: dict[str, object], recipe: Recipe | SeriesRecipe) -> P
 
 def _send(descriptor: int, answer: dict[str, object]) -> None:
     os.write(descriptor, json.dumps(answer).encode() + b"\n")
-
-
-def _leave_network() -> None:
-    """Move into an empty network namespace where the machine allows it; must happen before any thread exists."""
-    libc = _libc()
-    if libc.unshare(CLONE_NEWNET) != 0:
-        libc.unshare(CLONE_NEWUSER | CLONE_NEWNET)
 
 
 def _libc() -> ctypes.CDLL:

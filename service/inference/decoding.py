@@ -238,9 +238,13 @@ class _Zygote:
 
     def await_ready(self) -> None:
         """Wait until the process has its recipes."""
-        if "ready" not in self._receive(START_TIMEOUT_S):
+        answer = self._receive(START_TIMEOUT_S)
+        if "ready" not in answer:
             self.discard()
             raise DecodeUnavailable("a decode process did not start")
+        for what in ("network", "files"):
+            if what in str(answer.get("open")):
+                log.warning("decoders not kept from what is not theirs", extra={"reason": what})
 
     def revive(self) -> None:
         """Start the process again when it is gone."""

@@ -48,8 +48,13 @@ class DeadlyRecipe:
             case "SLOW":
                 time.sleep(0.5)
             case "HUGE":
-                with path.with_name("huge").open("wb") as file:
-                    os.pwrite(file.fileno(), b"x", 300 * 1024**2)  # a hole: writing it all takes long on a busy disk
+                os.pwrite(os.memfd_create("huge"), b"x", 300 * 1024**2)
+            case "CURIOUS":
+                path.with_name("other.dcm").read_bytes()
+            case "CARELESS":
+                path.with_name("new.dcm").write_bytes(b"x")
+            case "RUNS":
+                os.execv("/bin/true", ["true"])
             case "REFUSE":
                 raise UnsupportedImage(Reason.UPSIDE_DOWN, "upside down")
             case "NETWORK":

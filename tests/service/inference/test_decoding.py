@@ -1,3 +1,4 @@
+import contextlib
 import io
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 from preprocessing.errors import Reason
 from preprocessing.header import read_header, to_json
 from preprocessing.recipes import RECIPES
+from service.inference import confinement, decoding
 from service.inference.decoding import DecodeLimits, DecodePool, DecodeUnavailable, Died, Refused, Tensor
 from service.workspace import Workspace
 from tests.factories import dataset_bytes, make_radiograph, part10, phantom
@@ -107,15 +109,47 @@ def test_child_cannot_write_without_measure(pool: DecodePool, tmp_path: Path) ->
     assert answer.how == "file_size"
 
 
+@pytest.mark.parametrize("patient_id", ["CURIOUS", "CARELESS", "RUNS"])
+def test_child_opens_its_own_film_and_no_other_file(pool: DecodePool, tmp_path: Path, patient_id: str) -> None:
+    if not confinement.can_confine():
+        pytest.skip("this machine's kernel takes no files away")
+    film = Film(tmp_path, patient_id)
+    (tmp_path / "other.dcm").write_bytes(b"another patient")
+
+    with pytest.raises(DecodeUnavailable):
+        pool.prepare(film.path, film.values, RECIPE)
+
+    assert not (tmp_path / "new.dcm").exists()
+    kind = Film(tmp_path)
+    assert isinstance(pool.prepare(kind.path, kind.values, RECIPE), Tensor)
+
+
+def test_what_the_machine_cannot_close_is_told(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = {"ready": 1, "open": ["network"]}
+    monkeypatch.setattr(decoding._Zygote, "_receive", lambda _self, _timeout_s: said)
+
+    pool = DecodePool(processes=1, limits=LIMITS, workspace_folder=workspace.folder, recipes=recipes.MODULE)
+    pool.start()
+    pool.close()
+
+    [record] = [record for record in caplog.records if "not kept" in record.getMessage()]
+    assert record.__dict__["reason"] == "network"
+
+
 def test_child_has_no_network(pool: DecodePool, tmp_path: Path) -> None:
     if not machine_lets_processes_leave_the_network():
         pytest.skip("this machine lets no process leave the network")
     with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
         film = Film(tmp_path, "NETWORK", AccessionNumber=str(server.getsockname()[1]))
 
-        answer = pool.prepare(film.path, film.values, RECIPE)
+        with contextlib.suppress(DecodeUnavailable):  # what the kernel says where it forbids TCP itself
+            assert isinstance(pool.prepare(film.path, film.values, RECIPE), Died)
 
-    assert isinstance(answer, Died)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def machine_lets_processes_leave_the_network() -> bool:

@@ -41,9 +41,9 @@ VIEW = {"media_type": "", "quality": 90, "size": [100, 100], "region": None, "wi
 
 
 ENCODED: dict[str, Callable[[NDArray[Any]], bytes]] = {
-    JPEGLosslessSV1: lambda pixels: imagecodecs.jpeg8_encode(pixels, lossless=True, bitspersample=12),
-    JPEGLSLossless: imagecodecs.jpegls_encode,
-    JPEG2000Lossless: lambda pixels: imagecodecs.jpeg2k_encode(pixels, level=0),
+    JPEGLosslessSV1: lambda pixels: bytes(imagecodecs.jpeg8_encode(pixels, lossless=True, bitspersample=12)),
+    JPEGLSLossless: lambda pixels: bytes(imagecodecs.jpegls_encode(pixels)),
+    JPEG2000Lossless: lambda pixels: bytes(imagecodecs.jpeg2k_encode(pixels, level=0)),
 }
 
 
