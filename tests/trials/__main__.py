@@ -146,7 +146,7 @@ def page(trials: list[Trial], done: list[dict], every: list[dict]) -> str:  # ty
         "",
         "What was attacked or broken on purpose, how often, and what came out. `python -m tests.trials run` goes on",
         "where the last sitting stopped, `python -m tests.trials report` writes this page from",
-        "[trials.jsonl](trials.jsonl), which has a line for every seed. The test command runs a small part of each.",
+        "[trials.jsonl](trials.jsonl), which has a line for every seed. The test command runs a part of each, or all of a short one.",
         "",
         "| trial | what is done | done | of | | must be 0, or within its limit | hours | commits |",
         "| --- | --- | ---: | ---: | --- | --- | ---: | --- |",
