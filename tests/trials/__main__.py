@@ -2,6 +2,7 @@
 
     python -m tests.trials run 09 --minutes 30     # goes on where the last sitting stopped
     python -m tests.trials run 09 --seed 4711      # one seed again, to look at what failed
+    python -m tests.trials run 45 --since 0b1c2d3  # what was run before this commit again
     python -m tests.trials report                  # writes docs/trials.md from what docs/trials.jsonl holds
 
 Every seed that was run stands as one line in `docs/trials.jsonl`, with its commit; a share (`--share 2/4`) takes each
@@ -13,11 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +41,7 @@ def main() -> int:
     run.add_argument("numbers", nargs="*", help="which trials; none is all")
     run.add_argument("--minutes", type=float, default=30.0, help="begin no seed after this long")
     run.add_argument("--seed", type=int)
+    run.add_argument("--since", metavar="COMMIT", help="runs of earlier commits do not count")
     run.add_argument("--share", default="1/1", help="this sitting's part of the seeds, such as 2/4")
     commands.add_parser("report")
     arguments = parser.parse_args()
@@ -51,20 +54,22 @@ def main() -> int:
         return sum(not sit(trial, arguments.seed) for trial in chosen)
     until = time.monotonic() + 60 * arguments.minutes
     own, of = map(int, arguments.share.split("/"))
+    counting = commits_since(arguments.since) if arguments.since else None
     failed = 0
     for trial in chosen:
-        for seed in seeds_left(trial, own, of):
+        for seed in seeds_left(trial, own, of, counting):
             if time.monotonic() > until:
                 return failed
             failed += not sit(trial, seed)
     return failed
 
 
-def seeds_left(trial: Trial, own: int, of: int) -> Iterator[int]:
-    """Yield the seeds that no sitting has run yet, until the full count is reached."""
+def seeds_left(trial: Trial, own: int, of: int, counting: Collection[str] | None = None) -> Iterator[int]:
+    """Yield the seeds that no sitting has run yet, until the full count is reached; of these commits, where given."""
     seed = own - 1
     while True:
         done = [row for row in rows() if row["trial"] == trial.number]
+        done = [row for row in done if counting is None or row["commit"].removesuffix("-dirty") in counting]
         if add_up(row["counts"] for row in done).get(trial.counted, 0) >= trial.full:
             return
         if seed not in {row["seed"] for row in done}:
@@ -97,6 +102,15 @@ def sit(trial: Trial, seed: int) -> bool:
     with LEDGER.open("a") as ledger:
         ledger.write(json.dumps(row) + "\n")
     return not faults
+
+
+def commits_since(first: str) -> Collection[str]:
+    """Return a commit and all that came after it, as rows name them. Raises CalledProcessError."""
+    told = subprocess.run(
+        ["git", "rev-list", "--abbrev-commit", "HEAD", f"^{first}^@"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return frozenset(told.stdout.split())
 
 
 @contextmanager
@@ -146,8 +160,8 @@ def page(trials: list[Trial], done: list[dict], every: list[dict]) -> str:  # ty
         "",
         "What was attacked or broken on purpose, how often, and what came out. `python -m tests.trials run` goes on",
         "where the last sitting stopped, `python -m tests.trials report` writes this page from",
-        "[trials.jsonl](trials.jsonl), which has a line for every seed. The test command runs a part of each, or all of a",
-        "short one.",
+        "[trials.jsonl](trials.jsonl), which has a line for every seed. The test command runs a part of each, or",
+        "all of a short one.",
         "",
         "| trial | what is done | done | of | | must be 0, or within its limit | hours | commits |",
         "| --- | --- | ---: | ---: | --- | --- | ---: | --- |",

@@ -112,6 +112,19 @@ def test_sittings_go_on_with_the_seeds_that_are_left(tmp_path: Path, monkeypatch
     assert "| 12 tries | 10 | passed |" in sittings.page([trial], sittings.rows(), sittings.every_row())
 
 
+def test_runs_of_earlier_commits_need_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _ledger(tmp_path, monkeypatch)
+    trial = Trial("99", "nothing", lambda _seed, _folder: {"tries": 4, "lost": 0}, "tries", 8, ("lost",))
+    for made in ("old", "new"):
+        monkeypatch.setattr(sittings, "commit", lambda made=made: made)
+        assert sittings.sit(trial, 0)
+        assert sittings.sit(trial, 1 + (made == "new"))
+
+    assert list(sittings.seeds_left(trial, 1, 1)) == []
+    assert next(sittings.seeds_left(trial, 1, 1, {"newer"})) == 0
+    assert list(sittings.seeds_left(trial, 1, 1, {"new"})) == []
+
+
 def test_a_seed_that_does_not_end_is_a_fault_until_it_was_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
