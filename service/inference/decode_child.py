@@ -151,6 +151,9 @@ def _limit(memory_bytes: int, cpu_s: int) -> None:
 def _done(task: dict[str, object], recipes: Recipes) -> dict[str, object]:
     try:
         confinement.confine(*_needed(task))
+    except OSError as error:  # whatever it was, the image is not to blame
+        return {"unavailable": errno.errorcode.get(error.errno or 0, "unknown")}
+    try:
         return {"ok": drawing_child.serve(task) if "wish" in task else _prepare(task, recipes)}
     except UnsupportedImage as refusal:
         return {"refused": refusal.reason.value, "detail": refusal.detail}
