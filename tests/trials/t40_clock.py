@@ -1,4 +1,8 @@
-"""Trial 40: the machine's clock jumps and drifts while readers hold cases; the service's time does not."""
+"""Trial 40: the machine's clock jumps and drifts while readers hold cases; the service's time does not.
+
+Clock and seconds are made up here, in one process, and the worker's duty is called each second: `alarm_s_max` tells
+that one call is enough. How soon a running service tells people is tried by `tests/test_set_clock.py`.
+"""
 
 from __future__ import annotations
 
