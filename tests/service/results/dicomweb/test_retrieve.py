@@ -485,6 +485,7 @@ def test_an_overlay_is_rendered(
 @pytest.mark.parametrize(
     "query",
     ["viewport=0,0", "viewport=1", "viewport=9999,9999", "viewport=a,b", "viewport=1,2,3", "viewport=9,9,-1,0,5,5",
+     "viewport=9,9,-1,,,", "viewport=9,9,,,0,", "viewport=9,9,,,,9999",
      "quality=0", "quality=101", "quality=x", "window=1,2", "window=1,2,cubic", "viewport=5,5,0,0,0,0"],
 )  # fmt: skip
 def test_a_picture_that_cannot_be_asked_for_is_400(web: Web, published: dict[str, Any], query: str) -> None:
