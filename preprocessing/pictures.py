@@ -49,7 +49,8 @@ class View:
         media_type: One of PICTURE_TYPES.
         quality: Of JPEG, 1..100.
         size: (columns, rows) that the picture must fit into; None for its own.
-        region: (left, top, width, height) of the source; a negative width or height flips. None for all of it.
+        region: (left, top, width, height) of the source; a negative width or height flips, None is up to the edge.
+            None for all of it.
         window: Instead of the image's own; None for its own.
         lines: Written into the upper left corner.
     """
@@ -57,7 +58,7 @@ class View:
     media_type: str
     quality: int = 90
     size: tuple[int, int] | None = None
-    region: tuple[float, float, float, float] | None = None
+    region: tuple[float, float, float | None, float | None] | None = None
     window: Window | None = None
     lines: tuple[str, ...] = ()
 
@@ -170,6 +171,8 @@ def _palette(samples: Raw, dataset: Dataset) -> NDArray[np.uint8]:
 def _placed(picture: Image.Image, view: View) -> Image.Image:
     if view.region is not None:
         left, top, width, height = view.region
+        width = max(1.0, picture.width - left) if width is None else width
+        height = max(1.0, picture.height - top) if height is None else height
         picture = picture.crop((round(left), round(top), round(left + abs(width)), round(top + abs(height))))
         if width < 0:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

@@ -1,8 +1,12 @@
-"""Hostile UIDs, AE titles, file names and zip entries at every entrance: nothing is written outside the data folder."""
+"""Hostile UIDs, AE titles, file names and zip entries at every entrance: nothing is written outside the data folder.
+
+What Python writes is reported by the processes themselves; what any library writes, by the kernel (strace).
+"""
 
 from __future__ import annotations
 
 import io
+import os
 import stat
 import zipfile
 from collections import Counter
@@ -13,8 +17,12 @@ from urllib.parse import quote
 
 import httpx
 
+from service.settings import Settings
+from service.startup import metrics_folder
+from tests.conftest import ROOT
 from tests.factories import dataset_bytes, make_radiograph, part10
 from tests.service.intake.dimse.sender import RawSender, associate_rq
+from tests.trials.changes import changed_paths, outside, tracer_of_changes
 from tests.trials.mutants.doors import EXPLICIT, Doors, open_doors, wrong_files
 from tests.trials.mutants.seeds import seed_files
 from tests.trials.mutants.tree import Element, read_tree, write_tree
@@ -41,14 +49,21 @@ def run(seed: int, folder: Path) -> Counts:
     chance = Random(seed)
     endings: Counter[str] = Counter()
     with open_doors(folder) as doors:
-        before = _around(folder)
         processes = doors.processes()
+        tracer = tracer_of_changes(folder / "trace", doors.service.descendants())
+        before = _around(folder)
         for ending in _all(doors, chance):
             endings[ending] += 1
-        print(dict(endings))
+        tracer.leave()
+        changed = list(changed_paths(folder / "trace", ROOT))
+        numbers = metrics_folder(Settings(data_folder=doors.service.folder))
+        changed_outside = outside(changed, (doors.service.folder, doors.report, numbers, os.devnull))
+        print(dict(endings), changed_outside[:20])
         return {
             "names": endings.total(),
             "written_outside": len(doors.written_outside()),
+            "changes_seen": len(changed),
+            "changed_outside": len(changed_outside),
             "new_files_around": len(_around(folder) - before),
             "undocumented": sum(count for ending, count in endings.items() if "UNDOCUMENTED" in ending),
             "process_deaths": len(set(processes) - set(doors.processes())),
@@ -60,8 +75,9 @@ def run(seed: int, folder: Path) -> Counts:
 def _all(doors: Doors, chance: Random) -> Iterator[str]:
     for _ in range(SHARE // 5 // 10):
         yield from doors.stowed([_hostile_file(chance) for _ in range(10)])
-    for _ in range(SHARE // 5):
-        yield from doors.uploaded(_hostile_file(chance), quote(chance.choice(_NAMES), safe=""))
+    for number in range(SHARE // 5):
+        send = doors.resumed if number % 2 else doors.uploaded
+        yield from send(_hostile_file(chance), quote(chance.choice(_NAMES), safe=""))
     for _ in range(SHARE // 5):
         yield _by_dimse(doors, chance)
     for _ in range(SHARE // 5):
@@ -160,6 +176,15 @@ TRIAL = Trial(
     run,
     "names",
     2_000,
-    never=("written_outside", "new_files_around", "undocumented", "process_deaths", "wrong_files", "bad_uids_kept"),
+    never=(
+        "written_outside",
+        "changed_outside",
+        "new_files_around",
+        "undocumented",
+        "process_deaths",
+        "wrong_files",
+        "bad_uids_kept",
+    ),
+    at_least={"changes_seen": 1_000},
     quick=tuple(range(4)),
 )

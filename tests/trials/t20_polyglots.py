@@ -1,4 +1,4 @@
-"""Files that are DICOM and something else: whatever is served of them begins with zeros and is never a page."""
+"""Files that are DICOM and something else: what is served begins with zeros, is no page, and is what was sent."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.trials.trial import Counts, Trial
 
 SHARE = 40
 """Polyglots of one seed."""
+ENTRANCES = ("stow", "upload", "zip", "dimse", "resumable")
 PREFIX = bytes(128) + b"DICM"
 PAGES = (
     b"<!DOCTYPE HTML", b"<HTML", b"<HEAD", b"<SCRIPT", b"<IFRAME", b"<H1", b"<DIV", b"<FONT", b"<TABLE", b"<A",
@@ -31,12 +32,15 @@ PAGES = (
 def run(seed: int, folder: Path) -> Counts:
     """Send one seed's polyglots by every entrance and look at all that is served of them."""
     chance = Random(seed)
-    counts = {"polyglots": 0, "not_kept": 0, "served_preamble_not_zero": 0, "served_as_page": 0, "not_served": 0}
+    counts = {
+        "polyglots": 0, "not_kept": 0, "served_preamble_not_zero": 0, "served_as_page": 0, "not_served": 0,
+        "content_compared": 0, "content_changed": 0,
+    }  # fmt: skip
     with open_doors(folder) as doors:
         for number in range(SHARE):
-            name = sorted(PREAMBLES)[number % len(PREAMBLES)]
+            row, column = divmod(number, len(PREAMBLES))
+            name, entrance = sorted(PREAMBLES)[column], ENTRANCES[(seed + row + column) % len(ENTRANCES)]
             dataset, content = _polyglot(name, chance)
-            entrance = ("stow", "upload", "zip", "dimse")[number % 4]
             counts["polyglots"] += 1
             said = _send(doors, entrance, dataset, content)
             if not all(word.startswith("kept") for word in said):
@@ -47,6 +51,9 @@ def run(seed: int, folder: Path) -> Counts:
                 counts["not_served"] += answer.status_code != 200
                 counts["served_as_page"] += _is_page(answer)
                 counts["served_preamble_not_zero"] += _is_unsafe_file(answer)
+                if answer.status_code == 200 and (held := _held(answer, dataset)) is not None:
+                    counts["content_compared"] += 1
+                    counts["content_changed"] += not held
         counts["wrong_files"] = wrong_files(doors.archived())
         counts["written_outside"] = len(doors.written_outside())
     return counts
@@ -69,6 +76,8 @@ def _send(doors: Doors, entrance: str, dataset: Dataset, content: bytes) -> list
         return doors.stowed([content])
     if entrance == "upload":
         return doors.uploaded(content, "%3Cscript%3E.html")
+    if entrance == "resumable":
+        return doors.resumed(content, "%3Cscript%3E.html")
     if entrance == "zip":
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
@@ -109,9 +118,30 @@ def _is_unsafe_file(answer: httpx.Response) -> bool:
     kind = answer.headers.get("content-type", "")
     if "application/dicom+json" in kind or "octet-stream" in kind or answer.status_code != 200:
         return False
-    boundary = kind.partition("boundary=")[2].strip('"').encode()
-    parts = [part.partition(b"\r\n\r\n")[2] for part in answer.content.split(b"--" + boundary)[1:-1]]
+    parts = _parts(answer)
     return not parts or not all(part.startswith(PREFIX) for part in parts)
+
+
+def _held(answer: httpx.Response, dataset: Dataset) -> bool | None:
+    """Tell whether an answer holds the very bytes that were sent: pixels, or the private value; None of metadata."""
+    kind, path = answer.headers.get("content-type", ""), answer.request.url.path
+    if "application/dicom+json" in kind:
+        return None
+    parts = _parts(answer)
+    if path.endswith("/bulkdata/00091001"):
+        return parts == [dataset[0x00091001].value]
+    if "octet-stream" in kind:
+        return parts == [dataset.PixelData]
+    # The element's length and value: uncompressed, they are the same bytes in every little endian file.
+    element = len(dataset.PixelData).to_bytes(4, "little") + dataset.PixelData
+    return len(parts) == 1 and parts[0].count(element) == 1
+
+
+def _parts(answer: httpx.Response) -> list[bytes]:
+    """Return the bodies of a multipart answer."""
+    boundary = answer.headers.get("content-type", "").partition("boundary=")[2].strip('"').encode()
+    parts = answer.content.split(b"--" + boundary)[1:-1]
+    return [part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n") for part in parts]
 
 
 TRIAL = Trial(
@@ -120,6 +150,15 @@ TRIAL = Trial(
     run,
     "polyglots",
     300,
-    never=("not_kept", "not_served", "served_preamble_not_zero", "served_as_page", "wrong_files", "written_outside"),
+    never=(
+        "not_kept",
+        "not_served",
+        "served_preamble_not_zero",
+        "served_as_page",
+        "content_changed",
+        "wrong_files",
+        "written_outside",
+    ),
+    at_least={"content_compared": 1},
     quick=tuple(range(8)),
 )

@@ -1,14 +1,16 @@
-"""Trial 22: forty callers with the wrong TLS, certificate or name; each is refused, and the operator sees why."""
+"""Trial 22: forty callers with the wrong TLS, certificate or name; each is refused, and the operator sees for what."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import socket
 import ssl
 import struct
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from sqlalchemy import select
 
 from service import tables
 from service.database import Database
+from service.intake.dimse.records import Stranger
 from tests.service.intake.dimse.sender import RawSender, associate_rq
 from tests.trials.attacked import Attacked, attacked
 from tests.trials.trial import Counts, Trial
@@ -126,7 +129,7 @@ def furnish(folder: Path) -> House:
         "not yet valid": ours.issue("site-a", file="early", valid=(NOW + 2 * DAY, NOW + 9 * DAY)),
         "foreign": foreign.issue("site-a"),
         "same name, other authority": forged.issue("site-a"),
-        "of a server": ours.issue("site-a", file="server", usage=[ExtendedKeyUsageOID.SERVER_AUTH]),
+        "of a server": ours.issue("site-a", file="servers-only", usage=[ExtendedKeyUsageOID.SERVER_AUTH]),
         "of code": ours.issue("site-a", file="code", usage=[ExtendedKeyUsageOID.CODE_SIGNING]),
         "short key": ours.issue("site-a", file="short", bits=1024),
         "bad signature": ours.issue("site-a", file="unsigned", sign_key=foreign.key),
@@ -196,8 +199,8 @@ def bytes_at(data: bytes) -> Case:
     return speak
 
 
-def cases(house: House) -> dict[str, Case]:
-    """Return the callers that must be refused."""
+def cases(house: House) -> dict[str, tuple[Stranger, Case]]:
+    """Return the callers that must be refused, each with the reason that the operator must be told."""
     old = {f"TLS {v.name}": v for v in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1)}
     weak = (
         "AES128-SHA", "AES256-SHA256", "AES128-GCM-SHA256", "AES256-GCM-SHA384", "ECDHE-RSA-AES128-SHA",
@@ -205,37 +208,58 @@ def cases(house: House) -> dict[str, Case]:
         "NULL-SHA256", "ADH-AES128-GCM-SHA256", "AES128-CCM8",
     )  # fmt: skip
     hello = struct.pack(">BHH", 22, 0x0300, 4) + bytes((1, 0, 0, 0))
-    found: dict[str, Case] = {name: calls(house.pinned, version=version) for name, version in old.items()}
-    found |= {f"suite {name}": calls(house.pinned, suites=f"{name}:@SECLEVEL=0") for name in weak}
-    found |= {
-        "no certificate": calls(None),
-        "no certificate in TLS 1.2": calls(None, version=ssl.TLSVersion.TLSv1_2),
-        "revoked": calls(house.revoked, calling="REVOKED"),
-        "revoked in TLS 1.2": calls(house.revoked, calling="REVOKED", version=ssl.TLSVersion.TLSv1_2),
-        "site A as B": calls(house.pinned, calling="SITE_B"),
-        "site B as A": calls(house.wrong["site b"], calling="PINNED"),
-        "site A as a named peer": calls(house.pinned, calling="NAMED"),
-        "named as A": calls(house.named, calling="PINNED"),
-        "a name of the other's authority": calls(house.named, calling="NAMED_ELSE"),
-        "a peer without an entered certificate": calls(house.pinned, calling="PLAIN"),
-        "an unknown title": calls(house.pinned, calling="NOBODY"),
-        "another called title": calls(house.pinned, called="OTHER"),
-        "another network": calls(house.pinned, calling="AWAY"),
-        "a disabled peer": calls(house.pinned, calling="DISABLED"),
-        "a DICOM request on the TLS port": bytes_at(associate_rq(calling="PINNED")),
-        "HTTP on the TLS port": bytes_at(b"GET / HTTP/1.1\r\nHost: pandok\r\n\r\n"),
-        "SSL 3": bytes_at(hello),
-        "a pinned peer on the plain port": lambda listener: associates(
-            listener, None, calling="PINNED", called="PANDOK", port=listener.port
-        ),
-        "a named peer on the plain port": lambda listener: associates(
-            listener, None, calling="NAMED", called="PANDOK", port=listener.port
-        ),
+    found: dict[Stranger, dict[str, Case]] = {
+        Stranger.TLS_VERSION: {
+            **{name: calls(house.pinned, version=version) for name, version in old.items()},
+            **{f"suite {name}": calls(house.pinned, suites=f"{name}:@SECLEVEL=0") for name in weak},
+        },
+        Stranger.TLS_NO_CERTIFICATE: {
+            "no certificate": calls(None),
+            "no certificate in TLS 1.2": calls(None, version=ssl.TLSVersion.TLSv1_2),
+        },
+        Stranger.TLS_REVOKED: {
+            "revoked": calls(house.revoked, calling="REVOKED"),
+            "revoked in TLS 1.2": calls(house.revoked, calling="REVOKED", version=ssl.TLSVersion.TLSv1_2),
+        },
+        Stranger.TLS_EXPIRED: {
+            "expired": calls(house.wrong["expired"]),
+            "not yet valid": calls(house.wrong["not yet valid"]),
+        },
+        Stranger.TLS_AUTHORITY: {
+            name: calls(house.wrong[name]) for name in ("foreign", "same name, other authority", "bad signature")
+        },
+        Stranger.TLS_CERTIFICATE: {name: calls(house.wrong[name]) for name in ("of a server", "of code", "short key")},
+        Stranger.TLS_NOT_SPOKEN: {
+            "a DICOM request on the TLS port": bytes_at(associate_rq(calling="PINNED")),
+            "HTTP on the TLS port": bytes_at(b"GET / HTTP/1.1\r\nHost: pandok\r\n\r\n"),
+            "SSL 3": bytes_at(hello),
+        },
+        Stranger.CERTIFICATE: {
+            "site A as B": calls(house.pinned, calling="SITE_B"),
+            "site B as A": calls(house.wrong["site b"], calling="PINNED"),
+            "site A as a named peer": calls(house.pinned, calling="NAMED"),
+            "named as A": calls(house.named, calling="PINNED"),
+            "a name of the other's authority": calls(house.named, calling="NAMED_ELSE"),
+            "same name, other key": calls(house.wrong["same name, other key"]),
+            "nobody as a named peer": calls(house.wrong["nobody"], calling="NAMED"),
+            "a pinned peer on the plain port": lambda listener: associates(
+                listener, None, calling="PINNED", called="PANDOK", port=listener.port
+            ),
+            "a named peer on the plain port": lambda listener: associates(
+                listener, None, calling="NAMED", called="PANDOK", port=listener.port
+            ),
+        },
+        Stranger.CERTIFICATE_NOT_ENTERED: {
+            "a peer without an entered certificate": calls(house.pinned, calling="PLAIN"),
+        },
+        Stranger.AE_TITLE: {
+            "an unknown title": calls(house.pinned, calling="NOBODY"),
+            "a disabled peer": calls(house.pinned, calling="DISABLED"),
+        },
+        Stranger.CALLED_AE_TITLE: {"another called title": calls(house.pinned, called="OTHER")},
+        Stranger.NETWORK: {"another network": calls(house.pinned, calling="AWAY")},
     }
-    wrong = {name: issued for name, issued in house.wrong.items() if name not in ("site b", "nobody")}
-    found |= {f"certificate {name}": calls(issued) for name, issued in wrong.items()}
-    found["certificate nobody"] = calls(house.wrong["nobody"], calling="NAMED")
-    return found
+    return {name: (reason, case) for reason, group in found.items() for name, case in group.items()}
 
 
 def run(_seed: int, folder: Path) -> Counts:
@@ -260,16 +284,20 @@ def run(_seed: int, folder: Path) -> Counts:
         "PLAIN": {},
     }
     with attacked(folder, settings, peers) as listener:
-        let_in = unexplained = 0
+        let_in = unexplained = wrongly_explained = 0
         wanted = cases(house)
-        for name, case in wanted.items():
-            before = _told(folder)
+        for name, (reason, case) in wanted.items():
+            before, logged = _told(folder), _logged(folder)
             if case(listener):
                 print("let in:", name)
                 let_in += 1
-            if not _is_told(folder, before):
+            told, lines = _new(folder, before), _logged(folder) - logged
+            if not told:
                 print("not told:", name)
                 unexplained += 1
+            elif set(told) != {reason.value} or set(lines) != {reason.value}:
+                print(f"{name}: told {dict(told)}, logged {dict(lines)}, and not {reason.value}")
+                wrongly_explained += 1
         honest = (
             calls(house.pinned),
             calls(house.named, calling="NAMED"),
@@ -282,27 +310,38 @@ def run(_seed: int, folder: Path) -> Counts:
             "cases": len(wanted),
             "let_in": let_in,
             "not_told_to_the_operator": unexplained,
+            "wrong_reason": wrongly_explained,
             "honest_refused": refused_honest,
             "deaths": not listener.is_alive,
         }
 
 
-def _told(folder: Path) -> int:
-    """Return how many refusals the operator's rows count."""
+def _told(folder: Path) -> Counter[str]:
+    """Return how many refusals the operator's rows count, by their reasons; each row has words and an answer too."""
     database = Database(f"sqlite:///{folder / 'data' / 'pandok.db'}")
+    told: Counter[str] = Counter()
+    t = tables.problem.c
     with database.reading() as rx:
-        told: int = sum(rx.execute(select(tables.problem.c.count)).scalars())
+        for reason, count, detail, status in rx.execute(select(t.reason, t.count, t.detail, t.status)):
+            told[reason if detail.endswith("127.0.0.1") and status else "without words"] += count
     database.close()
     return told
 
 
-def _is_told(folder: Path, before: int) -> bool:
+def _logged(folder: Path) -> Counter[str]:
+    """Return how many lines of the log give each reason."""
+    lines = [json.loads(line) for line in (folder / "log").read_text().splitlines() if line.startswith("{")]
+    return Counter(line["reason"] for line in lines if "reason" in line)
+
+
+def _new(folder: Path, before: Counter[str]) -> Counter[str]:
+    """Wait until the operator is told of something more, and return of what; nothing when that does not come."""
     deadline = time.monotonic() + SEEN_S
     while time.monotonic() < deadline:
-        if _told(folder) > before:
-            return True
+        if new := _told(folder) - before:
+            return new
         time.sleep(0.1)
-    return False
+    return Counter()
 
 
 TRIAL = Trial(
@@ -311,5 +350,5 @@ TRIAL = Trial(
     run,
     "cases",
     40,
-    ("let_in", "not_told_to_the_operator", "honest_refused", "deaths"),
+    ("let_in", "not_told_to_the_operator", "wrong_reason", "honest_refused", "deaths"),
 )

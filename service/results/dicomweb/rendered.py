@@ -27,7 +27,7 @@ MAY_SHOW_NAMES = frozenset({"US", "OT", "SC", "XC", "ES", "DOC", "SR", "PX", "OP
 """Modalities whose pixels often hold the patient's name (RELIABILITY section 2, row 17)."""
 
 Size = tuple[int, int]
-Region = tuple[float, float, float, float]
+Region = tuple[float, float, float | None, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +134,10 @@ def _viewport(text: str | None) -> tuple[Size | None, Region | None]:
     columns, rows = int(found[1]), int(found[2])
     if not (0 < columns <= MAX_SIDE and 0 < rows <= MAX_SIDE):
         raise Invalid(f"A viewport is 1 to {MAX_SIDE} pixels on a side.")
-    if found[5] is None or found[6] is None:
+    left, top, width, height = (None if found[number] is None else float(found[number]) for number in range(3, 7))
+    if all(one is None for one in (left, top, width, height)):
         return (columns, rows), None
-    region = (float(found[3] or 0), float(found[4] or 0), float(found[5]), float(found[6]))
-    if region[0] < 0 or region[1] < 0 or not (1 <= abs(region[2]) <= MAX_SIDE and 1 <= abs(region[3]) <= MAX_SIDE):
+    is_long = all(side is None or 1 <= abs(side) <= MAX_SIDE for side in (width, height))
+    if (left or 0) < 0 or (top or 0) < 0 or not is_long:
         raise Invalid(f"A region begins inside the picture and is 1 to {MAX_SIDE} pixels on a side.")
-    return (columns, rows), region
+    return (columns, rows), (left or 0.0, top or 0.0, width, height)

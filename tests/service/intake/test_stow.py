@@ -191,6 +191,40 @@ def test_only_unreadable_parts_are_400_and_each_leaves_a_row(door: Door) -> None
     assert [row["reason"] for row in door.rows("problem")].count("not_dicom") == 2
 
 
+def test_a_transfer_syntax_that_nobody_knows_is_told_by_its_reason(door: Door) -> None:
+    known = make_radiograph()
+    other = make_radiograph(seed=1)
+    unknown = part10(other).replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0", 1)
+
+    mixed, alone = door.store(part10(known), unknown), door.store(unknown)
+
+    assert (mixed.status_code, alone.status_code) == (202, 409)
+    for answer in (mixed, alone):
+        [failed] = values(answer.json(), FAILED)
+        assert values(failed, FAILURE_REASON) == [49_442]  # C122
+        assert values(failed, SOP_INSTANCE) == [other.SOPInstanceUID]
+    assert [row["sop_instance_uid"] for row in door.rows("instance")] == [known.SOPInstanceUID]
+
+
+def test_an_instance_that_the_tables_do_not_take_is_a_processing_failure(door: Door) -> None:
+    good, bad = make_radiograph(InstanceNumber=1), make_radiograph(seed=1, InstanceNumber=4_711)
+    with door.parts.database.transaction() as tx:
+        tx.exec_driver_sql(
+            "CREATE TRIGGER broken BEFORE INSERT ON instance WHEN NEW.instance_number = 4711"
+            " BEGIN SELECT RAISE(ABORT, 'broken'); END"
+        )
+
+    mixed, alone = door.store(part10(good), part10(bad)), door.store(part10(bad))
+
+    assert (mixed.status_code, alone.status_code) == (202, 503)
+    assert int(alone.headers["retry-after"]) > 0
+    for answer in (mixed, alone):
+        [failed] = values(answer.json(), FAILED)
+        assert values(failed, FAILURE_REASON) == [272]  # 0110
+        assert values(failed, SOP_INSTANCE) == [bad.SOPInstanceUID]
+    assert [row["sop_instance_uid"] for row in door.rows("instance")] == [good.SOPInstanceUID]
+
+
 def test_media_types_that_are_not_taken_are_415(door: Door) -> None:
     film = part10(make_radiograph())
     for content_type in ("application/dicom", 'multipart/related; type="application/pdf"; boundary=b'):

@@ -171,9 +171,15 @@ def _pixels() -> Iterator[Bomb]:
                 "decoder",
                 part10(HEAD + _description(samples, bits, frames) + _pixel_data(stream), syntax),
             )
+        if stream is not None:
+            yield Bomb(
+                f"65,535 x 65,535 under a header of 512 x 512, {syntax[18:]}",
+                "decoder",
+                part10(HEAD + _description(1, 8, b"1 ", side=512) + _pixel_data(stream), syntax),
+            )
 
 
-def _description(samples: int, bits: int, frames: bytes) -> bytes:
+def _description(samples: int, bits: int, frames: bytes, *, side: int = 65_535) -> bytes:
     def short(tag: int, value: int) -> bytes:
         return element(tag, "US", struct.pack("<H", value))
 
@@ -182,8 +188,8 @@ def _description(samples: int, bits: int, frames: bytes) -> bytes:
             short(0x00280002, samples),
             element(0x00280004, "CS", b"RGB " if samples == 3 else b"MONOCHROME2 "),
             element(0x00280008, "IS", frames),
-            short(0x00280010, 65_535),
-            short(0x00280011, 65_535),
+            short(0x00280010, side),
+            short(0x00280011, side),
             short(0x00280100, bits),
             short(0x00280101, bits),
             short(0x00280102, bits - 1),

@@ -29,6 +29,7 @@ from service.results.dicomweb.frames import Frames, NoSuchFrame
 from service.results.dicomweb.metadata import read_metadata
 from service.results.dicomweb.records import StoredInstance
 from tests.factories import Parts, open_parts
+from tests.trials.mutants.measured import NOTED
 from tests.trials.mutants.writes.sitecustomize import watch
 
 RECIPE = "chest_radiograph/1"
@@ -60,6 +61,8 @@ class Lane:
     surprises: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     wrong_hash: int = 0
+    grown_mib: list[float | None] = field(default_factory=list)
+    """Of each file that went to a decode child: how far the child's memory rose. None of a child that did not say."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, content: bytes, called: str = "") -> str:
@@ -113,6 +116,9 @@ class Lane:
 
     def _decoded(self, path: Path, header: InstanceHeader) -> str:
         prepared = self.pool.prepare(path, to_json(replace(header, **IN_SCOPE)), RECIPE)
+        noted = path.with_suffix(NOTED)
+        self.grown_mib.append(int(noted.read_text()) / 1024 if noted.is_file() else None)
+        noted.unlink(missing_ok=True)
         if isinstance(prepared, Died):
             return f"decoder died: {prepared.how}"
         return prepared.reason.value if isinstance(prepared, Refused) else "decoded"
@@ -160,10 +166,14 @@ def _header(spooled: Spooled) -> InstanceHeader:
 
 
 @contextmanager
-def open_lane(folder: Path, *, limits: DecodeLimits = LIMITS) -> Iterator[Lane]:
-    """Open a service's parts and its decode children on a folder."""
+def open_lane(
+    folder: Path, *, limits: DecodeLimits = LIMITS, processes: int = 2, recipes: str = "preprocessing.recipes"
+) -> Iterator[Lane]:
+    """Open a service's parts and its decode children on a folder; `recipes` names the module that they use."""
     with open_parts(folder) as parts:
-        pool = DecodePool(processes=2, limits=limits, workspace_folder=parts.settings.work_folder)
+        pool = DecodePool(
+            processes=processes, limits=limits, workspace_folder=parts.settings.work_folder, recipes=recipes
+        )
         pool.start()
         try:
             yield Lane(parts, pool)

@@ -255,6 +255,40 @@ def test_a_viewport_is_filled_without_distortion(web: Web, query: str, shape: tu
         np.testing.assert_array_equal(part, whole[::-1, ::-1])
 
 
+@pytest.mark.parametrize(
+    ("viewport", "part"),
+    [
+        ("40,48,20,24,40,48", np.s_[24:72, 20:60]),
+        ("40,48,,,40,48", np.s_[:48, :40]),
+        ("40,48,40,48,,", np.s_[48:, 40:]),
+        ("40,96,40,,,", np.s_[:, 40:]),
+        ("30,48,10,48,30,", np.s_[48:, 10:40]),
+        ("80,96,,,-80,", np.s_[:, ::-1]),
+        ("40,48,20,24,-40,48", np.s_[24:72, 59:19:-1]),
+        ("40,48,20,24,40,-48", np.s_[71:23:-1, 20:60]),
+        ("80,96,,,-80,96", np.s_[:, ::-1]),
+        ("80,96,,,80,-96", np.s_[::-1, :]),
+    ],
+)
+def test_a_viewport_shows_the_part_that_was_named_and_turns_one_axis_alone(
+    web: Web, viewport: str, part: tuple[slice, slice]
+) -> None:
+    dataset = web.send(make_radiograph(WindowCenter=2000, WindowWidth=3000))
+
+    whole, shown = picture(web, dataset), picture(web, dataset, f"?viewport={viewport}")
+
+    np.testing.assert_array_equal(shown, whole[part])
+
+
+def test_a_part_is_made_larger_from_its_own_pixels(web: Web) -> None:
+    dataset = web.send(make_radiograph(WindowCenter=2000, WindowWidth=3000))
+
+    whole, shown = picture(web, dataset), picture(web, dataset, "?viewport=80,96,20,24,40,48")
+
+    expected = Image.fromarray(whole[24:72, 20:60]).resize((80, 96), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(shown, np.asarray(expected))
+
+
 def test_quality_is_of_jpeg(web: Web) -> None:
     dataset = web.send(make_radiograph(WindowCenter=2000, WindowWidth=3000))
 

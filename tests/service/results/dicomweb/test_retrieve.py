@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from email import message_from_bytes
 from email.message import Message
 from typing import Any
@@ -26,6 +27,7 @@ from pydicom.uid import (
 from sqlalchemy import select, update
 
 from service import tables
+from service.media_types import default_transfer_syntax
 from service.results.publish import publish_revision
 from service.workspace import Workspace
 from tests.factories import Parts, keep, make_ct_slice, make_radiograph, part10, phantom
@@ -254,6 +256,34 @@ def test_metadata_are_the_attributes_without_pixels(web: Web, film: Dataset) -> 
     assert not [tag for tag in metadata if tag.startswith("0002")]
 
 
+@pytest.mark.parametrize("accept", [None, "application/dicom+json", 'multipart/related; type="application/dicom+xml"'])
+def test_metadata_of_a_series_and_a_study_are_those_of_their_instances(web: Web, accept: str | None) -> None:
+    first, second, other = make_ct_slice(seed=1), make_ct_slice(seed=2), make_ct_slice(seed=3)
+    second.SeriesInstanceUID = first.SeriesInstanceUID
+    for dataset in (first, second, other):
+        dataset.StudyInstanceUID = first.StudyInstanceUID
+        web.send(dataset)
+
+    study = f"/studies/{first.StudyInstanceUID}"
+    series, whole = (
+        told(get(web, f"{place}/metadata", accept)) for place in (f"{study}/series/{first.SeriesInstanceUID}", study)
+    )
+    each = [told(get(web, f"{address(dataset)}/metadata", accept))[0] for dataset in (first, second, other)]
+
+    assert first.SOPInstanceUID in each[0]
+    assert len(set(each)) == 3
+    assert series == each[:2]
+    assert whole == each
+
+
+def told(answer: httpx.Response) -> list[str]:
+    """Return the data sets of an answer in metadata, each as text."""
+    assert answer.status_code == 200
+    if answer.headers["Content-Type"] == "application/dicom+json":
+        return [json.dumps(item) for item in answer.json()]
+    return [bytes_of(part).decode() for part in parts_of(answer)]
+
+
 def test_metadata_are_told_in_xml_when_asked(web: Web, film: Dataset) -> None:
     accept = 'multipart/related; type="application/dicom+xml"'
 
@@ -396,6 +426,56 @@ def test_compressed_frames_are_given_in_their_own_type(
     assert {part["Content-Type"] for part in parts_of(answer)} == {content_type}
 
 
+JPEG, RLE, JLS, JP2 = "image/jpeg", "image/dicom-rle", "image/jls", "image/jp2"
+JPX, HTJ2K, JXL = "image/jpx", "image/jphc", "image/jxl"
+
+
+@pytest.mark.parametrize(
+    ("stored", "media_type", "is_default"),
+    [
+        ("1.2.840.10008.1.2.4.70", JPEG, True),
+        ("1.2.840.10008.1.2.4.50", JPEG, False),
+        ("1.2.840.10008.1.2.4.51", JPEG, False),
+        ("1.2.840.10008.1.2.4.57", JPEG, False),
+        ("1.2.840.10008.1.2.5", RLE, True),
+        ("1.2.840.10008.1.2.4.80", JLS, True),
+        ("1.2.840.10008.1.2.4.81", JLS, False),
+        ("1.2.840.10008.1.2.4.90", JP2, True),
+        ("1.2.840.10008.1.2.4.91", JP2, False),
+        ("1.2.840.10008.1.2.4.92", JPX, True),
+        ("1.2.840.10008.1.2.4.93", JPX, False),
+        ("1.2.840.10008.1.2.4.201", HTJ2K, True),
+        ("1.2.840.10008.1.2.4.202", HTJ2K, False),
+        ("1.2.840.10008.1.2.4.203", HTJ2K, False),
+        ("1.2.840.10008.1.2.4.110", JXL, True),
+        ("1.2.840.10008.1.2.4.111", JXL, False),
+        ("1.2.840.10008.1.2.4.112", JXL, False),
+    ],
+)
+def test_frames_come_in_the_media_type_of_their_transfer_syntax(
+    web: Web, stored: str, media_type: str, is_default: bool
+) -> None:
+    """PS3.18 table 8.7.3-5; what a media type means without a parameter is its default."""
+    dataset = compressed()
+    dataset.file_meta.TransferSyntaxUID = stored
+    web.send(dataset)
+    frames, related = f"{address(dataset)}/frames", f'multipart/related; type="{media_type}"'
+    another = next(each for each in (JPEG, RLE, JP2) if each != media_type)
+
+    several = [get(web, f"{frames}/2,1", accept) for accept in (None, related, f"{related}; transfer-syntax={stored}")]
+    one = get(web, f"{frames}/2", media_type)
+
+    content_type = f"{media_type}; transfer-syntax={stored}"
+    for answer in several:
+        assert answer.headers["Content-Type"].startswith(f'multipart/related; type="{media_type}"')
+        assert [part["Content-Type"] for part in parts_of(answer)] == [content_type] * 2
+        assert [bytes_of(part).rstrip(b"\0") for part in parts_of(answer)] == FRAGMENTS[::-1]
+    assert one.headers["Content-Type"] == content_type
+    assert one.content.rstrip(b"\0") == FRAGMENTS[1]
+    assert get(web, f"{frames}/1", f'multipart/related; type="{another}"').status_code == 406
+    assert (default_transfer_syntax(media_type) == stored) is is_default
+
+
 def test_one_frame_is_given_without_a_multipart_when_asked(web: Web, packed: Dataset) -> None:
     answer = get(web, f"{address(packed)}/frames/2", "image/jls")
 
@@ -503,6 +583,7 @@ def test_an_overlay_is_rendered(
 @pytest.mark.parametrize(
     "query",
     ["viewport=0,0", "viewport=1", "viewport=9999,9999", "viewport=a,b", "viewport=1,2,3", "viewport=9,9,-1,0,5,5",
+     "viewport=9,9,-1,,,", "viewport=9,9,,,0,", "viewport=9,9,,,,9999",
      "quality=0", "quality=101", "quality=x", "window=1,2", "window=1,2,cubic", "viewport=5,5,0,0,0,0"],
 )  # fmt: skip
 def test_a_picture_that_cannot_be_asked_for_is_400(web: Web, published: dict[str, Any], query: str) -> None:

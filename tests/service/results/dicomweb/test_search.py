@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 import httpx
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,8 +17,10 @@ from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 from sqlalchemy import Connection
 
-from service.results.dicomweb import records
-from tests.factories import make_ct_slice, make_radiograph
+from service.results.dicomweb import qido, records
+from service.results.dicomweb.attributes import Level
+from service.results.dicomweb.qido import parse_search
+from tests.factories import make_ct_slice, make_radiograph, phantom
 from tests.service.intake.doors import poll
 from tests.service.results.dicomweb.conftest import Web
 
@@ -33,7 +36,7 @@ def studies(web: Web) -> None:
         PatientName="Kim^Minjun=김^민준", PatientID="P-1", StudyDate="20260102", StudyTime="081500.25",
         AccessionNumber="A-100", StudyID="S1", PatientBirthDate="19600101", PatientSex="M",
         TimezoneOffsetFromUTC="+0900", StudyDescription="Chest PA", SeriesDescription="PA",
-        PerformedProcedureStepStartDate="20260102",
+        PerformedProcedureStepStartDate="20260102", PerformedProcedureStepStartTime="081730.5",
     )  # fmt: skip
     request = Dataset()
     request.RequestedProcedureID, request.ScheduledProcedureStepID = "RP-7", "흉부-1"
@@ -155,6 +158,11 @@ def test_studies_are_found_by(web: Web, query: str, expected: list[str]) -> None
         ("/series", "Modality=CT", [f"{KIM}.2"]),
         ("/series", f"StudyInstanceUID={KIM}&SeriesNumber=1", [f"{KIM}.1"]),
         ("/series", "PatientID=P-1&PerformedProcedureStepStartDate=20260102", [f"{KIM}.1"]),
+        ("/series", "PerformedProcedureStepStartTime=0817", [f"{KIM}.1"]),
+        ("/series", "00400245=081730-0818", [f"{KIM}.1"]),
+        ("/series", "PerformedProcedureStepStartTime=0818-", []),
+        ("/series", "PerformedProcedureStepStartTime=-081729", []),
+        (f"/studies/{KIM}/series", "PerformedProcedureStepStartTime=081730.5", [f"{KIM}.1"]),
         ("/series", "RequestAttributesSequence.RequestedProcedureID=RP-7", [f"{KIM}.1"]),
         ("/series", "00400275.00401001=RP-*", [f"{KIM}.1"]),
         ("/series", "RequestAttributesSequence.00400009=흉부-1", [f"{KIM}.1"]),
@@ -253,6 +261,18 @@ def test_an_instance_tells_its_size_and_where_it_is(web: Web) -> None:
     assert "00100020" not in instance
 
 
+def test_an_instance_tells_how_many_frames_it_has(web: Web) -> None:
+    several = make_radiograph(np.concatenate([phantom(seed=1), phantom(seed=2)]), NumberOfFrames=2)
+    several.Rows = 96
+    web.send(several, "south")
+
+    [told] = found(web, "/instances", f"SOPInstanceUID={several.SOPInstanceUID}", "south")
+    [single] = found(web, "/instances", f"SOPInstanceUID={KIM}.1.1")
+
+    assert told["00280008"] == {"vr": "IS", "Value": [2]}
+    assert single["00280008"] == {"vr": "IS"}
+
+
 @pytest.mark.parametrize(
     "query", ["includefield=StudyDescription", "includefield=00081030,00080060", "includefield=all"]
 )
@@ -273,6 +293,38 @@ def test_a_page_warns_of_what_is_left(web: Web) -> None:
         answer = client.get("/studies?limit=2")
 
     assert answer.headers["Warning"] == '299 pandok: "There are 1 additional results that can be requested"'
+
+
+@pytest.mark.parametrize(
+    ("path", "level", "remaining"),
+    [
+        ("/studies", Level.STUDY, 1),
+        ("/series", Level.SERIES, 2),
+        ("/instances", Level.INSTANCE, 3),
+        (f"/studies/{KIM}/instances", Level.INSTANCE, 1),
+    ],
+)
+@pytest.mark.parametrize("limit", ["", "limit=3"])
+def test_no_answer_is_longer_than_the_services_own_page(
+    web: Web, monkeypatch: pytest.MonkeyPatch, path: str, level: Level, remaining: int, limit: str
+) -> None:
+    whole = found(web, path)
+    monkeypatch.setattr(qido, "MAX_RESULTS", {**dict.fromkeys(Level, 1_000), level: 2})
+
+    with web.client() as client:
+        first, next_ = client.get(f"{path}?{limit}"), client.get(f"{path}?offset=2&{limit}")
+
+    words = f"There are {remaining} additional results that can be requested"
+    assert first.headers["Warning"] == f'299 pandok: "{words}"'
+    assert first.json() == whole[:2]
+    assert next_.json() == whole[2:4]
+
+
+def test_the_services_own_page_is_no_smaller_than_it_says() -> None:
+    longest = {level: parse_search(level, None, [("limit", "10000000")]).limit for level in Level}
+
+    assert longest == {Level.STUDY: 1_000, Level.SERIES: 5_000, Level.INSTANCE: 5_000}
+    assert {level: parse_search(level, None, []).limit for level in Level} == longest
 
 
 def test_a_whole_answer_warns_of_nothing(web: Web) -> None:
