@@ -82,6 +82,17 @@ def _is_listed(site: Site, uid: str) -> bool:
     return len(site.rows(tables.worklist_item, site.study(_named(uid))["id"])) == 1
 
 
+def told(counts: Counts) -> str:
+    """Tell how much longer the others took, which is not judged."""
+    if "slower_percent_max" not in counts:
+        return ""
+    return (
+        f"the other studies took up to {counts['slower_percent_max']:.0f} % longer beside deadly images, where 10 % "
+        "are asked for. What one seed takes is a minute or less and moves by more than that with whatever else the "
+        "machine does; and a decoder that spins takes one of the machine's processors until its time is over."
+    )
+
+
 TRIAL = Trial(
     "13",
     "images that kill their decoder, one in ten, while studies flow",
@@ -91,5 +102,5 @@ TRIAL = Trial(
     never=("others_not_scored", "deadly_not_unscored", "not_set_aside", "not_in_worklist"),
     at_least={"deadly": 1},
     timeout_s=600.0,
+    told=told,
 )
-"""How much slower the others are is told, not judged: mostly it is what a spinning decoder takes of the processors."""
