@@ -50,6 +50,8 @@ class Place:
     log: Path
     nursery: Nursery
     processes: dict[str, int] = field(default_factory=dict)
+    rejected: tuple[int, int, int] | None = None
+    """How the last association was: result, source and reason (PS3.8 table 9-21); None when it was not."""
     http: httpx.Client = field(init=False)
     reader: httpx.Client = field(init=False)
 
@@ -117,6 +119,8 @@ class Place:
             syntax = film.file_meta.TransferSyntaxUID if films else "1.2.840.10008.1.2"
             ae.add_requested_context(film.SOPClassUID if films else "1.2.840.10008.1.1", syntax)
         association = ae.associate("127.0.0.1", self.settings.dicom_port, ae_title=self.settings.dicom_ae_title)
+        said = association.acceptor.primitive
+        self.rejected = (said.result, said.result_source, said.diagnostic) if association.is_rejected else None
         if not association.is_established:
             return None
         try:
