@@ -107,7 +107,7 @@ def run(seed: int, folder: Path) -> Counts:
             sender.join(30)
         acknowledged = {uid: sha256 for sender in senders for uid, sha256 in sender.acknowledged.items()}
         settings = Settings(data_folder=service.folder)
-        counts["unfinished"] = _drained(settings)
+        counts["unfinished"] = drained(settings)
     finally:
         service.stop()
     counts.update(invariants.audit(settings, acknowledged))
@@ -203,7 +203,7 @@ def _is_open(service: Service) -> bool:
     return False
 
 
-def _drained(settings: Settings) -> int:
+def drained(settings: Settings) -> int:
     """Wait until every study has its end; returns how many have none."""
     from service.database import Database
 
