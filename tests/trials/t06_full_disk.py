@@ -61,6 +61,7 @@ def _rounds(place: Place, seed: int, cases: list[tuple[str, int]]) -> Counts:
         answer = place.sign(*second)  # there is no byte left: it may fail, and it may not lie
         counts["signatures_at_last_byte"] += 1
         counts["refused_at_last_byte"] += answer != 200
+        counts["wrong_codes"] += answer not in (200, 507)
         signed += signature + (answer == 200)
         counts["reads_failed"] += not _can_read(place, acknowledged)
         filler.unlink()
