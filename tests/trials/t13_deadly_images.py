@@ -87,9 +87,10 @@ def told(counts: Counts) -> str:
     if "slower_percent_max" not in counts:
         return ""
     return (
-        f"the other studies took up to {counts['slower_percent_max']:.0f} % longer beside deadly images, where 10 % "
-        "are asked for. What one seed takes is a minute or less and moves by more than that with whatever else the "
-        "machine does; and a decoder that spins takes one of the machine's processors until its time is over."
+        "beside deadly images the other studies of one seed took at most "
+        f"{counts['slower_percent_max']:+.0f} % more time, where +10 % are asked for. It is not judged: two short "
+        "stretches are compared, between which a shared machine's speed wanders by more than that, and a decoder that "
+        "spins takes a processor until its time is over."
     )
 
 
