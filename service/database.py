@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 import threading
 import time
@@ -162,6 +163,15 @@ def is_refused_by_disk(failure: Exception) -> bool:
     return primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) or (
         getattr(cause, "sqlstate", None) == _DISK_FULL_SQLSTATE
     )
+
+
+def is_disk_full(failure: Exception) -> bool:
+    """Tell whether something failed for want of room: a file's write, or a statement or commit."""
+    if isinstance(failure, OSError):
+        return failure.errno in (errno.ENOSPC, errno.EDQUOT)
+    cause = getattr(failure, "orig", failure)
+    is_full = getattr(cause, "sqlite_errorcode", 0) & _PRIMARY_CODE == sqlite3.SQLITE_FULL
+    return is_full or getattr(cause, "sqlstate", None) == _DISK_FULL_SQLSTATE
 
 
 def is_refused_sync(failure: Exception) -> bool:

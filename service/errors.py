@@ -124,6 +124,12 @@ def internal_error_answer() -> JSONResponse:
     )
 
 
+def disk_full_answer() -> JSONResponse:
+    """Return the answer to what failed for want of room, which intake leaves for everything else."""
+    words = "The disk of the service is full. Tell the operator, and try again when there is room."
+    return JSONResponse(error_body("out_of_resources", words), status_code=507)
+
+
 _WORDS = {
     404: ("not_found", "There is nothing here that you may see."),
     405: ("method_not_allowed", "This address does not take that method."),

@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access import Access
-from service.errors import Forbidden, NotSignedIn, internal_error_answer, service_error_answer
+from service.database import is_disk_full
+from service.errors import Forbidden, NotSignedIn, disk_full_answer, internal_error_answer, service_error_answer
 from service.logs import request_id
 from service.metrics import HTTP_SECONDS
 
@@ -92,11 +93,12 @@ class Gate:
             await (refusal or self._app)(scope, receive, send)
         except ClientDisconnect:
             log.info("client went away")
-        except Exception:  # the HTTP handler: whatever happened, the caller hears a status and no detail
+        except Exception as failure:  # the HTTP handler: whatever happened, the caller hears a status and no detail
             log.exception("request failed")
             if answer.status:
                 raise  # the answer has begun: only a broken connection tells the caller that it is not whole
-            await internal_error_answer()(scope, receive, send)
+            told = disk_full_answer() if is_disk_full(failure) else internal_error_answer()
+            await told(scope, receive, send)
 
     async def _refusal(self, scope: Scope) -> ASGIApp | None:
         """Return the answer for those who may not pass; for others, note who calls."""

@@ -38,9 +38,10 @@ from service.startup import (
 
 log = logging.getLogger("pandok.serve")
 
+FIRST_BACK_OFF_S = 1.0
 LONGEST_BACK_OFF_S = 30.0
 STEADY_S = 10.0
-"""A child that ran this long starts with a short wait again."""
+"""A child that ran this long starts without a wait again."""
 POLL_S = 0.05
 
 _ORDER: Final[Sequence[Part]] = ("worker", "web", "listener")
@@ -60,7 +61,8 @@ class Child:
     is_ready: bool = False
     started_at: float = 0.0
     start_at: float = 0.0
-    back_off_s: float = 1.0
+    back_off_s: float = 0.0
+    """What it waits after its next death: nothing after the first one, since whoever sends waits as well."""
 
     def hear(self) -> None:
         """Take what it said since."""
@@ -179,11 +181,13 @@ class Supervisor:
         child.close()
         forget_process(child.pid)
         if self._monotonic() - child.started_at >= STEADY_S:
-            child.back_off_s = 1.0
+            child.back_off_s = 0.0
+        if not child.is_ready:  # what stood in its way may still be there, such as a port that another one holds
+            child.back_off_s = max(FIRST_BACK_OFF_S, child.back_off_s)
         child.pid = None
         child.start_at = self._monotonic() + child.back_off_s
         log.error("part died", extra={"part": child.part, "status": code, "back_off_s": child.back_off_s})
-        child.back_off_s = min(child.back_off_s * 2, LONGEST_BACK_OFF_S)
+        child.back_off_s = min(max(FIRST_BACK_OFF_S, child.back_off_s * 2), LONGEST_BACK_OFF_S)
 
     def _end_children(self) -> None:
         running = {child.pid: child for child in self._children if child.pid is not None}

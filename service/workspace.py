@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from preprocessing.recipes import Placement
 
+HALF_WRITTEN_S = 3_600.0
+"""No write takes nearly as long: a file that is not whole by then belongs to a process that was killed over it."""
+
 
 class NotInWorkspace(LookupError):
     """What was asked for was never made, was swept, or is damaged: make it again."""
@@ -86,11 +89,12 @@ class Workspace:
         return answer if isinstance(answer, dict) else None
 
     def sweep(self, *, now: float, max_age_s: float) -> int:
-        """Remove what nobody used for so long, half-written files included; return how many files went."""
+        """Remove what nobody used for so long, sooner what a death left half written; return how many files went."""
         gone = 0
         for path in self.folder.glob("*/*/*"):
+            age_s = min(max_age_s, HALF_WRITTEN_S) if path.suffix == ".part" else max_age_s
             try:
-                if path.is_file() and path.stat().st_mtime < now - max_age_s:
+                if path.is_file() and path.stat().st_mtime < now - age_s:
                     path.unlink()
                     gone += 1
             except FileNotFoundError:

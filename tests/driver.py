@@ -249,11 +249,15 @@ def running(
         service.stop()
 
 
+ROLES = ("fork_server", "decode_child", "scoring_child", "web", "listener", "worker")
+"""In this order: until it has its name, the command line of a fork server names the modules that it loads."""
+
+
 def role(pid: int) -> str:
-    """Name a process of the service by its command line."""
+    """Name a process of the service by its command line: a child that was forked has one of its own."""
     with contextlib.suppress(OSError):
         words = (Path("/proc") / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        for known in ("decode_child", "scoring_child", "web", "listener", "worker"):
+        for known in ROLES:
             if any(known in word for word in words):
                 return known
     return "gone"

@@ -25,6 +25,7 @@ MAX_MESSAGE_BYTES = 128 * 1024
 
 def main() -> None:
     """Fork whatever is asked for, until the other end of the socket is closed. Arguments: the modules to load."""
+    setproctitle("pandok fork_server")  # its arguments name the children's modules
     for module in sys.argv[1:]:
         importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody here waits for a child; whoever has its descriptor can

@@ -36,7 +36,6 @@ from tests.benchmarks.soak_samples import Sample, memory_slope, sample, verdict
 from tests.driver import Service, role, running
 from tests.service.house import password_hash
 from tests.trials.invariants import NEVER, audit
-from tests.trials.nursery import Nursery
 from tests.trials.place import Place
 
 RESULTS = ROOT / "docs" / "soak.json"
@@ -50,7 +49,7 @@ END_S = 180.0
 
 
 def place_in(service: Service) -> Place:
-    """Make a key and a reader for the running service."""
+    """Make a key and a reader for the running service; the reader is signed in."""
     settings = Settings(
         data_folder=service.folder, web_port=service.web_port, dicom_port=service.dicom_port, min_free_bytes=0
     )
@@ -61,7 +60,7 @@ def place_in(service: Service) -> Place:
         reader_id = add_account(tx, NewAccount("reader", "Reader", Role.RADIOLOGIST, None, "en", "UTC"), now=now).id
         change_account(tx, reader_id, password_hash=password_hash(), password_set_at=now)
     database.close()
-    place = Place(settings, site_id, key, reader_id, service.folder.parent / "serve.log", Nursery())
+    place = Place(settings, site_id, key, reader_id, service.folder.parent / "serve.log", nursery=None)
     place.open_link(place.link())
     return place
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 PARTS = {
-    "supervisor": "#c9d3d9", "web": "#2a8a9e", "listener": "#e0a33e", "worker": "#4a6fa5", "decode_child": "#9a6fb0",
-    "scoring_child": "#c2593f",
+    "supervisor": "#c9d3d9", "web": "#2a8a9e", "listener": "#e0a33e", "worker": "#4a6fa5", "fork_server": "#6aa84f",
+    "decode_child": "#9a6fb0", "scoring_child": "#c2593f",
 }  # fmt: skip
 LINES = {
     "C-STORE film": "#e0a33e", "STOW film": "#2a8a9e", "upload of a file": "#9a6fb0", "QIDO": "#7f8c94",
@@ -79,7 +79,7 @@ def _draw_memory(axes: Any, samples: list[dict[str, Any]]) -> None:
     at = [one["at_s"] / 60 for one in samples]
     names = [name for name in PARTS if any(name in one["parts_mb"] for one in samples)]
     series = [[one["parts_mb"].get(name, 0.0) for one in samples] for name in names]
-    labels = [name.replace("_child", " children" if name.startswith("decode") else " child") for name in names]
+    labels = [name.replace("decode_child", "decode children").replace("_", " ") for name in names]
     axes.stackplot(at, series, labels=labels, colors=[PARTS[name] for name in names], linewidth=0)
     axes.set_ylim(0, 1.2 * max(map(sum, zip(*series, strict=True))))  # the names of restarts stand above
     axes.set_ylabel("memory, MB (PSS)")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import subprocess
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from tests.benchmarks.soak import by_kind, by_time, judged, thinned
+from service.inference.forked import ForkServer
+from service.worker import RECIPES
+from tests.benchmarks.soak import by_kind, by_time, end_one, judged, thinned
 from tests.benchmarks.soak_load import Request
-from tests.benchmarks.soak_page import draw_soak, soak_section
-from tests.benchmarks.soak_samples import POINTS, Sample, medians, memory_slope, slope, verdict
+from tests.benchmarks.soak_page import PARTS, draw_soak, soak_section
+from tests.benchmarks.soak_samples import POINTS, Sample, medians, memory_slope, sample, slope, verdict
+from tests.driver import Service, wait_until
 
 
 def samples(
@@ -107,6 +115,36 @@ def test_thinned_samples_keep_the_last_one() -> None:
 
     assert len(fewer) <= 101
     assert fewer[-1] is every[-1]
+
+
+def test_a_soak_kills_a_decoder_and_not_the_program_that_forks_it(tmp_path: Path) -> None:
+    server = ForkServer()
+    try:
+        decoder, other = (server.fork("service.inference.decode_child", "--recipes", RECIPES) for _ in range(2))
+        program = int(Path(f"/proc/{decoder.pid}/stat").read_text().rpartition(")")[2].split()[1])
+        service = Running(tmp_path, found=[os.getpid(), program, decoder.pid, other.pid])
+
+        assert end_one(service, "decode_child", signal.SIGKILL)
+
+        wait_until("the decoder ends", lambda: not decoder.is_running())
+        assert other.is_running()
+        assert set(sample(service, 0.0).parts_mb) == {"supervisor", "fork_server", "decode_child"}
+        assert {"supervisor", "fork_server", "decode_child"} <= set(PARTS)
+    finally:
+        server.close()
+
+
+@dataclass
+class Running(Service):
+    """A service of these processes."""
+
+    found: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.process = cast("subprocess.Popen[bytes]", SimpleNamespace(pid=os.getpid()))
+
+    def descendants(self) -> list[int]:
+        return self.found
 
 
 def soak(**verdict_: Any) -> dict[str, Any]:

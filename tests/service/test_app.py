@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,28 @@ def test_an_unexpected_error_says_nothing_of_what_was_sent(house: House) -> None
     assert answer.json()["error"] == "internal"
     assert CANARY not in answer.text
     assert answer.headers["content-security-policy"]
+
+
+def no_room_in_the_tables() -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as tables:
+        tables.execute("PRAGMA max_page_count = 2")
+        tables.execute("CREATE TABLE one (content)")
+        tables.execute("INSERT INTO one VALUES (zeroblob(100000))")
+
+
+def no_room_for_a_file() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        full.write(b"one byte")
+
+
+@pytest.mark.parametrize("fill", [no_room_in_the_tables, no_room_for_a_file])
+def test_what_fails_for_want_of_room_is_told_as_that(house: House, fill: Callable[[], None]) -> None:
+    house.app.post("/api/fills")(fill)
+
+    answer = house.with_key().post("/api/fills")
+
+    assert answer.status_code == 507
+    assert answer.json()["error"] == "out_of_resources"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.part import PARTS
 from service.settings import Settings
 from service.startup import metrics_folder
 from tests.conftest import ROOT
@@ -62,7 +64,7 @@ class Serving:
 
     def children(self) -> dict[str, int]:
         assert self.process is not None
-        found = {}
+        found: dict[str, int] = {}
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
@@ -71,8 +73,9 @@ class Serving:
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue
-            if parent == self.process.pid and words[0].startswith(b"pandok "):
-                found[words[0].removeprefix(b"pandok ").decode()] = int(entry.name)
+            name = words[0].removeprefix(b"pandok ").decode(errors="replace")
+            if parent == self.process.pid and name in PARTS:
+                found[name] = int(entry.name)
         return found
 
 
@@ -125,6 +128,17 @@ def test_a_part_that_dies_comes_back_and_the_others_stay(serving: Serving) -> No
     after = until("a new listener", lambda: c if len(c := serving.children()) == 3 and c != before else None)
     assert after["listener"] != before["listener"]
     assert (after["web"], after["worker"]) == (before["web"], before["worker"])
+
+
+def test_a_part_that_was_up_starts_again_at_once_and_waits_from_its_second_death_on(serving: Serving) -> None:
+    seen: set[int | None] = set()
+    for _ in range(2):
+        seen.add(pid := until("a new listener", lambda: {serving.children().get("listener")} - seen - {None}).pop())
+        os.kill(pid, signal.SIGKILL)
+    until("a third listener", lambda: {serving.children().get("listener")} - seen - {None})
+
+    lines = [json.loads(line) for line in serving.errors.read_text().splitlines() if line.startswith("{")]
+    assert [line["back_off_s"] for line in lines if line["message"] == "part died"] == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

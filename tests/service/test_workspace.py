@@ -76,3 +76,20 @@ def test_sweep_removes_what_was_not_used_for_long_and_half_written_files(tmp_pat
     with pytest.raises(NotInWorkspace):
         workspace.tensor(names[0])
     assert workspace.tensor(names[1])[0, 0, 0] == 2
+
+
+def test_sweep_removes_a_half_written_file_long_before_a_tensor_of_the_same_age(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    tensor = workspace.tensor_path(workspace.put_tensor(np.zeros((1, 2, 2), dtype=np.float32)))
+    half, young = tensor.with_name(".half.part"), tensor.with_name(".young.part")
+    for path in (half, young):
+        path.write_bytes(b"x")
+    for path in (half, tensor):
+        os.utime(path, (1_000.0, 1_000.0))
+    os.utime(young, (5_000.0, 5_000.0))
+
+    assert workspace.sweep(now=5_000.0, max_age_s=86_400.0) == 1
+
+    assert not half.exists()
+    assert tensor.exists()
+    assert young.exists()

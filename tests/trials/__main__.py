@@ -180,7 +180,15 @@ def page(trials: list[Trial], done: list[dict], every: list[dict]) -> str:  # ty
             f"| {trial.number} | {trial.title} | {_figure(total.get(trial.counted, 0))} {_words(trial.counted)} "
             f"| {trial.full:,} | {verdict(trial, total)} | {told if own else ''} | {hours:.1f} | {', '.join(commits)} |"
         )
+    lines += ["", *told_beside(trials, done)]
     return "\n".join([*lines, *failed_first(trials, every), *seeded_bugs(SEEDED_BUGS)]) + "\n"
+
+
+def told_beside(trials: list[Trial], done: list[dict]) -> list[str]:  # type: ignore[type-arg]
+    """Return what trials have to say of their counts beyond what is judged."""
+    said = {t.number: t.told(add_up(row["counts"] for row in done if row["trial"] == t.number)) for t in trials}
+    lines = [f"- {number}: {words}" for number, words in said.items() if words]
+    return ["Told beside that, and not judged:", "", *lines] if lines else []
 
 
 def seeded_bugs(path: Path) -> list[str]:

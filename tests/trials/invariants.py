@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,12 +11,15 @@ from pathlib import Path
 from sqlalchemy import Connection, Table, func, select
 
 from service import tables
-from service.archive import Archive
+from service.archive import INCOMING, Archive
 from service.audit.verify import Broken, verify
 from service.database import Database
+from service.intake.spool import clear_spool
 from service.reports.documents import Documents
 from service.reports.versions import verify_reports
+from service.rounds import KEEP_WORK_S
 from service.settings import Settings
+from service.workspace import Workspace
 
 NEVER = (
     "lost", "unreadable", "doubled", "cases_without_item", "miscounted", "runs_without_model", "broken_chains",
@@ -23,8 +27,8 @@ NEVER = (
 )  # fmt: skip
 """Names of the counts of `audit` that must be 0."""
 
-OLD_S = 300.0
-"""A temporary file older than this was forgotten (RELIABILITY section 6)."""
+LATER_S = 7_200.0
+"""By then every half-done file must have gone: what is swept is swept each hour or sooner."""
 
 
 def audit(settings: Settings, acknowledged: Mapping[str, str]) -> Counter[str]:
@@ -53,10 +57,19 @@ def audit(settings: Settings, acknowledged: Mapping[str, str]) -> Counter[str]:
     return counts
 
 
-def old_temporaries(settings: Settings) -> int:
-    """Return how many files of half-done work are older than they may be."""
-    before = time.time() - OLD_S
-    return sum(path.stat().st_mtime < before for path in settings.data_folder.rglob("*.part"))
+def temporaries(settings: Settings) -> tuple[int, int]:
+    """Return how many files of half-done work a service that was stopped has left, and how many stay for ever.
+
+    They are made two hours older, and the service's own sweeps are done. A store's sweep goes by a time of the file
+    system's that nobody can set back: of its files is only asked that they stand where it looks.
+    """
+    left = list(settings.data_folder.rglob("*.part"))
+    for path in left:
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - LATER_S))
+    clear_spool(settings.spool_folder)
+    Workspace(settings.work_folder).sweep(now=time.time(), max_age_s=KEEP_WORK_S)
+    swept_later = {store / INCOMING for store in (settings.archive_folder, settings.documents_folder)}
+    return len(left), sum(path.exists() and path.parent not in swept_later for path in left)
 
 
 def _studies(rx: Connection) -> Counter[str]:

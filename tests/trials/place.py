@@ -48,8 +48,11 @@ class Place:
     key: str
     reader_id: int
     log: Path
-    nursery: Nursery
+    nursery: Nursery | None
+    """Starts its parts; None where somebody else does."""
     processes: dict[str, int] = field(default_factory=dict)
+    rejected: tuple[int, int, int] | None = None
+    """How the last association was: result, source and reason (PS3.8 table 9-21); None when it was not."""
     http: httpx.Client = field(init=False)
     reader: httpx.Client = field(init=False)
 
@@ -66,6 +69,7 @@ class Place:
 
     def start(self, part: str, *, traced: bool = False) -> int:
         """Start a part without waiting until it is ready."""
+        assert self.nursery is not None
         pid = self.nursery.start(part, self.environment(), self.log, traced=traced)
         self.processes[part] = pid
         return pid
@@ -117,6 +121,8 @@ class Place:
             syntax = film.file_meta.TransferSyntaxUID if films else "1.2.840.10008.1.2"
             ae.add_requested_context(film.SOPClassUID if films else "1.2.840.10008.1.1", syntax)
         association = ae.associate("127.0.0.1", self.settings.dicom_port, ae_title=self.settings.dicom_ae_title)
+        said = association.acceptor.primitive
+        self.rejected = (said.result, said.result_source, said.diagnostic) if association.is_rejected else None
         if not association.is_established:
             return None
         try:
@@ -169,9 +175,9 @@ class Place:
         assert given.status_code == 200, given.text
         return token
 
-    def sign(self, public_id: str, token: int, language: str = "en") -> int | None:
+    def sign(self, public_id: str, token: int, language: str = "en", *, revision: int = 1) -> int | None:
         """Sign a normal report; returns the HTTP status, None without an answer."""
-        body = {"content": {**NORMAL, "language": language}, "status": "final", "revision": 1}
+        body = {"content": {**NORMAL, "language": language}, "status": "final", "revision": revision}
         with contextlib.suppress(httpx.HTTPError):
             answer = self.reader.post(f"/api/cases/{public_id}/report/sign", json=body, headers=_shown(token))
             return answer.status_code

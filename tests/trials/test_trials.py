@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from service.settings import Settings
 from tests.conftest import missing
 from tests.trials import __main__ as sittings
-from tests.trials import seeded_bugs
+from tests.trials import invariants, seeded_bugs, t01_kills
 from tests.trials.trial import Counts, Missing, Trial, add_up, all_trials
 
 AT_ONCE = 25
@@ -123,6 +124,51 @@ def test_runs_of_earlier_commits_need_not_count(tmp_path: Path, monkeypatch: pyt
     assert list(sittings.seeds_left(trial, 1, 1)) == []
     assert next(sittings.seeds_left(trial, 1, 1, {"newer"})) == 0
     assert list(sittings.seeds_left(trial, 1, 1, {"new"})) == []
+
+
+def test_page_tells_what_is_not_judged_where_it_was_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _ledger(tmp_path, monkeypatch)
+
+    def told(counts: Counts) -> str:
+        return f"waited {counts['waited_s']:.0f} s." if "waited_s" in counts else ""
+
+    trial = Trial(
+        "99", "nothing", lambda seed, _folder: [{"tries": 1}, {"waited_s": 7}][seed], "tries", 2, (), told=told
+    )
+
+    sittings.sit(trial, 0)
+    before = sittings.page([trial], sittings.rows(), sittings.every_row())
+    sittings.sit(trial, 1)
+    after = sittings.page([trial], sittings.rows(), sittings.every_row())
+
+    assert "not judged" not in before
+    assert "- 99: waited 7 s." in after
+
+
+def test_how_long_all_but_one_in_a_hundred_took_is_told_in_whole_seconds() -> None:
+    counts: Counts = {
+        "kills": 200, "ready_in_1_s": 150, "ready_in_5_s": 47, "ready_in_9_s": 1, "ready_in_12_s": 2,
+        "ready_s_max": 11.5, "limit_s_max": 8.5, "ready_after_web_s_max": 4.0, "ready_after_supervisor_s_max": 11.5,
+    }  # fmt: skip
+
+    words = t01_kills.told(counts)
+
+    assert "99 % of 200 kills within 9 s" in words
+    assert "3 took longer than 5 s" in words
+    assert "8.5 s" in words
+    assert "supervisor 11.5 s, web 4.0 s" in words
+    assert t01_kills.told({"kills": 200, "ready_s_max": 11.5}) == ""
+
+
+def test_temporaries_that_no_sweep_takes_are_counted(tmp_path: Path) -> None:
+    settings = Settings(data_folder=tmp_path)
+    half = [settings.spool_folder / "a.part", settings.work_folder / "tensors/ab/.b.part", tmp_path / "lost/c.part"]
+    for path in half:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+
+    assert invariants.temporaries(settings) == (3, 1)
+    assert [path.exists() for path in half] == [False, False, True]
 
 
 def test_a_seed_that_does_not_end_is_a_fault_until_it_was_run_again(

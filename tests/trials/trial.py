@@ -39,6 +39,7 @@ class Trial:
             instead of their limits and floors; those without one are only told there.
         quick: Seeds that the test command runs: the part that every change must pass, or about half a minute.
         timeout_s: After this long one seed has failed.
+        told: Says of the counts what is told on the page beside them and not judged; nothing where they lack it.
     """
 
     number: str
@@ -52,6 +53,7 @@ class Trial:
     quick_bounds: Mapping[str, float] = field(default_factory=dict)
     quick: tuple[int, ...] = (0,)
     timeout_s: float = 300.0
+    told: Callable[[Counts], str] = lambda _counts: ""
 
     def faults(self, counts: Counts, *, is_timed: bool = True) -> list[str]:
         """Return what the counts say went wrong; a count that the trial did not make is a fault too.

@@ -14,6 +14,7 @@ import pytest
 
 from service.inference.forked import Forked, ForkFailed, ForkServer
 from tests.conftest import ROOT
+from tests.driver import role
 from tests.service.worker_site import until
 
 CHILD = "tests.service.inference.telling_child"
@@ -71,6 +72,14 @@ def test_children_share_one_program_and_end_with_it(server: ForkServer) -> None:
     third = server.fork(CHILD)
     assert heard(third)
     assert parent_of(third.pid) != program
+
+
+def test_each_process_bears_a_name_that_tells_what_it_is(server: ForkServer) -> None:
+    decoder = server.fork("service.inference.decode_child", "--recipes", "preprocessing.recipes")
+    assert b"ready" in os.read(decoder.stdout, 1024)
+
+    assert role(decoder.pid) == "decode_child"
+    assert role(parent_of(decoder.pid)) == "fork_server"
 
 
 def test_a_killed_child_is_gone_and_the_others_are_not(server: ForkServer) -> None:
