@@ -24,6 +24,7 @@ from service.health import LISTENER_BEAT_S, forget_silent, write_beat
 from service.inference.forked import ForkServer
 from service.intake.receive import Intake
 from service.logs import start_logs
+from service.memory import keep_little
 from service.part import EXIT_CONFIGURATION, READY_LINE, CannotStart, Part
 from service.receiving import make_intake
 from service.settings import Settings
@@ -152,6 +153,7 @@ def run_worker(settings: Settings, ready: Ready, server: ForkServer | None = Non
 def run_part(part: Part, settings: Settings, server: ForkServer | None = None) -> int:
     """Run one part in this process until SIGTERM, SIGINT or the parent's end; returns the exit status."""
     start_logs(settings.log_level)
+    keep_little()
     try:
         check_settings(settings)
         if part == "worker":

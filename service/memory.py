@@ -1,0 +1,22 @@
+"""How much of what was freed a process keeps: by itself glibc keeps far more than a service of threads needs.
+
+It makes arenas for up to eight threads a core, and lets each keep twice as much as the largest value that was ever
+freed: half an hour's load took the web process from 168 to 210 MB, to 171 where it may not (mallopt(3)).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Final
+
+_MIB: Final = 1 << 20
+_SETTINGS: Final = {"M_ARENA_MAX": (-8, 2), "M_MMAP_THRESHOLD": (-3, 4 * _MIB), "M_TRIM_THRESHOLD": (-1, 8 * _MIB)}
+"""Python holds its lock while most is allocated: two arenas are enough. Larger values go back at once."""
+
+
+def keep_little() -> None:
+    """Let this process, and what it forks, give back what it frees; where the C library is another, nothing happens."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter, value in _SETTINGS.values():
+            mallopt(parameter, value)

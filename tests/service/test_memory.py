@@ -1,0 +1,46 @@
+"""A process of many threads gives back what it frees."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+CHILD = """
+import sys, threading
+from service.memory import keep_little
+if sys.argv[1] == "little":
+    keep_little()
+barrier = threading.Barrier(12)
+def work():
+    barrier.wait()
+    for _ in range(4):
+        bytearray(6 << 20)
+    barrier.wait()
+    barrier.wait()
+threads = [threading.Thread(target=work) for _ in range(11)]
+for thread in threads:
+    thread.start()
+barrier.wait()
+barrier.wait()
+for line in open("/proc/self/status"):
+    if line.startswith("RssAnon:"):
+        print(int(line.split()[1]) // 1024)
+barrier.wait()
+"""
+
+
+def kept_mb(how: str) -> int:
+    done = subprocess.run([sys.executable, "-c", CHILD, how], cwd=ROOT, capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+def test_threads_keep_little_of_what_they_freed() -> None:
+    if sys.platform != "linux":
+        pytest.skip("memory is told by Linux")
+
+    assert kept_mb("little") < 30
+    assert kept_mb("as it is") > kept_mb("little")
