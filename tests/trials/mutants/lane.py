@@ -29,7 +29,7 @@ from service.results.dicomweb.frames import Frames, NoSuchFrame
 from service.results.dicomweb.metadata import read_metadata
 from service.results.dicomweb.records import StoredInstance
 from tests.factories import Parts, open_parts
-from tests.trials.mutants.measured import NOTED
+from tests.trials.mutants.measured import noted
 from tests.trials.mutants.writes.sitecustomize import watch
 
 RECIPE = "chest_radiograph/1"
@@ -116,9 +116,9 @@ class Lane:
 
     def _decoded(self, path: Path, header: InstanceHeader) -> str:
         prepared = self.pool.prepare(path, to_json(replace(header, **IN_SCOPE)), RECIPE)
-        noted = path.with_suffix(NOTED)
-        self.grown_mib.append(int(noted.read_text()) / 1024 if noted.is_file() else None)
-        noted.unlink(missing_ok=True)
+        peak = noted(self.parts.settings.work_folder, path)
+        self.grown_mib.append(int(peak.read_text()) / 1024 if peak.is_file() else None)
+        peak.unlink(missing_ok=True)
         if isinstance(prepared, Died):
             return f"decoder died: {prepared.how}"
         return prepared.reason.value if isinstance(prepared, Refused) else "decoded"

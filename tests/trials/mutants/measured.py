@@ -1,4 +1,4 @@
-"""The real recipes, that note beside an image's file how much memory their decode child took for it."""
+"""The real recipes, that note in the work folder how much memory their decode child took for an image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from preprocessing.recipes import RECIPES as REAL
 from preprocessing.recipes import SERIES_RECIPES, Recipe
 
 MODULE = __name__
-NOTED = ".peak"
+
+
+def noted(work_folder: Path, film: Path) -> Path:
+    """Return where it is noted."""
+    return work_folder / f"{film.stem}.peak"
 
 
 class Measured:
@@ -22,16 +26,16 @@ class Measured:
         self.name, self.sha256 = real.name, real.sha256
 
     def prepare(self, path: Path, header: InstanceHeader) -> Prepared:
-        before = _resident_kib()
+        before_kib = _peak_kib()  # which begins, in a fork, with what is resident
         try:
             return self._real.prepare(path, header)
         finally:
-            grown_kib = max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-            path.with_suffix(NOTED).write_text(str(grown_kib))
+            [archive] = [parent for parent in path.parents if parent.name == "archive"]
+            noted(archive.with_name("work"), path).write_text(str(_peak_kib() - before_kib))
 
 
-def _resident_kib() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
+def _peak_kib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 RECIPES = {name: Measured(real) for name, real in REAL.items()}
