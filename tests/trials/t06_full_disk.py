@@ -53,7 +53,9 @@ def _rounds(place: Place, seed: int, cases: list[tuple[str, int]]) -> Counts:
     filler = place.settings.data_folder.parent / "filler"
     for first, second in zip(cases[::2], cases[1::2], strict=True):
         fill(filler, RESERVE_BYTES + GAP_BYTES)
-        counts["wrong_codes"] += not _send_until_refused(place, films, acknowledged)
+        is_told, broken = _send_until_refused(place, films, acknowledged)
+        counts["wrong_codes"] += not is_told
+        counts["without_answer"] += broken
         signature = place.sign(*first) == 200
         counts["signatures_refused"] += not signature
         counts["reads_failed"] += not _can_read(place, acknowledged)
@@ -76,24 +78,32 @@ def _rounds(place: Place, seed: int, cases: list[tuple[str, int]]) -> Counts:
     return {**counts, "recovery_s_max": slowest, "acknowledged": len(acknowledged), "signed": signed}
 
 
-def _send_until_refused(place: Place, films: Iterator, acknowledged: dict[str, str]) -> bool:  # type: ignore[type-arg]
+def _send_until_refused(
+    place: Place,
+    films: Iterator,  # type: ignore[type-arg]
+    acknowledged: dict[str, str],
+) -> tuple[bool, int]:
     """Send over both entrances by turns until each has refused; tell whether they said that there is no room.
 
-    C-STORE says so by 0xA700, or by rejecting the association for that reason; no answer in any other way is a wrong
-    one. Room is looked at once a second, and a fast sender stores a few hundred films in that time.
+    C-STORE says so by 0xA700, or by rejecting the association for that reason. How often an association ended without
+    either is told as well: its sender keeps the image and calls again. Room is looked at once a second, and a fast
+    sender stores a few hundred films in that time.
     """
     codes: dict[int, object] = {}
+    broken = 0
     end = time.monotonic() + LONGEST_S
     for number, one in enumerate(itertools.takewhile(lambda _: time.monotonic() < end, films)):
         door = number % 2
         code = place.c_store(one) if door == 0 else place.stow(one)[0]
         if code in (0, 200):
             acknowledged[str(one.SOPInstanceUID)] = sha256_of(one)
+        elif door == 0 and code is None and place.rejected is None:
+            broken += 1
         else:
             codes[door] = place.rejected if door == 0 and place.rejected else code
         if len(codes) == 2:
             break
-    return codes.get(0) in (NO_ROOM, 0xA700) and codes.get(1) == 507
+    return codes.get(0) in (NO_ROOM, 0xA700) and codes.get(1) == 507, broken
 
 
 def _can_read(place: Place, acknowledged: dict[str, str]) -> bool:
@@ -147,7 +157,8 @@ def told(counts: Counts) -> str:
         return ""
     return (
         f"of {counts['signatures_at_last_byte']:,.0f} signatures with no byte left on the disk "
-        f"{counts['refused_at_last_byte']:,.0f} were refused, and taken once there was room again."
+        f"{counts['refused_at_last_byte']:,.0f} were refused, and taken once there was room again; associations that "
+        f"ended without an answer: {counts.get('without_answer', 0):,.0f}."
     )
 
 
