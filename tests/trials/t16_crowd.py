@@ -257,7 +257,7 @@ TRIAL = Trial(
     ("deaths", "honest_refused", "unexpected_errors"),
     at_most={"echo_p99_s_max": 1.0, "memory_growth_mib_max": 128.0},
     at_least={"throughput_percent_min": 80.0, "crumblers_min": len(CRUMBLERS)},
-    quick_bounds={"echo_p99_s_max": 5.0, "throughput_percent_min": 25.0},
+    quick_bounds={"echo_p99_s_max": 5.0, "throughput_percent_min": 40.0},
     timeout_s=600.0,
 )
 
