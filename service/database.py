@@ -158,25 +158,28 @@ def newest_migration() -> str:
 
 def is_refused_by_disk(failure: Exception) -> bool:
     """Tell whether a statement or commit failed because the tables' disk is full or does not read or write."""
-    cause = getattr(failure, "orig", failure)
-    primary = getattr(cause, "sqlite_errorcode", 0) & _PRIMARY_CODE
-    return primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) or (
-        getattr(cause, "sqlstate", None) == _DISK_FULL_SQLSTATE
-    )
+    return _are_tables_full(failure) or _sqlite_code(failure) & _PRIMARY_CODE == sqlite3.SQLITE_IOERR
 
 
 def is_disk_full(failure: Exception) -> bool:
     """Tell whether something failed for want of room: a file's write, or a statement or commit."""
     if isinstance(failure, OSError):
         return failure.errno in (errno.ENOSPC, errno.EDQUOT)
-    cause = getattr(failure, "orig", failure)
-    is_full = getattr(cause, "sqlite_errorcode", 0) & _PRIMARY_CODE == sqlite3.SQLITE_FULL
-    return is_full or getattr(cause, "sqlstate", None) == _DISK_FULL_SQLSTATE
+    return _are_tables_full(failure)
 
 
 def is_refused_sync(failure: Exception) -> bool:
     """Tell whether a commit failed because the tables' disk refused a sync: what it holds since is unknown."""
-    return getattr(getattr(failure, "orig", failure), "sqlite_errorcode", 0) in _SYNC_REFUSED
+    return _sqlite_code(failure) in _SYNC_REFUSED
+
+
+def _are_tables_full(failure: Exception) -> bool:
+    is_full = _sqlite_code(failure) & _PRIMARY_CODE == sqlite3.SQLITE_FULL
+    return is_full or getattr(getattr(failure, "orig", failure), "sqlstate", None) == _DISK_FULL_SQLSTATE
+
+
+def _sqlite_code(failure: Exception) -> int:
+    return int(getattr(getattr(failure, "orig", failure), "sqlite_errorcode", 0))
 
 
 def _engine(url: str) -> Engine:

@@ -33,18 +33,17 @@ _PACKAGES = ("models", "preprocessing", "service")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 
 
-def leave_network() -> bool:
-    """Move into an empty network namespace, before any thread exists; False where the machine forbids it."""
-    libc = _libc()
-    return bool(libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0)
+def prepare() -> list[str]:
+    """Leave the network, gain no rights any more, and find out once what each fork would find out for itself.
 
-
-def gain_nothing() -> None:
-    """Let no program that this process starts gain rights."""
+    Must be called before any thread exists. Returns what this machine cannot close: "network", "files".
+    """
     _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _program()
+    closed = {"network": _leave_network(), "files": can_confine()}
+    return [what for what, is_closed in closed.items() if not is_closed]
 
 
-@functools.cache
 def can_confine() -> bool:
     """Tell whether this machine's kernel can take files away."""
     return _version() >= _OLDEST_VERSION
@@ -54,7 +53,7 @@ def confine(files: Iterable[Path], folder: Path | None) -> None:
     """Let this process open nothing more but the program, these files to read, and a folder to write into.
 
     TCP and the signals of other processes go with it where the kernel can do that. There is no way back. Nothing
-    happens where `can_confine` is False; `gain_nothing` must have been called.
+    happens where `can_confine` is False; `prepare` must have been called, here or where this process was forked.
 
     Raises:
         OSError: The kernel refused.
@@ -79,6 +78,12 @@ def confine(files: Iterable[Path], folder: Path | None) -> None:
         os.close(rules)
 
 
+def _leave_network() -> bool:
+    """Move into an empty network namespace; False where the machine forbids it."""
+    libc = _libc()
+    return bool(libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0)
+
+
 @functools.cache
 def _program() -> Sequence[Path]:
     """Return where Python, our packages and the machine's libraries are."""
@@ -101,6 +106,7 @@ def _allow(rules: int, path: Path, rights: int) -> None:
         os.close(place)
 
 
+@functools.cache
 def _version() -> int:
     return int(_libc().syscall(_CREATE_RULESET, None, 0, _ASK_VERSION))
 

@@ -45,8 +45,7 @@ def main() -> None:
     """Serve tasks until the worker closes the pipe."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--recipes", required=True, help="module that has RECIPES")
-    confinement.gain_nothing()
-    left = {"network": confinement.leave_network(), "files": confinement.can_confine()}
+    still_open = confinement.prepare()
     module = importlib.import_module(parser.parse_args().recipes)
     recipes: Recipes = {**module.RECIPES, **module.SERIES_RECIPES}
     # A library that prints must not speak on our pipes.
@@ -55,7 +54,7 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     gc.freeze()
-    _send(answers, {"ready": os.getpid(), "open": [what for what, is_closed in left.items() if not is_closed]})
+    _send(answers, {"ready": os.getpid(), "open": still_open})
     with os.fdopen(tasks, "rb", buffering=0) as lines:
         while line := lines.readline():
             _send(answers, _serve(json.loads(line), recipes, lines.fileno(), answers))

@@ -242,9 +242,8 @@ class _Zygote:
         if "ready" not in answer:
             self.discard()
             raise DecodeUnavailable("a decode process did not start")
-        for what in ("network", "files"):
-            if what in str(answer.get("open")):
-                log.warning("decoders not kept from what is not theirs", extra={"reason": what})
+        for what in cast(list[str], answer["open"]):
+            log.warning("decoders not kept from what is not theirs", extra={"reason": what})
 
     def revive(self) -> None:
         """Start the process again when it is gone."""

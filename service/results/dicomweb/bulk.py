@@ -41,10 +41,11 @@ def open_bulk(path: Path, transfer_syntax_uid: str, steps: Sequence[str]) -> Bul
         for tag, index in zip(steps[:-1:2], steps[1:-1:2], strict=True):
             dataset = dataset[int(tag, 16)].value[int(index)]
         raw = dataset.get_item(int(steps[-1], 16), keep_deferred=True)
-        if isinstance(raw, RawDataElement) and raw.length == UNDEFINED:
-            return None
-        if isinstance(raw, RawDataElement) and raw.value is None:
-            return Bulk(raw.length, value_pieces(path, transfer_syntax_uid, raw, written_vr(raw)))
+        if isinstance(raw, RawDataElement):
+            if raw.length == UNDEFINED:
+                return None
+            if raw.value is None:
+                return Bulk(raw.length, value_pieces(path, transfer_syntax_uid, raw, written_vr(raw)))
         read = dataset[int(steps[-1], 16)]
     except PYDICOM_ERRORS:
         return None

@@ -124,10 +124,9 @@ async def retrieve_instance_metadata(
 async def _metadata(request: Request, scope: Scope, accepts: Sequence[Accepted], place: Place) -> Response:
     form = item_form(accepts)
     archive: Archive = request.app.state.archive
+    instances, base = await run_in_threadpool(instances_at, request, scope, place), base_of(request)
     # A hostile header takes a second and some 100 MiB: those who wait for their turn hold no thread.
     readers = request.app.state.pictures.readers
-
-    instances, base = await run_in_threadpool(instances_at, request, scope, place), base_of(request)
 
     def answer() -> Response:
         paths = (archive.path(one.site_id, one.content_sha256) for one in instances)
