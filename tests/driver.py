@@ -20,7 +20,8 @@ from typing import Any
 
 import httpx
 from pydicom import Dataset
-from pynetdicom import AE
+from pynetdicom import AE, Association, evt
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 
 CALLING_AE = "TESTER"
 PASSWORD = "eleven quiet radiographs"
@@ -261,6 +262,22 @@ def role(pid: int) -> str:
             if any(known in word for word in words):
                 return known
     return "gone"
+
+
+def associate(ae: AE, port: int, *, called: str = "PANDOK") -> tuple[Association, tuple[int, int, int] | None]:
+    """Open an association; returns it, and how it was rejected: result, source and reason (PS3.8 table 9-21).
+
+    The rejection is read from its PDU: where it comes before pynetdicom looks whether the connection was made,
+    pynetdicom calls an association aborted that was rejected.
+    """
+    heard: list[tuple[int, int, int]] = []
+
+    def hear(event: evt.Event) -> None:
+        if isinstance(event.pdu, A_ASSOCIATE_RJ):
+            heard.append((event.pdu.result, event.pdu.source, event.pdu.reason_diagnostic))
+
+    association = ae.associate("127.0.0.1", port, ae_title=called, evt_handlers=[(evt.EVT_PDU_RECV, hear)])
+    return association, heard[0] if heard else None
 
 
 def c_store(port: int, datasets: Iterable[Dataset], *, calling: str = CALLING_AE) -> list[int]:

@@ -29,7 +29,7 @@ from service.settings import Settings
 from service.site_records import add_peer
 from service.sites import NewPeer
 from service.worklist.records import update_item
-from tests.driver import CALLING_AE, free_port
+from tests.driver import CALLING_AE, associate, free_port
 from tests.factories import Parts, add_site, dataset_bytes, make_ct_slice, make_radiograph, part10
 from tests.service.house import PASSWORD, password_hash
 from tests.service.reports.desk import NORMAL
@@ -120,9 +120,8 @@ class Place:
         for film in films or (Dataset(),):
             syntax = film.file_meta.TransferSyntaxUID if films else "1.2.840.10008.1.2"
             ae.add_requested_context(film.SOPClassUID if films else "1.2.840.10008.1.1", syntax)
-        association = ae.associate("127.0.0.1", self.settings.dicom_port, ae_title=self.settings.dicom_ae_title)
-        said = association.acceptor.primitive
-        self.rejected = (said.result, said.result_source, said.diagnostic) if association.is_rejected else None
+        called = self.settings.dicom_ae_title
+        association, self.rejected = associate(ae, self.settings.dicom_port, called=called)
         if not association.is_established:
             return None
         try:

@@ -22,7 +22,7 @@ from sqlalchemy import func, select
 
 from service import tables
 from service.settings import Settings
-from tests.driver import CALLING_AE, Service, role, wait_until
+from tests.driver import CALLING_AE, Service, associate, role, wait_until
 from tests.factories import with_fresh_uids
 from tests.trials import invariants
 from tests.trials.nursery import is_running
@@ -62,9 +62,9 @@ class Sender(threading.Thread):
             ae = AE(CALLING_AE)
             ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = 10
             ae.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
-            association = ae.associate("127.0.0.1", self._port, ae_title="PANDOK")
-            if association.is_rejected:
-                self.refusals[association.acceptor.primitive.result] += 1
+            association, rejection = associate(ae, self._port)
+            if rejection is not None:
+                self.refusals[rejection[0]] += 1
             kind = dataset.SOPClassUID
             for _ in range(PER_ASSOCIATION):
                 if not association.is_established or self.is_stopping.is_set() or dataset.SOPClassUID != kind:
@@ -195,8 +195,8 @@ def _is_open(service: Service) -> bool:
         ae = AE(CALLING_AE)
         ae.acse_timeout = ae.connection_timeout = ae.network_timeout = 5
         ae.add_requested_context("1.2.840.10008.1.1")
-        association = ae.associate("127.0.0.1", service.dicom_port, ae_title="PANDOK")
-        is_open = bool(association.is_established or association.is_rejected)
+        association, rejection = associate(ae, service.dicom_port)
+        is_open = bool(association.is_established or rejection is not None)
         if association.is_established:
             association.release()
         return is_open
