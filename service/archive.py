@@ -81,7 +81,10 @@ class Archive:
                 target.unlink()
 
     def restore(self, kept: Path, *, site_id: int, content_sha256: str) -> None:
-        """Give a file, whole and on the disk, its name in the archive once more; durable on return. Raises OSError."""
+        """Give a file, whole and on the disk, its name in the archive once more. Raises OSError.
+
+        The name is not on the disk yet: who lets go of the kept one syncs the file system before.
+        """
         target = self.path(site_id, content_sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = _incoming(self.folder)
@@ -90,7 +93,6 @@ class Archive:
             if not self._stands_for_another(target, file.fileno()):
                 temporary.replace(target)
         temporary.unlink(missing_ok=True)  # two names of one file: nothing was replaced (rename(2))
-        _sync_names(target, self.folder)
 
     def claim(self, kept: Path, *, descriptor: int, site_id: int, content_sha256: str) -> None:
         """Let a name stand for this file, whose rows are the ones that count. Raises OSError.

@@ -140,6 +140,12 @@ def keep(tx: Connection, arrival: Arrival, rules: Rules, now: float) -> tuple[Ki
     return Kind.STORED, None
 
 
+def newest_contents(rx: Connection, at_most: int) -> frozenset[tuple[int, str, str]]:
+    """Return site, SHA-256 and transfer syntax of the instances that were stored last."""
+    query = select(_i.site_id, _i.content_sha256, _i.transfer_syntax_uid).order_by(_i.id.desc()).limit(at_most)
+    return frozenset((row.site_id, row.content_sha256, row.transfer_syntax_uid) for row in rx.execute(query))
+
+
 def _study(tx: Connection, arrival: Arrival, now: float) -> _Study:
     header, sender, t = arrival.header, arrival.sender, tables.study
     found = tx.execute(_FIND_STUDY, {"site": sender.site_id, "uid": header.study_instance_uid})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from io import BufferedReader
 from pathlib import Path
 
@@ -17,37 +17,77 @@ from service.intake import records
 from service.intake.commit import ROW_FAILURES
 from service.intake.outcomes import Kind
 from service.intake.spool import DATASET_OFFSET, KEPT, file_meta, read_kept
+from service.write_back import sync_file_system
 
 log = logging.getLogger("pandok.intake")
+
+NEWEST_FOR_EACH = 4
+NEWEST_AT_LEAST = 1_000
+"""Among so many of the newest rows those of a kept file are looked for: it was kept a moment ago."""
 
 
 def recover(
     database: Database, archive: Archive, *, spool_folder: Path, rules: records.Rules, clock: Callable[[], float]
 ) -> int:
-    """Store again every whole file that still has its name in the spool; return how many.
+    """Store again every whole file that still has its name in the spool, unless it is stored; return how many.
 
     A file that is not whole was never acknowledged: it loses its name. One that the disk, the tables or a newer reader
     refuse keeps it until the next start. What has its rows already gets no second ones, so that nothing is harmed by
-    doing this beside another process that is storing the same file just now.
+    doing this beside another process that is storing the same file just now. When only a process died, and not the
+    machine, nearly all are stored: that is seen without reading them, since senders wait for this.
     """
-    done = []
-    for path in sorted(spool_folder.glob(f"*{KEPT}"), key=_written_at):
+    kept = sorted(spool_folder.glob(f"*{KEPT}"), key=_written_at)
+    if not kept:
+        return 0
+    with database.reading() as rx:
+        stored = records.newest_contents(rx, max(NEWEST_AT_LEAST, NEWEST_FOR_EACH * len(kept)))
+    done, again = [], 0
+    for path in kept:
         try:
-            if not _store_again(path, database, archive, rules=rules, now=clock()):
-                path.unlink(missing_ok=True)
-                continue
+            if not _is_stored(path, archive, stored):
+                if not _store_again(path, database, archive, rules=rules, now=clock()):
+                    path.unlink(missing_ok=True)
+                    continue
+                again += 1
         except FileNotFoundError:  # another process was quicker
             continue
         except (HeaderRefused, *ROW_FAILURES) as failure:  # a trace of SQL would carry the patient's attributes
             log.error("file not stored again", extra={"error": type(failure).__name__})  # noqa: TRY400
             continue
         done.append(path)
-    if done:
+    _let_go(done, database, archive)
+    if again:
+        log.warning("stored again", extra={"instances": again})
+    return again
+
+
+def _is_stored(path: Path, archive: Archive, stored: Collection[tuple[int, str, str]]) -> bool:
+    """Tell whether a file has its rows, and the archive's name stands for it. Raises OSError."""
+    named = read_kept(path)
+    if named is None:
+        return False
+    sender, content_sha256 = named
+    try:
+        with path.open("rb") as file:
+            syntax, _ = find_data_set(file)
+        is_there = path.samefile(archive.path(sender.site_id, content_sha256))
+    except (HeaderRefused, FileNotFoundError):
+        return False
+    return is_there and (sender.site_id, content_sha256, syntax) in stored
+
+
+def _let_go(done: Collection[Path], database: Database, archive: Archive) -> None:
+    """Take the names from the spool once rows and archive are on the disk; when it refuses, at the next start."""
+    if not done:
+        return
+    try:
+        sync_file_system(archive.folder)
         database.make_durable()
-        for path in done:
-            path.unlink(missing_ok=True)
-        log.warning("stored again", extra={"instances": len(done)})
-    return len(done)
+    except ROW_FAILURES as failure:
+        log.error("not let go", extra={"error": type(failure).__name__})  # noqa: TRY400 - no SQL in logs
+        return
+    for path in done:
+        path.unlink(missing_ok=True)
 
 
 def _written_at(path: Path) -> float:
@@ -70,7 +110,7 @@ def _store_again(path: Path, database: Database, archive: Archive, *, rules: rec
         os.fsync(file.fileno())
         size_bytes = os.fstat(file.fileno()).st_size - DATASET_OFFSET
     archive.restore(path, site_id=sender.site_id, content_sha256=content_sha256)
-    with database.transaction() as tx:
+    with database.transaction(is_durable=False) as tx:
         kind, _ = records.keep(tx, records.Arrival(sender, header, content_sha256, size_bytes), rules, now)
     if kind in (Kind.STORED, Kind.DUPLICATE):
         with path.open("rb") as file:

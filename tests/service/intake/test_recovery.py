@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -64,6 +65,45 @@ def test_rows_that_were_lost_are_written_again(powered: Parts) -> None:
 def test_rows_that_are_there_are_not_written_twice(powered: Parts) -> None:
     assert len(start_again(powered)) == 1
     assert kept(powered) == []
+
+
+def test_after_the_death_of_a_process_alone_what_is_stored_is_not_read_again(
+    powered: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "_store_again", None)
+
+    assert len(start_again(powered)) == 1
+    assert kept(powered) == []
+
+
+@pytest.mark.parametrize("stands", [None, b"torn"])
+def test_rows_whose_file_lost_its_name_have_it_again(powered: Parts, stands: bytes | None) -> None:
+    [path] = kept(powered)
+    named = read_kept(path)
+    assert named is not None
+    target = powered.archive.path(powered.site_id, named[1])
+    target.unlink()
+    if stands is not None:
+        target.write_bytes(stands)
+
+    assert len(start_again(powered)) == 1
+    assert powered.archive.is_intact(powered.site_id, named[1])
+    assert kept(powered) == []
+
+
+@pytest.mark.parametrize("are_rows_lost", [False, True])
+def test_a_disk_that_refuses_to_sync_at_the_start_leaves_the_names(
+    powered: Parts, monkeypatch: pytest.MonkeyPatch, are_rows_lost: bool
+) -> None:
+    def refuse(_: Path) -> None:
+        raise OSError(errno.EIO, "refused")
+
+    if are_rows_lost:
+        lose_rows(powered)
+    monkeypatch.setattr(recovery, "sync_file_system", refuse)
+
+    assert len(start_again(powered)) == 1
+    assert len(kept(powered)) == 1
 
 
 @pytest.mark.parametrize("place", [0, 130, 300, 2_000])
