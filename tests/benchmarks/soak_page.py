@@ -25,7 +25,7 @@ def soak_section(soak: dict[str, Any]) -> list[str]:
         "",
         f"`python -m tests.benchmarks.soak --minutes {soak['minutes']:g}`, on {soak['cores']} cores: the whole service",
         "under a steady mixed load of good and broken files from several senders, with searchers and a reader who",
-        "signs; decoders are killed now and then, and each part is restarted once in the middle.",
+        "signs; decoders are killed now and then, and each part is restarted once, early on.",
         "",
         "![Memory and latency over the soak](soak.svg)",
         "",
