@@ -20,3 +20,10 @@ def keep_little() -> None:
     if mallopt is not None:
         for parameter, value in _SETTINGS.values():
             mallopt(parameter, value)
+
+
+def give_back() -> None:
+    """Give back what is free and not at the end of the heap, too (malloc_trim(3)): some milliseconds."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

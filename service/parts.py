@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -24,7 +25,7 @@ from service.health import LISTENER_BEAT_S, forget_silent, write_beat
 from service.inference.forked import ForkServer
 from service.intake.receive import Intake
 from service.logs import start_logs
-from service.memory import keep_little
+from service.memory import give_back, keep_little
 from service.part import EXIT_CONFIGURATION, READY_LINE, CannotStart, Part
 from service.receiving import make_intake
 from service.settings import Settings
@@ -36,6 +37,9 @@ Ready = Callable[[], None]
 
 ORPHAN_S = 2.0
 """How long a part outlives its parent: the next parent wants its ports. What was acknowledged stands all the same."""
+
+
+GIVE_BACK_S = 30.0
 
 
 class WebServer(uvicorn.Server):
@@ -170,12 +174,19 @@ def run_part(part: Part, settings: Settings, server: ForkServer | None = None) -
 
 
 def follow_parent() -> None:
-    """Stop when the parent is gone: its end of our standard input closes, even when it was killed."""
+    """Stop when the parent is gone: its end of our standard input closes, even when it was killed.
+
+    Meanwhile free memory is given back now and then.
+    """
 
     def wait() -> None:
         with contextlib.suppress(OSError):
-            while os.read(0, 1024):
-                pass
+            while True:
+                is_heard, _, _ = select.select([0], [], [], GIVE_BACK_S)
+                if not is_heard:
+                    give_back()
+                elif not os.read(0, 1024):
+                    break
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(ORPHAN_S)
         os._exit(1)
@@ -201,6 +212,7 @@ def _say_ready() -> None:
     gc.collect()
     gc.freeze()  # what was loaded stays: the collector need not stop the part to look at it again
     gc.enable()
+    give_back()
 
 
 def main(part: Part, settings: Settings, server: ForkServer | None) -> int:
