@@ -32,6 +32,21 @@ for line in open("/proc/self/status"):
 barrier.wait()
 """
 
+HOLES = """
+from service.memory import give_back, keep_little
+def resident_mb():
+    for line in open("/proc/self/status"):
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) // 1024
+keep_little()
+blocks = [bytearray(64 << 10) for _ in range(1_000)]
+last = bytearray(64 << 10)
+del blocks
+before = resident_mb()
+give_back()
+print(before - resident_mb())
+"""
+
 
 def kept_mb(how: str) -> int:
     done = subprocess.run([sys.executable, "-c", CHILD, how], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -44,3 +59,12 @@ def test_threads_keep_little_of_what_they_freed() -> None:
 
     assert kept_mb("little") < 30
     assert kept_mb("as it is") > kept_mb("little")
+
+
+def test_what_is_free_below_something_in_use_is_given_back() -> None:
+    if sys.platform != "linux":
+        pytest.skip("memory is told by Linux")
+
+    done = subprocess.run([sys.executable, "-c", HOLES], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) > 30
