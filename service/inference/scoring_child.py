@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import base64
 import contextlib
-import ctypes
 import json
 import os
 import queue
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from models.package import ModelPackage, PackageRefused, load_package
 from models.session import Precision, Provider, ProviderMissing, ScoringFailed, Session
+from service.memory import give_back
 from service.workspace import NotInWorkspace, Workspace
 
 Request = dict[str, str]
@@ -123,7 +123,7 @@ class ScoringChild:
                     session.run(np.zeros((1, *package.input_shape), dtype=np.float32))
                 self._sessions[package.sha256] = session
                 state[str(folder)] = {"provider": session.provider}
-        ctypes.CDLL(None).malloc_trim(0)  # building a graph takes as much again as the graph, and lets go of it
+        give_back()  # building a graph takes as much again as the graph, and lets go of it
         self._say({"ready": state})
 
     def load_tensors(self) -> None:
