@@ -185,10 +185,7 @@ def _sqlite_code(failure: Exception) -> int:
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True, hide_parameters=True)
-    # The connection that was used last is used first: each keeps pages of up to 2 MB, and few need to.
-    engine = create_engine(
-        url, hide_parameters=True, pool_size=12, max_overflow=SQLITE_CONNECTIONS - 12, pool_use_lifo=True
-    )
+    engine = create_engine(url, hide_parameters=True, pool_size=12, max_overflow=SQLITE_CONNECTIONS - 12)
     if engine.url.database:
         Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
 
