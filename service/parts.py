@@ -38,8 +38,8 @@ Ready = Callable[[], None]
 ORPHAN_S = 2.0
 """How long a part outlives its parent: the next parent wants its ports. What was acknowledged stands all the same."""
 
-
 GIVE_BACK_S = 30.0
+"""How often a part gives free memory back."""
 
 
 class WebServer(uvicorn.Server):

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +133,10 @@ class Committer:
         pending = Pending(spooled, arrival, tell, kept_path(spooled, arrival.content_sha256))
         self._files.put(pending)
         self._rows.put(pending)
+
+    def let_go(self, kept: Iterable[Path]) -> None:
+        """Take names from the spool once the archive's names and the rows that they stood in for are on the disk."""
+        self._kept.extend(kept)
 
     def _run(self, room: str, work: Callable[[], None], *, threads: int = 1) -> None:
         made = [threading.Thread(target=work, name=f"{room}-{n}", daemon=True) for n in range(threads)]

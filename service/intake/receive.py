@@ -82,7 +82,8 @@ class Intake:
         spool_folder = self._settings.spool_folder
         prepare_spool(spool_folder)
         make_durable_folder(self._settings.archive_folder)
-        recover(self._database, self._archive, spool_folder=spool_folder, rules=self._rules, clock=self._clock)
+        kept = recover(self._database, self._archive, spool_folder=spool_folder, rules=self._rules, clock=self._clock)
+        self._committer.let_go(kept)
         self._committer.start()
 
     def stop(self) -> None:

@@ -17,7 +17,6 @@ from service.intake import records
 from service.intake.commit import ROW_FAILURES
 from service.intake.outcomes import Kind
 from service.intake.spool import DATASET_OFFSET, KEPT, file_meta, read_kept
-from service.write_back import sync_file_system
 
 log = logging.getLogger("pandok.intake")
 
@@ -28,20 +27,23 @@ NEWEST_AT_LEAST = 1_000
 
 def recover(
     database: Database, archive: Archive, *, spool_folder: Path, rules: records.Rules, clock: Callable[[], float]
-) -> int:
-    """Store again every whole file that still has its name in the spool, unless it is stored; return how many.
+) -> list[Path]:
+    """Store again every whole file that still has its name in the spool, unless it is stored.
+
+    Returns the names that may go as soon as the archive's names and the rows are on the disk.
 
     A file that is not whole was never acknowledged: it loses its name. One that the disk, the tables or a newer reader
     refuse keeps it until the next start. What has its rows already gets no second ones, so that nothing is harmed by
     doing this beside another process that is storing the same file just now. When only a process died, and not the
-    machine, nearly all are stored: that is seen without reading them, since senders wait for this.
+    machine, nearly all are stored: that is seen without reading their data sets, since senders wait for this.
     """
     kept = sorted(spool_folder.glob(f"*{KEPT}"), key=_written_at)
     if not kept:
-        return 0
+        return []
     with database.reading() as rx:
         stored = records.newest_contents(rx, max(NEWEST_AT_LEAST, NEWEST_FOR_EACH * len(kept)))
-    done, again = [], 0
+    done: list[Path] = []
+    again = 0
     for path in kept:
         try:
             if not _is_stored(path, archive, stored):
@@ -55,10 +57,9 @@ def recover(
             log.error("file not stored again", extra={"error": type(failure).__name__})  # noqa: TRY400
             continue
         done.append(path)
-    _let_go(done, database, archive)
     if again:
         log.warning("stored again", extra={"instances": again})
-    return again
+    return done
 
 
 def _is_stored(path: Path, archive: Archive, stored: Collection[tuple[int, str, str]]) -> bool:
@@ -74,20 +75,6 @@ def _is_stored(path: Path, archive: Archive, stored: Collection[tuple[int, str, 
     except (HeaderRefused, FileNotFoundError):
         return False
     return is_there and (sender.site_id, content_sha256, syntax) in stored
-
-
-def _let_go(done: Collection[Path], database: Database, archive: Archive) -> None:
-    """Take the names from the spool once rows and archive are on the disk; when it refuses, at the next start."""
-    if not done:
-        return
-    try:
-        sync_file_system(archive.folder)
-        database.make_durable()
-    except ROW_FAILURES as failure:
-        log.error("not let go", extra={"error": type(failure).__name__})  # noqa: TRY400 - no SQL in logs
-        return
-    for path in done:
-        path.unlink(missing_ok=True)
 
 
 def _written_at(path: Path) -> float:

@@ -123,7 +123,7 @@ def served(app: FastAPI, lifespan: Literal["on", "off"] = "off") -> Iterator[int
         listening.close()
 
 
-def poll(condition: Any, deadline_s: float = 60.0) -> None:
+def poll(condition: Any, deadline_s: float = 15.0) -> None:
     """Wait until something holds; fail when it does not in time."""
     end = time.monotonic() + deadline_s
     while not condition():

@@ -92,7 +92,7 @@ def test_rows_whose_file_lost_its_name_have_it_again(powered: Parts, stands: byt
 
 
 @pytest.mark.parametrize("are_rows_lost", [False, True])
-def test_a_disk_that_refuses_to_sync_at_the_start_leaves_the_names(
+def test_a_disk_that_refuses_to_sync_after_the_start_leaves_the_names(
     powered: Parts, monkeypatch: pytest.MonkeyPatch, are_rows_lost: bool
 ) -> None:
     def refuse(_: Path) -> None:
@@ -100,10 +100,14 @@ def test_a_disk_that_refuses_to_sync_at_the_start_leaves_the_names(
 
     if are_rows_lost:
         lose_rows(powered)
-    monkeypatch.setattr(recovery, "sync_file_system", refuse)
+    monkeypatch.setattr(commit, "sync_file_system", refuse)
+    intake = make_intake(powered.settings, powered.database, powered.archive, powered.clock)
+    intake.start()
+    intake.stop()
 
-    assert len(start_again(powered)) == 1
     assert len(kept(powered)) == 1
+    assert not intake.has_room()  # what the disk holds is unknown
+    assert len(start_again(powered)) == 1
 
 
 @pytest.mark.parametrize("place", [0, 130, 300, 2_000])

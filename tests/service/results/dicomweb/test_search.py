@@ -447,7 +447,14 @@ def test_a_search_that_reads_too_much_is_refused_and_holds_nobody_else_up(
     web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-    begun = threading.Semaphore(0)
+    begun, seated = threading.Semaphore(0), threading.Semaphore(0)
+    take = web.app.state.search_seats.take
+
+    def take_seat(origin: str) -> bool:
+        is_taken: bool = take(origin)
+        if is_taken:
+            seated.release()
+        return is_taken
 
     def search(rx: Connection, *_query: object) -> None:
         begun.release()
@@ -460,10 +467,13 @@ def test_a_search_that_reads_too_much_is_refused_and_holds_nobody_else_up(
     most = 2 * web.settings.search_threads
     with ThreadPoolExecutor(64) as asking, monkeypatch.context() as patch:
         patch.setattr(records, "search", search)
+        patch.setattr(web.app.state.search_seats, "take", take_seat)
         patch.setattr(web.app.state, "settings", web.settings.model_copy(update={"search_s": 2.0}))
         slow = [asking.submit(ask) for _ in range(most)]
         for _ in range(web.settings.search_threads):
             begun.acquire()
+        for _ in range(most):
+            seated.acquire()
         poll(lambda: ask().status_code == 503)  # no more of this caller wait
         with web.client() as client:
             assert client.get(f"/studies/{KIM}/metadata").status_code == 200
