@@ -10,8 +10,9 @@ import ctypes
 from typing import Final
 
 _MIB: Final = 1 << 20
-_SETTINGS: Final = {"M_ARENA_MAX": (-8, 2), "M_MMAP_THRESHOLD": (-3, 4 * _MIB), "M_TRIM_THRESHOLD": (-1, 8 * _MIB)}
-"""Python holds its lock while most is allocated: two arenas are enough. Larger values go back at once."""
+_SETTINGS: Final = {"M_ARENA_MAX": (-8, 1), "M_MMAP_THRESHOLD": (-3, 4 * _MIB), "M_TRIM_THRESHOLD": (-1, 8 * _MIB)}
+"""Python holds its lock while most is allocated: one arena is enough, and of a second malloc_trim would leave the top,
+up to the threshold of trimming, where it is. Larger values go back at once."""
 
 
 def keep_little() -> None:
