@@ -20,10 +20,11 @@ INK = "#22292e"
 def soak_section(soak: dict[str, Any]) -> list[str]:
     """Return what the soak found, as the lines of a section."""
     end = soak["verdict"]
+    command = f"python -m tests.benchmarks.soak --minutes {soak['minutes']:g} --pace {soak['pace']:g}"
     lines = [
         "## Soak",
         "",
-        f"`python -m tests.benchmarks.soak --minutes {soak['minutes']:g}`, on {soak['cores']} cores: the whole service",
+        f"`{command}`, on {soak['cores']} cores: the whole service",
         "under a steady mixed load of good and broken files from several senders, with searchers and a reader who",
         "signs; decoders are killed now and then, and each part is restarted once, early on.",
         "",
