@@ -32,7 +32,7 @@ from service.settings import Settings
 from tests.benchmarks.rows import ROOT, p95
 from tests.benchmarks.soak_load import Load, Request
 from tests.benchmarks.soak_page import draw_soak
-from tests.benchmarks.soak_samples import Sample, memory_slope, sample, verdict
+from tests.benchmarks.soak_samples import WARM_UP, Sample, drift_percent, memory_slope, sample, verdict
 from tests.driver import Service, role, running
 from tests.service.house import password_hash
 from tests.trials.invariants import NEVER, audit
@@ -140,14 +140,16 @@ def scoring_times(rx: Connection, began_at: float) -> list[Request]:
 
 def judged(samples: Sequence[Sample], restarts: Sequence[float]) -> dict[str, Any]:
     """Return what the samples say at the end."""
-    found, first, last = memory_slope(samples, restarts), samples[len(samples) // 3], samples[-1]
+    found, drift = memory_slope(samples, restarts), drift_percent(samples)
+    first, last = samples[int(len(samples) * WARM_UP)], samples[-1]
     figures = {
         "slope_mb_per_hour": found and round(found.middle, 2),
         "slope_mb_per_hour_low": found and round(found.low, 2),
         "slope_mb_per_hour_high": found and round(found.high, 2),
     }
     return {
-        "memory": verdict(found), **figures, "memory_mb": round(last.memory_mb, 1),
+        "memory": verdict(drift), "drift_percent": drift and round(drift, 2), **figures,
+        "memory_mb": round(last.memory_mb, 1),
         "memory_most_mb": round(max(one.memory_mb for one in samples), 1), "files_first": first.files,
         "files_last": last.files, "threads_first": first.threads, "threads_last": last.threads,
         "scratch_mb": round(last.scratch_mb, 2), "scratch_most_mb": round(max(one.scratch_mb for one in samples), 2),
@@ -201,10 +203,7 @@ def main() -> int:
         counts = f"{of['asked']:6,.0f} asked {of['failed']:4,.0f} not answered"
         print(f"{kind:24} {counts}   p50 {of['p50_s']:7.3f} s   p95 {of['p95_s']:7.3f} s")
     end = found["verdict"]
-    low, high = end["slope_mb_per_hour_low"], end["slope_mb_per_hour_high"]
-    print(
-        f"memory {end['memory_mb']} MB, slope {end['slope_mb_per_hour']} MB an hour ({low} to {high}): {end['memory']}"
-    )
+    print(f"memory {end['memory_mb']} MB, drift {end['drift_percent']} %: {end['memory']}")
     print(f"acknowledged {end['acknowledged']:,}, signed {end['signed']:,}, unfinished {end['unfinished']:,}")
     faults = {name: end[name] for name in NEVER if end[name]}
     print(f"FAULTS: {faults}" if faults else "nothing acknowledged was lost, and everything is consistent")

@@ -39,11 +39,13 @@ def soak_section(soak: dict[str, Any]) -> list[str]:
 
 
 def _ends(end: dict[str, Any]) -> list[str]:
-    memory = f"Memory of all parts at the end: {end['memory_mb']:.0f} MB (most: {end['memory_most_mb']:.0f} MB)."
+    memory = f"Memory of all parts at the end: {end['memory_mb']:.0f} MB (most: {end['memory_most_mb']:.0f} MB)"
+    if end["drift_percent"] is not None:
+        memory += f", {end['drift_percent']:+.1f} % since the end of the first third (at most +5 % are asked for)"
     if end["slope_mb_per_hour"] is not None:
         low, high = end["slope_mb_per_hour_low"], end["slope_mb_per_hour_high"]
-        memory += f" Slope over the last two thirds, between restarts: {end['slope_mb_per_hour']:+.1f} MB an hour (95 %"
-        memory += f" interval {low:+.1f} to {high:+.1f})"
+        memory += f"; slope over the last two thirds {end['slope_mb_per_hour']:+.1f} MB an hour (95 % interval"
+        memory += f" {low:+.1f} to {high:+.1f})"
     files = f"{end['files_first']} → {end['files_last']}"
     threads = f"{end['threads_first']} → {end['threads_last']}"
     return [
