@@ -148,7 +148,7 @@ def judged(samples: Sequence[Sample], restarts: Sequence[float]) -> dict[str, An
         "slope_mb_per_hour_high": found and round(found.high, 2),
     }
     return {
-        "memory": verdict(drift), "drift_percent": drift and round(drift, 2), **figures,
+        "memory": verdict(found), "drift_percent": drift and round(drift, 2), **figures,
         "memory_mb": round(last.memory_mb, 1),
         "memory_most_mb": round(max(one.memory_mb for one in samples), 1), "files_first": first.files,
         "files_last": last.files, "threads_first": first.threads, "threads_last": last.threads,
@@ -203,7 +203,11 @@ def main() -> int:
         counts = f"{of['asked']:6,.0f} asked {of['failed']:4,.0f} not answered"
         print(f"{kind:24} {counts}   p50 {of['p50_s']:7.3f} s   p95 {of['p95_s']:7.3f} s")
     end = found["verdict"]
-    print(f"memory {end['memory_mb']} MB, drift {end['drift_percent']} %: {end['memory']}")
+    low, high = end["slope_mb_per_hour_low"], end["slope_mb_per_hour_high"]
+    print(
+        f"memory {end['memory_mb']} MB, drift {end['drift_percent']} %,"
+        f" slope {end['slope_mb_per_hour']} MB an hour ({low} to {high}): {end['memory']}"
+    )
     print(f"acknowledged {end['acknowledged']:,}, signed {end['signed']:,}, unfinished {end['unfinished']:,}")
     faults = {name: end[name] for name in NEVER if end[name]}
     print(f"FAULTS: {faults}" if faults else "nothing acknowledged was lost, and everything is consistent")

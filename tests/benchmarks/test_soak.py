@@ -18,7 +18,7 @@ from service.worker import RECIPES
 from tests.benchmarks.soak import by_kind, by_time, end_one, judged, thinned
 from tests.benchmarks.soak_load import Request
 from tests.benchmarks.soak_page import PARTS, draw_soak, soak_section
-from tests.benchmarks.soak_samples import POINTS, Sample, drift_percent, medians, memory_slope, sample, slope
+from tests.benchmarks.soak_samples import POINTS, Sample, drift_percent, medians, memory_slope, sample, slope, verdict
 from tests.driver import Service, wait_until
 
 
@@ -81,6 +81,7 @@ def test_what_a_part_fills_after_its_restart_is_no_slope() -> None:
 
 def test_two_points_have_no_slope_that_one_could_trust() -> None:
     assert slope([(0.0, 1.0), (1.0, 2.0)]) is None
+    assert verdict(None) == "too few samples to tell"
 
 
 def test_neighbours_become_one_point() -> None:
@@ -90,10 +91,17 @@ def test_neighbours_become_one_point() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mb_per_hour", "words"), [(0.0, "bounded"), (35.0, "bounded"), (60.0, "growing by more than 5 %")]
+    ("mb_per_hour", "hours", "words"),
+    [(0.0, 2.0, "bounded"), (60.0, 2.0, "growing by more than 10 MB an hour"), (10.0, 0.1, "too short to tell")],
 )
-def test_memory_is_bounded_when_it_rises_by_a_twentieth_at_most(mb_per_hour: float, words: str) -> None:
-    assert judged(samples(mb_per_hour), [])["memory"] == words
+def test_memory_is_called_bounded_only_when_the_interval_says_so(mb_per_hour: float, hours: float, words: str) -> None:
+    assert judged(samples(mb_per_hour, hours=hours), [])["memory"] == words
+
+
+def test_what_memory_rose_since_the_warm_up_is_told() -> None:
+    found = judged(samples(60.0), [])["drift_percent"]
+
+    assert found == pytest.approx(6.5, abs=0.5)  # 34 of 523 MB
 
 
 def test_what_fills_in_the_first_third_is_no_drift() -> None:

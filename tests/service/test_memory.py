@@ -9,6 +9,13 @@ import pytest
 
 from tests.conftest import ROOT
 
+RESIDENT = """
+def resident_mb():
+    for line in open("/proc/self/status"):
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) // 1024
+"""
+
 CHILD = """
 import sys, threading
 from service.memory import keep_little
@@ -26,18 +33,12 @@ for thread in threads:
     thread.start()
 barrier.wait()
 barrier.wait()
-for line in open("/proc/self/status"):
-    if line.startswith("RssAnon:"):
-        print(int(line.split()[1]) // 1024)
+print(resident_mb())
 barrier.wait()
 """
 
 HOLES = """
 from service.memory import give_back, keep_little
-def resident_mb():
-    for line in open("/proc/self/status"):
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) // 1024
 keep_little()
 blocks = [bytearray(64 << 10) for _ in range(1_000)]
 last = bytearray(64 << 10)
@@ -50,10 +51,6 @@ print(before - resident_mb())
 OF_A_THREAD = """
 import threading
 from service.memory import give_back, keep_little
-def resident_mb():
-    for line in open("/proc/self/status"):
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) // 1024
 keep_little()
 def work():
     blocks = [bytearray(1 << 20) for _ in range(7)]
@@ -71,32 +68,27 @@ told.set()
 """
 
 
-def kept_mb(how: str) -> int:
-    done = subprocess.run([sys.executable, "-c", CHILD, how], cwd=ROOT, capture_output=True, text=True, check=True)
-    return int(done.stdout)
+@pytest.fixture(autouse=True)
+def _linux() -> None:
+    if sys.platform != "linux":
+        pytest.skip("memory is told by Linux")
+
+
+def printed(program: str, *arguments: str) -> int:
+    call = [sys.executable, "-c", RESIDENT + program, *arguments]
+    return int(subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
 
 
 def test_threads_keep_little_of_what_they_freed() -> None:
-    if sys.platform != "linux":
-        pytest.skip("memory is told by Linux")
+    kept_mb = printed(CHILD, "little")
 
-    assert kept_mb("little") < 30
-    assert kept_mb("as it is") > kept_mb("little")
+    assert kept_mb < 30
+    assert printed(CHILD, "as it is") > kept_mb
 
 
 def test_what_is_free_below_something_in_use_is_given_back() -> None:
-    if sys.platform != "linux":
-        pytest.skip("memory is told by Linux")
-
-    done = subprocess.run([sys.executable, "-c", HOLES], cwd=ROOT, capture_output=True, text=True, check=True)
-
-    assert int(done.stdout) > 30
+    assert printed(HOLES) > 30
 
 
 def test_what_a_thread_freed_is_given_back_as_well() -> None:
-    if sys.platform != "linux":
-        pytest.skip("memory is told by Linux")
-
-    done = subprocess.run([sys.executable, "-c", OF_A_THREAD], cwd=ROOT, capture_output=True, text=True, check=True)
-
-    assert int(done.stdout) < 4  # a second arena would keep its top: all 7
+    assert printed(OF_A_THREAD) < 4  # a second arena would keep its top: all 7
