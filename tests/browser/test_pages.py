@@ -94,8 +94,9 @@ def test_each_role_begins_where_its_work_is(
 ) -> None:
     with visit(house, opened, role) as here:
         here.page.wait_for_url(f"{house.address}{home}")
+        here.page.locator(".shell-person").wait_for()
 
-        assert here.page.locator(".shell-places a").all_inner_texts() == places
+        expect(here.page.locator(".shell-places a")).to_have_text(places)
 
 
 def test_a_new_account_gets_a_link_that_lets_its_person_in(house: House, opened: Browser) -> None:
