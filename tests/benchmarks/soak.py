@@ -42,7 +42,7 @@ RESULTS = ROOT / "docs" / "soak.json"
 PICTURE = ROOT / "docs" / "soak.svg"
 EVERY_S = 3.0
 DEATH_EVERY_S = 40.0
-RESTARTS = {"worker": 0.10, "listener": 0.12, "web": 0.14}
+RESTARTS = {"worker": 0.03, "listener": 0.04, "web": 0.05}
 """When each part is restarted, as a share of the soak: early, so that what follows tells whether memory grows."""
 BINS = 60
 END_S = 180.0
