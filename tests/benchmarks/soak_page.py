@@ -99,13 +99,15 @@ def _draw_latency(axes: Any, latency: list[dict[str, Any]]) -> None:
 
 
 def _mark(axes: Any, events: list[dict[str, Any]]) -> None:
-    """Mark restarts by name, and killed decoders by a tick."""
+    """Mark restarts, with all names behind the last, and killed decoders by a tick."""
+    restarts = [event for event in events if "restarted" in event["what"]]
     for event in events:
         at = event["at_s"] / 60
-        if "restarted" in event["what"]:
+        if event in restarts:
             axes.axvline(at, color=INK, linewidth=0.8, linestyle=":")
-            words = event["what"].partition(" ")[0]
-            place = {"xy": (at, 0.98), "xycoords": ("data", "axes fraction"), "fontsize": 6.5}
-            axes.annotate(words, **place, rotation=90, va="top", ha="right", color=INK)
         else:
             axes.plot([at], [0.015], marker="|", color=INK, markersize=5, transform=axes.get_xaxis_transform())
+    if restarts:
+        names = ", ".join(event["what"].partition(" ")[0] for event in restarts)
+        place = {"xy": (restarts[-1]["at_s"] / 60, 0.99), "xycoords": ("data", "axes fraction"), "fontsize": 6.5}
+        axes.annotate(f" restarted: {names}", **place, va="top", color=INK)
